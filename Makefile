@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: MIT
+# A few verbs in front of Meson and Ninja; `make help` lists them.
+
+PREFIX ?= /usr/local
+
+.PHONY: all run test check bench install clean help
+
+all:
+	@scripts/setup -n run
+	@scripts/build build
+
+run:
+	@scripts/setup run
+	@scripts/build build
+	build/tools/coldframe/coldframe run scenarios/demo.cf
+
+test:
+	@scripts/setup test
+	@scripts/test all
+
+check:
+	@scripts/setup -n check
+	@scripts/test quick
+
+bench:
+	@scripts/setup bench
+	@scripts/build build-bench -Dbuildtype=release -Db_ndebug=false
+	build-bench/bench/bench
+
+install:
+	@scripts/setup -n run
+	@scripts/build build
+	@meson configure build -Dprefix=$(PREFIX)
+	@meson install -C build
+
+clean:
+	rm -rf build build-debug build-clang build-asan build-tsan build-bench
+
+help:
+	@echo 'make          build the library and the command in build/'
+	@echo 'make run      install what is missing, build, run the demonstration'
+	@echo 'make test     install what is missing, run every test'
+	@echo 'make check    unit and build tests and tidy; installs nothing'
+	@echo 'make bench    install what is missing, measure'
+	@echo 'make install  install below PREFIX ($(PREFIX)); DESTDIR is heeded'
+	@echo 'make clean    remove the build directories'
