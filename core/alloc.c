@@ -1,0 +1,468 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Allocation and freeing of runs.
+ *
+ * A request walks its zones in order of preference, and in each the classes
+ * of free runs from the tightest up; the index says which block to ask.  Only
+ * when every zone has failed are other contexts' caches emptied, once.  The
+ * run's word is stored last: until then the frames are in nobody's bitmap and
+ * have no head, and whoever meets them waits.
+ */
+
+#include "internal.h"
+
+/* Can this request ever be right? */
+bool cfi_request_fits(const struct cf_map *map, struct cf_request request)
+{
+	unsigned types = 1u << CF_TYPE_KERNEL | 1u << CF_TYPE_FOLIO |
+			 WORD_FROZEN_TYPES;
+
+	if (request.order > CF_MAX_ORDER || request.type >= CF_TYPE_COUNT ||
+	    !(types >> request.type & 1))
+		return false;
+	if (request.owner >= CF_OWNERS_MAX || request.owner == CF_OWNER_ORPHAN)
+		return false;
+	if (request.zone > CF_ZONE_MOVABLE || request.flags & ~CF_ALLOC_FLAGS)
+		return false;
+	if (request.node != CF_NODE_ANY && request.node >= map->config.nodes)
+		return false;
+	return request.zone == CF_ZONE_NORMAL ||
+	       (request.type == CF_TYPE_FOLIO && request.owner != 0);
+}
+
+/* The word of the runs a request makes. */
+uint64_t cfi_request_word(struct cf_request request)
+{
+	uint64_t word = word_make((enum cf_type)request.type, request.order, 0,
+				  request.owner);
+
+	if (request.flags & CF_ALLOC_FROZEN || !word_is_counted(word))
+		return word;
+	return word_with_refs(word, 1);
+}
+
+/* Where this context's searches of a zone begin, and the place to keep it. */
+static uint32_t home_of(struct cf_map *map, const struct cfi_zone *zone)
+{
+	unsigned number = cf_port_cpu();
+
+	if (number >= map->config.cpus)
+		return 0;
+	return map->cpu[number].home[zone->number];
+}
+
+static void set_home(struct cf_map *map, const struct cfi_zone *zone,
+		     uint64_t number)
+{
+	unsigned cpu = cf_port_cpu();
+
+	if (cpu < map->config.cpus)
+		map->cpu[cpu].home[zone->number] = (uint32_t)number;
+}
+
+/* Would taking @frames leave the zone above its mark?  Tells of low memory. */
+static bool watermark_allows(struct cf_map *map, struct cfi_zone *zone,
+			     uint64_t frames, unsigned flags)
+{
+	uint64_t free, left;
+	uint64_t low;
+
+	/* Relaxed: counts; a moment's drift is allowed for. */
+	if (__builtin_expect(!cfi_load_relaxed(&zone->watching), 1))
+		return true;
+	free = cfi_load_relaxed(&zone->free);
+	left = free > frames ? free - frames : 0;
+	low = cfi_load_relaxed(&zone->mark_low);
+	if (left < low) {
+		uint64_t raised = 0;
+
+		/* Relaxed: one of those who fall below sends the signal. */
+		if (cfi_cas_relaxed(&zone->low_raised, &raised, 1))
+			cf_port_signal(map->config.machine, CF_SIGNAL_LOW,
+				       zone->number);
+	} else if (free >= cfi_load_relaxed(&zone->mark_high)) {
+		/* Relaxed: as above. */
+		cfi_store_relaxed(&zone->low_raised, 0);
+	}
+	return flags & CF_ALLOC_RESERVE ||
+	       (free >= frames && left >= cfi_load_relaxed(&zone->mark_min));
+}
+
+/* Ask one block; clear its bit if it was asked in vain. */
+static bool take_at(struct cf_map *map, struct cfi_zone *zone, unsigned order,
+		    unsigned class, uint64_t number, cf_pfn *ret_pfn)
+{
+	struct cfi_block *block = cfi_block_at(map, number);
+	unsigned long state;
+	bool found;
+
+	if (!block)
+		return false;
+	state = cfi_block_lock(block);
+	found = block->zone == zone->number &&
+		cfi_take_run(map, block, order, class, ret_pfn);
+	if (!found)
+		cfi_index_clear(zone, class, number);
+	cfi_block_unlock(block, state);
+	return found;
+}
+
+/* A run inside one block, from the tightest class up. */
+static bool take_small(struct cf_map *map, struct cfi_zone *zone,
+		       unsigned order, unsigned flags, cf_pfn *ret_pfn)
+{
+	unsigned last = flags & CF_ALLOC_NOSPLIT && order < CF_CHUNK_ORDER ?
+			CLASS_WHOLE : map->block_shift + 1;
+	uint32_t home = home_of(map, zone);
+	unsigned class = order;
+	uint64_t number;
+
+	while (class < last) {
+		number = cfi_index_find(map, zone, class, home);
+		if (number == INDEX_NONE) {
+			class++;
+			continue;
+		}
+		if (take_at(map, zone, order, class, number, ret_pfn)) {
+			set_home(map, zone, number);
+			return true;
+		}
+	}
+	return false;
+}
+
+static void untake(struct cf_map *map, uint64_t first, uint64_t last)
+{
+	cf_pfn frames = (cf_pfn)1 << map->block_shift;
+
+	if (first < last)
+		cfi_give_range(map, first * frames, last * frames);
+}
+
+/* Claim @count wholly free blocks from @first, one lock at a time. */
+static bool take_blocks_at(struct cf_map *map, struct cfi_zone *zone,
+			   uint64_t first, uint64_t count)
+{
+	uint64_t number;
+	cf_pfn pfn;
+
+	for (number = first; number < first + count; number++) {
+		if (!cfi_index_test(zone, map->block_shift, number) ||
+		    !take_at(map, zone, map->block_shift, map->block_shift,
+			     number, &pfn)) {
+			untake(map, first, number);
+			return false;
+		}
+	}
+	return true;
+}
+
+/* A run of several whole blocks. */
+static bool take_large(struct cf_map *map, struct cfi_zone *zone,
+		       unsigned order, cf_pfn *ret_pfn)
+{
+	uint64_t count = (uint64_t)1 << (order - map->block_shift);
+	uint64_t next = 0;
+	uint64_t number;
+
+	while (next < map->blocks_max) {
+		number = cfi_index_find(map, zone, map->block_shift, next);
+		if (number == INDEX_NONE || number < next)
+			return false;
+		number &= ~(count - 1);
+		next = number + count;
+		if (next <= map->blocks_max &&
+		    take_blocks_at(map, zone, number, count)) {
+			*ret_pfn = number << map->block_shift;
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool take_from(struct cf_map *map, struct cfi_zone *zone,
+		      struct cfi_taking taking, cf_pfn *ret_pfn)
+{
+	bool found;
+
+	/* Relaxed: an empty zone is found empty by its index as well. */
+	if (cfi_load_relaxed(&zone->blocks) == 0)
+		return false;
+	if (!watermark_allows(map, zone, (uint64_t)1 << taking.order,
+			      taking.flags))
+		return false;
+	cf_port_read_lock();
+	if (taking.order <= map->block_shift)
+		found = take_small(map, zone, taking.order, taking.flags,
+				   ret_pfn);
+	else
+		found = take_large(map, zone, taking.order, ret_pfn);
+	cf_port_read_unlock();
+	return found;
+}
+
+/* One frame for a type from the context's cache, or a run from a block. */
+static bool take_somehow(struct cf_map *map, struct cfi_zone *zone,
+			 struct cfi_taking taking, enum cf_type type,
+			 cf_pfn *ret_pfn)
+{
+	if (type != CF_TYPE_NONE && taking.order == 0 &&
+	    cfi_cache_alloc(map, zone, type, ret_pfn))
+		return true;
+	if (!take_from(map, zone, taking, ret_pfn))
+		return false;
+	if (type != CF_TYPE_NONE)
+		cfi_count_type(map, type, (int64_t)1 << taking.order);
+	return true;
+}
+
+static unsigned node_of(const struct cf_map *map, unsigned node)
+{
+	unsigned number;
+
+	if (node != CF_NODE_ANY)
+		return node;
+	number = cf_port_cpu();
+	return number == CF_CPU_NONE ? 0 : number % map->config.nodes;
+}
+
+/* Zones by preference: the node's, then its neighbours'. */
+static bool try_zones(struct cf_map *map, struct cfi_taking taking,
+		      enum cf_type type, cf_pfn *ret_pfn)
+{
+	unsigned node = node_of(map, taking.node);
+	unsigned nodes = taking.flags & CF_ALLOC_THISNODE ? 1 :
+			 map->config.nodes;
+	unsigned kind;
+
+	for (; nodes > 0; nodes--) {
+		for (kind = taking.zone + 1u; kind-- > 0;)
+			if (take_somehow(map,
+					 cfi_zone_of(map, node,
+						     (enum cf_zone_kind)kind),
+					 taking, type, ret_pfn))
+				return true;
+		if (++node == map->config.nodes)
+			node = 0;
+	}
+	return false;
+}
+
+static int take_for(struct cf_map *map, struct cfi_taking taking,
+		    enum cf_type type, cf_pfn *ret_pfn)
+{
+	if (try_zones(map, taking, type, ret_pfn))
+		return 0;
+	if (taking.flags & CF_ALLOC_NOWAIT || !cfi_caches_stocked(map))
+		return -CF_ENOMEM;
+	/* A cache that could not be emptied has its own user to serve. */
+	(void)cfi_divert_begin(map);
+	cfi_divert_end(map);
+	return try_zones(map, taking, type, ret_pfn) ? 0 : -CF_ENOMEM;
+}
+
+/* Take a run for a purpose that has no type: it is in transit. */
+int cfi_take(struct cf_map *map, struct cfi_taking taking, cf_pfn *ret_pfn)
+{
+	return take_for(map, taking, CF_TYPE_NONE, ret_pfn);
+}
+
+/* Store the word of a run whose frames the caller has taken. */
+void cfi_mark_run(struct cf_map *map, cf_pfn pfn, uint64_t word)
+{
+	struct cfi_block *block = cfi_block_of(map, pfn);
+	cfi_u64 *slot = cfi_word_slot(block, pfn, word_order(word));
+
+	/* Relaxed: nobody else writes the word of a frame in transit. */
+	CF_CHECK2(cfi_load_relaxed(slot) == 0, pfn, word);
+	/*
+	 * Release: who gets a reference sees what we wrote into the frames
+	 * and side tables before. [run-word]
+	 */
+	cfi_store_release(slot, word);
+}
+
+static int zero(struct cf_map *map, cf_pfn pfn, unsigned order)
+{
+	uint64_t count = (uint64_t)1 << order;
+	void *contents = cf_port_frame_address(map->config.machine, pfn, count);
+
+	if (!contents)
+		return -CF_EPORT;
+	__builtin_memset(contents, 0, count << CF_FRAME_SHIFT);
+	return 0;
+}
+
+static int alloc_run(struct cf_map *map, struct cf_request request,
+		     cf_pfn *ret_pfn)
+{
+	struct cfi_taking taking = {
+		.order = request.order,
+		.node = request.node,
+		.zone = request.zone,
+		.flags = request.flags,
+	};
+	uint64_t word = cfi_request_word(request);
+	cf_pfn pfn;
+	int err;
+
+	err = take_for(map, taking, (enum cf_type)request.type, &pfn);
+	if (err)
+		return err;
+	if (map->config.debug_pagealloc)
+		cf_port_protect(map->config.machine, pfn,
+				pfn + word_frames(word), true);
+	if (request.flags & CF_ALLOC_ZERO && zero(map, pfn, request.order)) {
+		cfi_free_run(map, cfi_block_of(map, pfn), pfn, word);
+		return -CF_EPORT;
+	}
+	cfi_mark_run(map, pfn, word);
+	*ret_pfn = pfn;
+	return 0;
+}
+
+int cf_alloc(struct cf_map *map, struct cf_request request, cf_pfn *ret_pfn)
+{
+	int err;
+
+	if (!cfi_request_fits(map, request))
+		return -CF_EINVAL;
+	if (request.owner == CF_OWNER_NONE)
+		return alloc_run(map, request, ret_pfn);
+	err = cfi_owner_begin(map, request.owner);
+	if (err)
+		return err;
+	err = alloc_run(map, request, ret_pfn);
+	if (!err)
+		cfi_owner_count(map, request.owner, (int64_t)1 << request.order);
+	cfi_owner_end();
+	return err;
+}
+
+/* Tell the port of chunks that have just become empty. No lock is held. */
+void cfi_signal_empty(struct cf_map *map, const struct cfi_block *block,
+		      uint64_t chunks)
+{
+	for (; chunks; chunks &= chunks - 1)
+		cf_port_signal(map->config.machine, CF_SIGNAL_CHUNK_EMPTY,
+			       block->first +
+			       ((cf_pfn)bits_first(chunks) << CF_CHUNK_ORDER));
+}
+
+/* Put frames without words into the bitmaps of their blocks. */
+void cfi_give_range(struct cf_map *map, cf_pfn first, cf_pfn last)
+{
+	while (first < last) {
+		struct cfi_block *block = cfi_block_of(map, first);
+		cf_pfn end = cfi_min_pfn(last, cfi_block_last(block));
+		unsigned long state = cfi_block_lock(block);
+		uint64_t empty = cfi_give(map, block, first, end);
+
+		cfi_block_unlock(block, state);
+		if (empty)
+			cfi_signal_empty(map, block, empty);
+		first = end;
+	}
+}
+
+/*
+ * The frames of a run whose word, @word, the caller has just exchanged for 0
+ * or never stored: into a cache or a block, and off the books.
+ */
+void cfi_free_run(struct cf_map *map, struct cfi_block *block, cf_pfn pfn,
+		  uint64_t word)
+{
+	enum cf_type type = word_type(word);
+	cf_pfn last = pfn + word_frames(word);
+
+	if (word_order(word) == 0 && cfi_cache_free(map, block, type, pfn))
+		return;
+	cfi_count_type(map, type, -(int64_t)word_frames(word));
+	if (map->config.debug_pagealloc)
+		cf_port_protect(map->config.machine, pfn, last, false);
+	if (word_has(word, CF_FLAG_POISON))
+		cfi_free_poisoned(map, pfn, last);
+	else
+		cfi_give_range(map, pfn, last);
+}
+
+/*
+ * Free a frozen run that is the caller's: exactly the word it left there goes
+ * to 0.  Only a poison mark or a new name for its owner may have come since.
+ */
+void cfi_free_cas(struct cf_map *map, struct cfi_block *block, cf_pfn pfn,
+		  uint64_t word)
+{
+	cfi_u64 *slot = cfi_word_slot(block, pfn, word_order(word));
+	uint64_t may_change = WORD_OWNER_MASK |
+			      (uint64_t)CF_FLAG_POISON << WORD_FLAGS_SHIFT;
+	uint64_t old = word;
+
+	do {
+		CF_CHECK2(((old ^ word) & ~may_change) == 0, pfn, old);
+		/*
+		 * Acq_rel: see all that former holders did; the next owner
+		 * sees it too. [last-put]
+		 */
+	} while (!cfi_cas_acq_rel(slot, &old, 0));
+	cfi_owner_count(map, word_owner(old), -(int64_t)word_frames(old));
+	cfi_free_run(map, block, pfn, old);
+}
+
+void cf_free_frozen(struct cf_map *map, cf_pfn pfn, unsigned order)
+{
+	struct cfi_block *block = cfi_block_of(map, pfn);
+	cfi_u64 *slot;
+	uint64_t word;
+
+	CF_CHECK(block != NULL, pfn);
+	slot = cfi_word_at(block, pfn);
+	CF_CHECK(slot != NULL, pfn);
+	/* Relaxed: the run is the caller's. */
+	word = cfi_load_relaxed(slot);
+	CF_CHECK2(word_is_frozen(word) && word_order(word) == order &&
+		  !word_has(word, CF_FLAG_BUSY), pfn, word);
+	cfi_free_cas(map, block, pfn, word);
+}
+
+static void watch_block(struct cfi_zone *zone, struct cfi_block *block,
+			bool watch)
+{
+	unsigned long state = cfi_block_lock(block);
+
+	if (block->zone == zone->number && block->watched != watch) {
+		block->watched = watch;
+		/* Relaxed: a count. */
+		if (watch)
+			(void)cfi_add_relaxed(&zone->free, block->free);
+		else
+			(void)cfi_sub_relaxed(&zone->free, block->free);
+	}
+	cfi_block_unlock(block, state);
+}
+
+int cf_zone_set_watermarks(struct cf_map *map, unsigned node,
+			   enum cf_zone_kind kind, struct cf_watermarks marks)
+{
+	bool watch = marks.high > 0;
+	struct cfi_zone *zone;
+	unsigned long state;
+	uint64_t number;
+
+	if (node >= map->config.nodes || (unsigned)kind > CF_ZONE_MOVABLE ||
+	    marks.min > marks.low || marks.low > marks.high)
+		return -CF_EINVAL;
+	zone = cfi_zone_of(map, node, kind);
+	state = cf_lock(&map->hotplug);
+	for (number = 0; number << map->block_shift < map->last_added; number++)
+		if (cfi_block_at(map, number))
+			watch_block(zone, cfi_block_at(map, number), watch);
+	/* Relaxed: marks are read one by one; each is right at some moment. */
+	cfi_store_relaxed(&zone->mark_min, marks.min);
+	cfi_store_relaxed(&zone->mark_low, marks.low);
+	cfi_store_relaxed(&zone->mark_high, marks.high);
+	cfi_store_relaxed(&zone->watching, watch);
+	cf_unlock(&map->hotplug, state);
+	return 0;
+}

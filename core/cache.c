@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Caches: frames that execution contexts keep in stock, order 0 only.
+ *
+ * The owner of a cache enters with a BUSY mark, looks at a DIVERT flag in the
+ * same line, works, leaves: no locked instruction.  Whoever wants the frames
+ * back raises DIVERT, has every context pass a barrier, waits for BUSY to
+ * clear and then empties the cache as its owner would.  Without an asymmetric
+ * barrier entering is a full fence.
+ *
+ * While any range is isolated DIVERT stays up: frees go straight to the
+ * blocks, so nothing of an isolated chunk enters or leaves a cache.
+ */
+
+#include "internal.h"
+
+#define DRAIN_SPINS	10000
+
+/* The running context's caches, or NULL: it has none, is inside, or is kept out. */
+struct cfi_cpu *cfi_cpu_enter(struct cf_map *map)
+{
+	unsigned number = cf_port_cpu();
+	struct cfi_cpu *cpu;
+
+	if (number >= map->config.cpus)
+		return NULL;
+	cpu = &map->cpu[number];
+	/* Relaxed: set only by this context; a handler that finds it stays out. */
+	if (cfi_load_relaxed(&cpu->busy))
+		return NULL;
+	if (map->config.fenced) {
+		/*
+		 * Seq_cst: either we see DIVERT or the drainer sees BUSY. The
+		 * other side is drain_cpu(). [cache-divert]
+		 */
+		(void)cfi_swap_seq_cst(&cpu->busy, 1);
+	} else {
+		/* Relaxed: the drainer's barrier orders it for us. */
+		cfi_store_relaxed(&cpu->busy, 1);
+		cfi_compiler_fence();
+	}
+	/*
+	 * Seq_cst: as above; acquire: see what a drainer left behind. The
+	 * other side is raise_divert() and cfi_divert_end(). [cache-divert]
+	 */
+	if (__builtin_expect(cfi_load_seq_cst(&cpu->divert) != 0, 0)) {
+		cfi_cpu_leave(cpu);
+		return NULL;
+	}
+	return cpu;
+}
+
+void cfi_cpu_leave(struct cfi_cpu *cpu)
+{
+	/* Release: the drainer sees the cache as we leave it. [cache-leave] */
+	cfi_store_release(&cpu->busy, 0);
+}
+
+static void count_here(struct cfi_cpu *cpu, enum cf_type type, int64_t frames)
+{
+	cfi_u64 *count = &cpu->type_frames[type];
+
+	/* Relaxed: only this context writes; readers add up a moment's view. */
+	cfi_store_relaxed(count, cfi_load_relaxed(count) + (uint64_t)frames);
+}
+
+void cfi_count_type(struct cf_map *map, enum cf_type type, int64_t frames)
+{
+	struct cfi_cpu *cpu = cfi_cpu_enter(map);
+
+	if (cpu) {
+		count_here(cpu, type, frames);
+		cfi_cpu_leave(cpu);
+		return;
+	}
+	/* Relaxed: a count. */
+	(void)cfi_add_relaxed(&map->type_frames[type], (uint64_t)frames);
+}
+
+/* Let failing allocations know that this context has frames. */
+static void list_stock(struct cf_map *map, struct cfi_cpu *cpu)
+{
+	if (cpu->listed)
+		return;
+	cpu->listed = 1;
+	/*
+	 * Seq_cst: whoever fails to allocate after our take sees the bit. The
+	 * other side is cfi_caches_stocked(). [stocked]
+	 */
+	(void)cfi_or_seq_cst(&map->stocked[cpu->number / 64],
+			     (uint64_t)1 << cpu->number % 64);
+}
+
+bool cfi_caches_stocked(struct cf_map *map)
+{
+	unsigned i;
+
+	for (i = 0; i * 64 < map->config.cpus; i++)
+		/* Seq_cst: as in list_stock(). [stocked] */
+		if (cfi_load_seq_cst(&map->stocked[i]))
+			return true;
+	return false;
+}
+
+/* Refills stop early enough that watermarks are the slow path's decision. */
+static bool above_marks(const struct cfi_zone *zone)
+{
+	/* Relaxed: counts; the slow path looks again. */
+	if (!cfi_load_relaxed(&zone->watching))
+		return true;
+	return cfi_load_relaxed(&zone->free) >
+	       cfi_load_relaxed(&zone->mark_low) + MAGAZINE_FRAMES;
+}
+
+static void reverse(struct cfi_magazine *magazine)
+{
+	unsigned low = 0;
+	unsigned high = magazine->count;
+
+	while (low + 1 < high) {
+		cf_pfn frame = magazine->frame[--high];
+
+		magazine->frame[high] = magazine->frame[low];
+		magazine->frame[low++] = frame;
+	}
+}
+
+/* One visit to a block that may have a run of @class. */
+static void fill_from(struct cf_map *map, struct cfi_zone *zone,
+		      unsigned class, uint64_t number,
+		      struct cfi_magazine *magazine)
+{
+	struct cfi_block *block = cfi_block_at(map, number);
+	unsigned long state;
+
+	if (!block)
+		return;
+	state = cfi_block_lock(block);
+	if (block->zone == zone->number)
+		magazine->count = cfi_take_many(map, block, class,
+						magazine->frame,
+						MAGAZINE_FRAMES);
+	if (magazine->count == 0)
+		cfi_index_clear(zone, class, number);
+	cfi_block_unlock(block, state);
+}
+
+/* Fill an empty magazine from the tightest chunk there is. */
+static bool refill(struct cf_map *map, struct cfi_cpu *cpu,
+		   struct cfi_zone *zone, struct cfi_magazine *magazine)
+{
+	uint32_t *home = &cpu->home[zone->number];
+	unsigned class = 0;
+	uint64_t number;
+
+	/* Relaxed: an empty zone is found empty by its index as well. */
+	if (cfi_load_relaxed(&zone->blocks) == 0 || !above_marks(zone))
+		return false;
+	cf_port_read_lock();
+	while (class <= map->block_shift && magazine->count == 0) {
+		number = cfi_index_find(map, zone, class, *home);
+		if (number == INDEX_NONE) {
+			class++;
+			continue;
+		}
+		fill_from(map, zone, class, number, magazine);
+		*home = (uint32_t)number;
+	}
+	cf_port_read_unlock();
+	if (magazine->count == 0)
+		return false;
+	reverse(magazine);
+	list_stock(map, cpu);
+	return true;
+}
+
+/* The stretch of neighbours that begins at entry @at; one past it. */
+static unsigned stretch(const struct cf_map *map,
+			const struct cfi_magazine *magazine, unsigned at,
+			cf_pfn *ret_first, cf_pfn *ret_last)
+{
+	cf_pfn first = magazine->frame[at];
+	cf_pfn last = first + 1;
+	cf_pfn number = first >> map->block_shift;
+
+	for (at++; at < magazine->count; at++) {
+		cf_pfn frame = magazine->frame[at];
+
+		if (frame >> map->block_shift != number)
+			break;
+		if (frame == last)
+			last++;
+		else if (frame + 1 == first)
+			first--;
+		else
+			break;
+	}
+	*ret_first = first;
+	*ret_last = last;
+	return at;
+}
+
+/* Send a magazine's frames home, a stretch of neighbours at a time. */
+static void empty_magazine(struct cf_map *map, struct cfi_magazine *magazine)
+{
+	struct cfi_block *block = NULL;
+	struct cfi_block *next;
+	unsigned long state = 0;
+	cf_pfn first, last;
+	unsigned i = 0;
+
+	while (i < magazine->count) {
+		i = stretch(map, magazine, i, &first, &last);
+		next = cfi_block_of(map, first);
+		if (next != block) {
+			if (block)
+				cfi_block_unlock(block, state);
+			state = cfi_block_lock(next);
+			block = next;
+		}
+		/* Isolated chunks: the operation looks itself after a drain. */
+		(void)cfi_give(map, block, first, last);
+	}
+	if (block)
+		cfi_block_unlock(block, state);
+	magazine->count = 0;
+}
+
+bool cfi_cache_alloc(struct cf_map *map, struct cfi_zone *zone,
+		     enum cf_type type, cf_pfn *ret_pfn)
+{
+	struct cfi_cpu *cpu = cfi_cpu_enter(map);
+	struct cfi_magazine *magazine;
+	struct cfi_cache *cache;
+	bool found = true;
+
+	if (!cpu)
+		return false;
+	cache = &cpu->cache[zone->number];
+	magazine = &cache->magazine[cache->loaded];
+	if (__builtin_expect(magazine->count == 0, 0)) {
+		cache->loaded ^= 1;
+		magazine = &cache->magazine[cache->loaded];
+		found = magazine->count || refill(map, cpu, zone, magazine);
+	}
+	if (found) {
+		*ret_pfn = magazine->frame[--magazine->count];
+		count_here(cpu, type, 1);
+	}
+	cfi_cpu_leave(cpu);
+	return found;
+}
+
+bool cfi_cache_free(struct cf_map *map, struct cfi_block *block,
+		    enum cf_type type, cf_pfn pfn)
+{
+	struct cfi_cpu *cpu = cfi_cpu_enter(map);
+	struct cfi_magazine *magazine;
+	struct cfi_cache *cache;
+
+	if (!cpu)
+		return false;
+	cache = &cpu->cache[block->zone];
+	magazine = &cache->magazine[cache->loaded];
+	if (__builtin_expect(magazine->count == MAGAZINE_FRAMES, 0)) {
+		cache->loaded ^= 1;
+		magazine = &cache->magazine[cache->loaded];
+		if (magazine->count == MAGAZINE_FRAMES)
+			empty_magazine(map, magazine);
+	}
+	magazine->frame[magazine->count++] = pfn;
+	count_here(cpu, type, -1);
+	list_stock(map, cpu);
+	cfi_cpu_leave(cpu);
+	return true;
+}
+
+/* Caller keeps the owner out, or is the owner. */
+static void empty_cpu(struct cf_map *map, struct cfi_cpu *cpu)
+{
+	unsigned zone;
+
+	for (zone = 0; zone < map->zones; zone++) {
+		empty_magazine(map, &cpu->cache[zone].magazine[0]);
+		empty_magazine(map, &cpu->cache[zone].magazine[1]);
+	}
+	if (!cpu->listed)
+		return;
+	cpu->listed = 0;
+	/* Seq_cst: as in list_stock(). [stocked] */
+	(void)cfi_and_seq_cst(&map->stocked[cpu->number / 64],
+			      ~((uint64_t)1 << cpu->number % 64));
+}
+
+/* DIVERT is up and every context has passed a barrier since. */
+static int drain_cpu(struct cf_map *map, struct cfi_cpu *cpu)
+{
+	unsigned spins = 0;
+
+	/*
+	 * Seq_cst: either we see BUSY or its owner sees DIVERT; acquire: see
+	 * the cache as its owner left it. [cache-divert] [cache-leave]
+	 */
+	while (cfi_load_seq_cst(&cpu->busy)) {
+		if (spins == DRAIN_SPINS)
+			return -CF_EAGAIN;
+		cf_port_relax(spins++);
+	}
+	empty_cpu(map, cpu);
+	return 0;
+}
+
+/* Caller holds map->drain_lock and DIVERT is up. */
+static int drain_all(struct cf_map *map)
+{
+	unsigned i;
+	int err = 0;
+
+	if (!map->config.fenced && cf_port_barrier_all() != 0)
+		return -CF_EAGAIN;
+	for (i = 0; i < map->config.cpus; i++)
+		if (drain_cpu(map, &map->cpu[i]))
+			err = -CF_EAGAIN;
+	return err;
+}
+
+static void raise_divert(struct cf_map *map)
+{
+	unsigned i;
+
+	if (map->divert_holds++)
+		return;
+	for (i = 0; i < map->config.cpus; i++)
+		/* Seq_cst: as in drain_cpu(). [cache-divert] */
+		(void)cfi_swap_seq_cst(&map->cpu[i].divert, 1);
+}
+
+/*
+ * Keep every context out of its caches and empty them.  -CF_EAGAIN: one was
+ * inside too long; it is kept out from its next entry on, and
+ * cfi_divert_drain() tries again.
+ */
+int cfi_divert_begin(struct cf_map *map)
+{
+	unsigned long state = cf_lock(&map->drain_lock);
+	int err;
+
+	raise_divert(map);
+	err = drain_all(map);
+	cf_unlock(&map->drain_lock, state);
+	return err;
+}
+
+int cfi_divert_drain(struct cf_map *map)
+{
+	unsigned long state = cf_lock(&map->drain_lock);
+	int err = drain_all(map);
+
+	cf_unlock(&map->drain_lock, state);
+	return err;
+}
+
+void cfi_divert_end(struct cf_map *map)
+{
+	unsigned long state = cf_lock(&map->drain_lock);
+	unsigned i;
+
+	CF_CHECK(map->divert_holds > 0, map->divert_holds);
+	map->divert_holds--;
+	for (i = 0; i < map->config.cpus && map->divert_holds == 0; i++)
+		/* Release: owners see their caches empty. [cache-divert] */
+		cfi_store_release(&map->cpu[i].divert, 0);
+	cf_unlock(&map->drain_lock, state);
+}
+
+int cf_drain(struct cf_map *map)
+{
+	int err = cfi_divert_begin(map);
+
+	cfi_divert_end(map);
+	return err;
+}
+
+void cf_drain_cpu(struct cf_map *map)
+{
+	unsigned number = cf_port_cpu();
+	unsigned long state;
+
+	if (number >= map->config.cpus)
+		return;
+	state = cf_lock(&map->drain_lock);
+	empty_cpu(map, &map->cpu[number]);
+	cf_unlock(&map->drain_lock, state);
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * The index over blocks: for each class of free run, which blocks have one.
+ *
+ * Three levels of bits, so that a failing search and a search for the last
+ * run of a terabyte both read a handful of words.  Two promises: a block
+ * that has a maximal free run of a class has its bit set there; a bit is set
+ * and cleared only under the block's lock, so it cannot be lost between the
+ * one who frees and the one who came in vain.
+ */
+
+#include "internal.h"
+
+static bool test(const cfi_u64 *words, uint64_t bit)
+{
+	/* Relaxed: a stale answer is a visit in vain or one more set. */
+	return cfi_load_relaxed(&words[bit / 64]) >> bit % 64 & 1;
+}
+
+bool cfi_index_test(const struct cfi_zone *zone, unsigned class,
+		    uint64_t number)
+{
+	return test(zone->index[class].level[0], number);
+}
+
+static void set_from(struct cfi_index *index, unsigned level, uint64_t bit)
+{
+	for (; level < INDEX_LEVELS; level++) {
+		/*
+		 * Seq_cst: either we see the summary bit still set, or whoever
+		 * clears it sees our bit below and sets it again. The other
+		 * side is cfi_index_clear(). [index-summary]
+		 */
+		cfi_or_seq_cst(&index->level[level][bit / 64],
+			       (uint64_t)1 << bit % 64);
+		bit /= 64;
+	}
+}
+
+/* Caller holds the block's lock. */
+void cfi_index_set(struct cfi_zone *zone, unsigned class, uint64_t number)
+{
+	if (!cfi_index_test(zone, class, number))
+		set_from(&zone->index[class], 0, number);
+}
+
+static void clear_bit(cfi_u64 *words, uint64_t bit)
+{
+	/* Seq_cst: as in set_from(). [index-summary] */
+	cfi_and_seq_cst(&words[bit / 64], ~((uint64_t)1 << bit % 64));
+}
+
+/*
+ * Caller holds the block's lock and has looked: nothing of that class.  A
+ * summary bit over an empty word goes too, unless somebody sets a bit below
+ * meanwhile: clear, look again, restore.
+ */
+void cfi_index_clear(struct cfi_zone *zone, unsigned class, uint64_t number)
+{
+	struct cfi_index *index = &zone->index[class];
+	const cfi_u64 *below;
+	unsigned level;
+
+	clear_bit(index->level[0], number);
+	for (level = 1; level < INDEX_LEVELS; level++) {
+		number /= 64;
+		below = &index->level[level - 1][number];
+		/* Seq_cst: as in set_from(). [index-summary] */
+		if (cfi_load_seq_cst(below) != 0)
+			return;
+		clear_bit(index->level[level], number);
+		/* Seq_cst: as in set_from(). [index-summary] */
+		if (cfi_load_seq_cst(below) != 0) {
+			set_from(index, level, number);
+			return;
+		}
+	}
+}
+
+/* First set bit at or after @bit, skipping by the level above. */
+static uint64_t next_set(const struct cfi_index *index, unsigned level,
+			 uint64_t bit, uint64_t bits)
+{
+	while (bit < bits) {
+		/* Relaxed: the block's lock decides what is really there. */
+		uint64_t word = cfi_load_relaxed(&index->level[level][bit / 64]);
+
+		word >>= bit % 64;
+		if (word)
+			return bit + bits_first(word);
+		bit = bit / 64 + 1;
+		if (level + 1 < INDEX_LEVELS) {
+			bit = next_set(index, level + 1, bit, (bits + 63) / 64);
+			if (bit == INDEX_NONE)
+				return INDEX_NONE;
+		}
+		bit *= 64;
+	}
+	return INDEX_NONE;
+}
+
+/* A block that may have a run of @class, from block @from on, going around. */
+uint64_t cfi_index_find(const struct cf_map *map, const struct cfi_zone *zone,
+			unsigned class, uint64_t from)
+{
+	const struct cfi_index *index = &zone->index[class];
+	uint64_t found = next_set(index, 0, from, map->blocks_max);
+
+	if (found == INDEX_NONE && from > 0)
+		found = next_set(index, 0, 0, from);
+	return found;
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Ranked spin locks.
+ *
+ * A context takes locks in rising order of rank.  Debug builds keep one
+ * 64-bit set of held ranks for each context and check every step against it,
+ * so the order in docs/locks.md is executed, not believed.  From RANK_BLOCK
+ * up interrupts are off while a lock is held: frees come from handlers.
+ */
+
+#include "internal.h"
+
+static void rank_enter(const struct cf_lock *lock)
+{
+#ifdef CF_DEBUG
+	uint64_t *held = cf_port_held_ranks();
+
+	CF_CHECK2((*held >> lock->rank) == 0, *held, lock->rank);
+	*held |= (uint64_t)1 << lock->rank;
+#else
+	(void)lock;
+#endif
+}
+
+static void rank_leave(const struct cf_lock *lock)
+{
+#ifdef CF_DEBUG
+	uint64_t *held = cf_port_held_ranks();
+
+	CF_CHECK2(*held >> lock->rank & 1, *held, lock->rank);
+	*held &= ~((uint64_t)1 << lock->rank);
+#else
+	(void)lock;
+#endif
+}
+
+static unsigned long irq_off(const struct cf_lock *lock)
+{
+	return lock->rank >= CF_RANK_BLOCK ? cf_port_irq_off() : 0;
+}
+
+static void irq_restore(const struct cf_lock *lock, unsigned long state)
+{
+	if (lock->rank >= CF_RANK_BLOCK)
+		cf_port_irq_restore(state);
+}
+
+static bool take(struct cf_lock *lock)
+{
+	uint64_t unlocked = 0;
+
+	/*
+	 * Acquire: see all that the last holder wrote. The other side is
+	 * cf_unlock(). [lock]
+	 */
+	return cfi_cas_acquire((cfi_u64 *)&lock->word, &unlocked, 1);
+}
+
+unsigned long cf_lock(struct cf_lock *lock)
+{
+	unsigned long state = irq_off(lock);
+	unsigned spins = 0;
+
+	rank_enter(lock);
+	while (!take(lock)) {
+		irq_restore(lock, state);
+		/* Relaxed: only a hint when to try the exchange again. */
+		while (cfi_load_relaxed((const cfi_u64 *)&lock->word))
+			cf_port_relax(spins++);
+		state = irq_off(lock);
+	}
+	return state;
+}
+
+bool cf_trylock(struct cf_lock *lock, unsigned long *ret_state)
+{
+	unsigned long state = irq_off(lock);
+
+	if (!take(lock)) {
+		irq_restore(lock, state);
+		return false;
+	}
+	rank_enter(lock);
+	*ret_state = state;
+	return true;
+}
+
+void cf_unlock(struct cf_lock *lock, unsigned long state)
+{
+	CF_CHECK(lock->word == 1, lock->rank);
+	rank_leave(lock);
+	/* Release: the next holder sees all of ours. Pairs with take(). [lock] */
+	cfi_store_release((cfi_u64 *)&lock->word, 0);
+	irq_restore(lock, state);
+}
+
+void cf_assert_unlocked(enum cf_rank rank)
+{
+#ifdef CF_DEBUG
+	uint64_t *held = cf_port_held_ranks();
+
+	CF_CHECK2(*held >> rank >> 1 == 0, *held, rank);
+#else
+	(void)rank;
+#endif
+}
