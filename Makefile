@@ -24,8 +24,8 @@ check:
 
 bench:
 	@scripts/setup bench
-	@scripts/build build-bench -Dbuildtype=release -Db_ndebug=false
-	build-bench/bench/bench
+	@scripts/build build
+	build/bench/coldframe-bench
 
 install:
 	@scripts/setup -n run
@@ -34,7 +34,7 @@ install:
 	@meson install -C build
 
 clean:
-	rm -rf build build-debug build-clang build-asan build-tsan build-bench
+	rm -rf build build-debug build-clang build-asan build-tsan
 
 help:
 	@echo 'make          build the library and the command in build/'
