@@ -42,7 +42,7 @@ struct cf_host_config {
 	cf_pfn last;		/* frames [0, last) have contents */
 	bool huge;		/* ask for 2 MiB pages behind frames */
 	bool huge_meta;		/* and behind metadata of 2 MiB and more */
-	bool debug_pagealloc;	/* frames not in use cannot be touched; no huge */
+	bool debug_pagealloc;	/* unused frames cannot be touched; not huge */
 	struct cf_host_hooks hooks;
 };
 
@@ -65,11 +65,11 @@ enum cf_host_call {
  *   (Q) written only while no other call on this memory runs
  */
 struct cf_host_memory {
-	unsigned char *base;		/* (C) frame pfn is at base + pfn * 4096 */
+	unsigned char *base;		/* (C) a frame: base + pfn * 4096 */
 	struct cf_host_config config;	/* (C) */
 	void *mapping;			/* (C) what was mapped, for munmap() */
 	size_t mapping_bytes;		/* (C) */
-	struct cf_map *map;		/* (Q) of cf_host_map_create(), or NULL */
+	struct cf_map *map;		/* (Q) cf_host_map_create()'s */
 	void *map_storage;		/* (Q) */
 	size_t map_bytes;		/* (Q) */
 	bool counting;			/* (Q) a fault is armed */
@@ -77,8 +77,8 @@ struct cf_host_memory {
 	pthread_cond_t signalled;
 	uint64_t signals_waiting;	/* (M) signals no wait has seen yet */
 	uint64_t frames_unguarded;	/* (M) see cf_host_unguarded() */
-	uint64_t calls[CF_HOST_CALL_COUNT];	/* (M) since the fault was armed */
-	uint64_t fails[CF_HOST_CALL_COUNT];	/* (M) the call that fails; 0: none */
+	uint64_t calls[CF_HOST_CALL_COUNT];	/* (M) since armed */
+	uint64_t fails[CF_HOST_CALL_COUNT];	/* (M) which fails; 0: none */
 };
 
 /**
@@ -124,7 +124,7 @@ int cf_host_discard(struct cf_host_memory *memory, cf_pfn first, cf_pfn last)
  */
 uint64_t cf_host_unguarded(struct cf_host_memory *memory);
 
-/** cf_host_resident_bytes() - Rss of the process; 0 if the kernel does not say. */
+/** cf_host_resident_bytes() - Rss of the process; 0: not to be had. */
 uint64_t cf_host_resident_bytes(void);
 
 /**
