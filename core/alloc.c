@@ -100,7 +100,7 @@ static bool take_at(struct cf_map *map, struct cfi_zone *zone, unsigned order,
 	if (!block)
 		return false;
 	state = cfi_block_lock(block);
-	found = block->zone == zone->number &&
+	found = cfi_zone_number(block) == zone->number &&
 		cfi_take_run(map, block, order, class, ret_pfn);
 	if (!found)
 		cfi_index_clear(zone, class, number);
@@ -431,7 +431,7 @@ static void watch_block(struct cfi_zone *zone, struct cfi_block *block,
 {
 	unsigned long state = cfi_block_lock(block);
 
-	if (block->zone == zone->number && block->watched != watch) {
+	if (cfi_zone_number(block) == zone->number && block->watched != watch) {
 		block->watched = watch;
 		/* Relaxed: a count. */
 		if (watch)
@@ -455,7 +455,7 @@ int cf_zone_set_watermarks(struct cf_map *map, unsigned node,
 		return -CF_EINVAL;
 	zone = cfi_zone_of(map, node, kind);
 	state = cf_lock(&map->hotplug);
-	for (number = 0; number << map->block_shift < map->last_added; number++)
+	for (number = 0; number < cfi_blocks_end(map); number++)
 		if (cfi_block_at(map, number))
 			watch_block(zone, cfi_block_at(map, number), watch);
 	/* Relaxed: marks are read one by one; each is right at some moment. */

@@ -23,7 +23,12 @@ static inline unsigned bits_first(uint64_t bits)
 
 static inline unsigned bits_count(uint64_t bits)
 {
-	return (unsigned)__builtin_popcountll(bits);
+	unsigned count = 0;
+
+	/* The builtin is a library call where the CPU has no instruction. */
+	for (; bits; bits &= bits - 1)
+		count++;
+	return count;
 }
 
 static inline uint64_t bits_low(unsigned count)

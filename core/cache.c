@@ -113,10 +113,23 @@ static bool above_marks(const struct cfi_zone *zone)
 	       cfi_load_relaxed(&zone->mark_low) + MAGAZINE_FRAMES;
 }
 
+static unsigned stock(const struct cfi_magazine *magazine)
+{
+	/* Relaxed: only this context writes; others count what is cached. */
+	return (unsigned)cfi_load_relaxed(&magazine->count);
+}
+
+static void set_stock(struct cfi_magazine *magazine, unsigned count)
+{
+	/* Relaxed: as in stock(). */
+	cfi_store_relaxed(&magazine->count, count);
+}
+
+/* So that the lowest frame goes out first. */
 static void reverse(struct cfi_magazine *magazine)
 {
 	unsigned low = 0;
-	unsigned high = magazine->count;
+	unsigned high = stock(magazine);
 
 	while (low + 1 < high) {
 		cf_pfn frame = magazine->frame[--high];
@@ -137,17 +150,17 @@ static void fill_from(struct cf_map *map, struct cfi_zone *zone,
 	if (!block)
 		return;
 	state = cfi_block_lock(block);
-	if (block->zone == zone->number)
-		magazine->count = cfi_take_many(map, block, class,
-						magazine->frame,
-						MAGAZINE_FRAMES);
-	if (magazine->count == 0)
+	if (cfi_zone_number(block) == zone->number)
+		set_stock(magazine, cfi_take_many(map, block, class,
+						  magazine->frame,
+						  MAGAZINE_FRAMES));
+	if (stock(magazine) == 0)
 		cfi_index_clear(zone, class, number);
 	cfi_block_unlock(block, state);
 }
 
 /* Fill an empty magazine from the tightest chunk there is. */
-static bool refill(struct cf_map *map, struct cfi_cpu *cpu,
+static void refill(struct cf_map *map, struct cfi_cpu *cpu,
 		   struct cfi_zone *zone, struct cfi_magazine *magazine)
 {
 	uint32_t *home = &cpu->home[zone->number];
@@ -156,9 +169,9 @@ static bool refill(struct cf_map *map, struct cfi_cpu *cpu,
 
 	/* Relaxed: an empty zone is found empty by its index as well. */
 	if (cfi_load_relaxed(&zone->blocks) == 0 || !above_marks(zone))
-		return false;
+		return;
 	cf_port_read_lock();
-	while (class <= map->block_shift && magazine->count == 0) {
+	while (class <= map->block_shift && stock(magazine) == 0) {
 		number = cfi_index_find(map, zone, class, *home);
 		if (number == INDEX_NONE) {
 			class++;
@@ -168,11 +181,10 @@ static bool refill(struct cf_map *map, struct cfi_cpu *cpu,
 		*home = (uint32_t)number;
 	}
 	cf_port_read_unlock();
-	if (magazine->count == 0)
-		return false;
+	if (stock(magazine) == 0)
+		return;
 	reverse(magazine);
 	list_stock(map, cpu);
-	return true;
 }
 
 /* The stretch of neighbours that begins at entry @at; one past it. */
@@ -184,7 +196,7 @@ static unsigned stretch(const struct cf_map *map,
 	cf_pfn last = first + 1;
 	cf_pfn number = first >> map->block_shift;
 
-	for (at++; at < magazine->count; at++) {
+	for (at++; at < stock(magazine); at++) {
 		cf_pfn frame = magazine->frame[at];
 
 		if (frame >> map->block_shift != number)
@@ -210,7 +222,7 @@ static void empty_magazine(struct cf_map *map, struct cfi_magazine *magazine)
 	cf_pfn first, last;
 	unsigned i = 0;
 
-	while (i < magazine->count) {
+	while (i < stock(magazine)) {
 		i = stretch(map, magazine, i, &first, &last);
 		next = cfi_block_of(map, first);
 		if (next != block) {
@@ -224,7 +236,7 @@ static void empty_magazine(struct cf_map *map, struct cfi_magazine *magazine)
 	}
 	if (block)
 		cfi_block_unlock(block, state);
-	magazine->count = 0;
+	set_stock(magazine, 0);
 }
 
 bool cfi_cache_alloc(struct cf_map *map, struct cfi_zone *zone,
@@ -233,23 +245,26 @@ bool cfi_cache_alloc(struct cf_map *map, struct cfi_zone *zone,
 	struct cfi_cpu *cpu = cfi_cpu_enter(map);
 	struct cfi_magazine *magazine;
 	struct cfi_cache *cache;
-	bool found = true;
+	unsigned count;
 
 	if (!cpu)
 		return false;
 	cache = &cpu->cache[zone->number];
 	magazine = &cache->magazine[cache->loaded];
-	if (__builtin_expect(magazine->count == 0, 0)) {
+	if (__builtin_expect(stock(magazine) == 0, 0)) {
 		cache->loaded ^= 1;
 		magazine = &cache->magazine[cache->loaded];
-		found = magazine->count || refill(map, cpu, zone, magazine);
+		if (stock(magazine) == 0)
+			refill(map, cpu, zone, magazine);
 	}
-	if (found) {
-		*ret_pfn = magazine->frame[--magazine->count];
+	count = stock(magazine);
+	if (__builtin_expect(count > 0, 1)) {
+		*ret_pfn = magazine->frame[count - 1];
+		set_stock(magazine, count - 1);
 		count_here(cpu, type, 1);
 	}
 	cfi_cpu_leave(cpu);
-	return found;
+	return count > 0;
 }
 
 bool cfi_cache_free(struct cf_map *map, struct cfi_block *block,
@@ -258,18 +273,21 @@ bool cfi_cache_free(struct cf_map *map, struct cfi_block *block,
 	struct cfi_cpu *cpu = cfi_cpu_enter(map);
 	struct cfi_magazine *magazine;
 	struct cfi_cache *cache;
+	unsigned count;
 
 	if (!cpu)
 		return false;
-	cache = &cpu->cache[block->zone];
+	cache = &cpu->cache[cfi_zone_number(block)];
 	magazine = &cache->magazine[cache->loaded];
-	if (__builtin_expect(magazine->count == MAGAZINE_FRAMES, 0)) {
+	if (__builtin_expect(stock(magazine) == MAGAZINE_FRAMES, 0)) {
 		cache->loaded ^= 1;
 		magazine = &cache->magazine[cache->loaded];
-		if (magazine->count == MAGAZINE_FRAMES)
+		if (stock(magazine) == MAGAZINE_FRAMES)
 			empty_magazine(map, magazine);
 	}
-	magazine->frame[magazine->count++] = pfn;
+	count = stock(magazine);
+	magazine->frame[count] = pfn;
+	set_stock(magazine, count + 1);
 	count_here(cpu, type, -1);
 	list_stock(map, cpu);
 	cfi_cpu_leave(cpu);

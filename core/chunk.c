@@ -18,7 +18,7 @@
 static struct cfi_zone *zone_of(struct cf_map *map,
 				const struct cfi_block *block)
 {
-	return &map->zone[block->zone];
+	return &map->zone[cfi_zone_number(block)];
 }
 
 static bool is_split(const struct cfi_block *block, unsigned chunk)
@@ -59,7 +59,8 @@ static unsigned class_of(const struct cfi_block *block, unsigned chunk)
 {
 	const struct cfi_chunk *c = &block->chunk[chunk];
 
-	if (c->free == 0 || block->isolated >> chunk & 1)
+	if (c->free == 0 || cfi_isolated(block) >> chunk & 1 ||
+	    cfi_block_state(block) == CF_BLOCK_GOING_ONLINE)
 		return CLASS_NONE;
 	if (c->free == CF_CHUNK_FRAMES)
 		return CLASS_WHOLE;
@@ -335,7 +336,7 @@ uint64_t cfi_chunk_settle(struct cfi_block *block, unsigned chunk)
 	uint64_t bit = (uint64_t)1 << chunk;
 	uint64_t was = block->pending & bit;
 
-	if (!(block->isolated & bit))
+	if (!(cfi_isolated(block) & bit))
 		return 0;
 	if (c->free + c->skip == CF_CHUNK_FRAMES) {
 		block->pending &= ~bit;
@@ -391,7 +392,7 @@ uint64_t cfi_give(struct cf_map *map, struct cfi_block *block, cf_pfn first,
 
 	while (next_piece(block, &first, last, &piece)) {
 		give_piece(map, block, &piece);
-		if (block->isolated)
+		if (cfi_isolated(block))
 			empty |= cfi_chunk_settle(block, piece.chunk);
 	}
 	return empty;

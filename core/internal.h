@@ -52,7 +52,7 @@ struct cfi_block {
 	uint32_t number;	/* (C) first >> block order */
 	uint32_t chunks;	/* (C) */
 	uint32_t node;		/* (C) */
-	uint32_t zone;		/* (B,H) number in map->zone; of an online block */
+	cfi_u64 zone;		/* (A,B) number in map->zone; of an online block */
 	cfi_u64 split;		/* (A,B) chunks whose frame words are valid [split] */
 	cfi_u64 sequence;	/* (A,B) odd while heads change [sequence] */
 
@@ -60,7 +60,7 @@ struct cfi_block {
 	uint64_t whole;		/* (B) */
 	uint64_t avail[CLASS_WHOLE]; /* (B) */
 	uint64_t ready;		/* (B) chunks whose frame words were cleared once */
-	uint64_t isolated;	/* (B) */
+	cfi_u64 isolated;	/* (A,B) */
 	uint64_t pending;	/* (B) */
 	cfi_u64 state;		/* (A,B) enum cf_block_state [block-state] */
 	uint32_t free;		/* (B) */
@@ -80,6 +80,7 @@ struct cfi_block {
 	uint32_t piece_blocks;	/* (C) blocks whose metadata came as one piece */
 	uint32_t piece_index;	/* (C) which of them this is */
 	void *piece;		/* (C) that piece */
+	struct cfi_block *removed_next; /* (H) while it is being removed */
 	struct cfi_chunk chunk[];
 };
 
@@ -115,12 +116,12 @@ struct cfi_zone {
 #define MAGAZINE_FRAMES	64
 
 struct cfi_magazine {
-	uint32_t count;
-	uint32_t reserved;
-	cf_pfn frame[MAGAZINE_FRAMES];
+	cfi_u64 count;		/* (A,P) */
+	cf_pfn frame[MAGAZINE_FRAMES]; /* (P) */
 };
 
 struct cfi_cache {
+	_Alignas(64)
 	uint64_t loaded;	/* (P) which of the two is in use */
 	struct cfi_magazine magazine[2]; /* (P) */
 };
@@ -130,6 +131,7 @@ struct cfi_cache {
  * a load of that line, and nothing else.
  */
 struct cfi_cpu {
+	_Alignas(128)
 	cfi_u64 busy;		/* (A) its owner is inside [cache-leave] */
 	cfi_u64 divert;		/* (A) stay out [cache-divert] */
 	cfi_u64 type_frames[CF_TYPE_COUNT]; /* (A,P) may be negative */
@@ -190,13 +192,12 @@ struct cf_map {
 	struct cfi_zone *zone;		/* (C) nodes * 2 */
 	struct cfi_cpu *cpu;		/* (C) */
 	struct cfi_owner *owner;	/* (C) CF_OWNERS_MAX */
-	cf_pfn *poison;			/* (H) config.poison_max, 0..poison_count */
+	cfi_u64 *poison;		/* (A,H) bad frames [poison-table] */
+	cfi_u64 poison_count;		/* (A,H) how many of config.poison_max */
 	uint32_t block_shift;		/* (C) block order */
 	uint32_t blocks_max;		/* (C) */
 	uint32_t zones;			/* (C) */
-	uint32_t poison_count;		/* (H) */
-	cf_pfn last_added;		/* (A,H) one past the highest block ever */
-	bool slow;			/* (C) no caches: debug_pagealloc, no_caches */
+	cfi_u64 blocks_end;		/* (A,H) one past the highest block ever */
 
 	cfi_u64 type_frames[CF_TYPE_COUNT]; /* (A) of diverted contexts */
 	cfi_u64 stocked[CF_CPUS_MAX / 64]; /* (A) contexts with stock [stocked] */
@@ -214,6 +215,7 @@ struct cf_map {
 	struct cf_subscriber *subscriber; /* (H) by falling priority */
 	uint32_t operations;		/* (H) offline operations under way */
 	struct cfi_side *side;		/* (H) */
+	struct cfi_block *removed;	/* (H) unpublished, waiting for walkers */
 	size_t storage_bytes;		/* (C) */
 };
 
@@ -263,8 +265,26 @@ static inline struct cfi_zone *cfi_zone_of(struct cf_map *map, unsigned node,
 }
 
 bool cfi_range_aligned(const struct cf_map *map, cf_pfn first, cf_pfn last);
-int cfi_blocks_in_state(struct cf_map *map, cf_pfn first, cf_pfn last,
-			enum cf_block_state state, struct cf_report *report);
+/* One past the highest block number there has ever been. */
+static inline uint64_t cfi_blocks_end(const struct cf_map *map)
+{
+	/* Relaxed: only grows, under hotplug. */
+	return cfi_load_relaxed(&map->blocks_end);
+}
+
+static inline uint64_t cfi_isolated(const struct cfi_block *block)
+{
+	/* Relaxed: under the lock it is exact; elsewhere a hint. */
+	return cfi_load_relaxed(&block->isolated);
+}
+
+/* Number of the zone of a block; constant while a frame of it is held. */
+static inline uint32_t cfi_zone_number(const struct cfi_block *block)
+{
+	/* Relaxed: changes only while the block is offline. */
+	return (uint32_t)cfi_load_relaxed(&block->zone);
+}
+
 static inline enum cf_block_state cfi_block_state(const struct cfi_block *block)
 {
 	/* Relaxed: under the lock it is exact; elsewhere a hint. */
@@ -365,8 +385,7 @@ uint32_t cfi_poison_count(const struct cf_map *map, cf_pfn first, cf_pfn last);
 int cfi_isolate(struct cf_map *map, struct cfi_range *range,
 		struct cf_report *report);
 void cfi_unisolate(struct cf_map *map, struct cfi_range *range);
-const struct cfi_range *cfi_range_find(struct cf_map *map, cf_pfn first,
-				       cf_pfn last);
+uint32_t cfi_range_find(struct cf_map *map, cf_pfn first, cf_pfn last);
 
 /* migrate.c */
 struct cfi_evacuation {
@@ -394,6 +413,17 @@ int cfi_expose(struct cf_map *map, uint32_t owner, cf_pfn first, cf_pfn last);
 
 /* block.c */
 void cfi_block_reset(struct cf_map *map, struct cfi_block *block);
+void cfi_block_set_state(struct cfi_block *block, enum cf_block_state state);
+int cfi_blocks_check(struct cf_map *map, cf_pfn first, cf_pfn last,
+		     enum cf_block_state state, struct cf_report *report);
+
+/* notify.c: subscribers; the caller holds hotplug */
+int cfi_notify_going(struct cf_map *map, enum cf_event event, cf_pfn first,
+		     cf_pfn last, struct cf_report *report);
+void cfi_notify_cancel(struct cf_map *map, enum cf_event event, cf_pfn first,
+		       cf_pfn last);
+void cfi_notify_done(struct cf_map *map, enum cf_event event, cf_pfn first,
+		     cf_pfn last);
 
 /* side.c: give back the leaves of a block that goes */
 void cfi_side_drop_block(struct cf_map *map, uint64_t number);

@@ -25,6 +25,7 @@ extern "C" {
  *          -CF_EINVAL  the request can never be right
  *          -CF_EGONE   the owner is not registered (any more)
  *          -CF_ENOMEM  no run of that order within the zones and watermarks
+ *          -CF_EPORT   CF_ALLOC_ZERO, and the port maps no contents
  */
 int cf_alloc(struct cf_map *map, struct cf_request request, cf_pfn *ret_pfn)
 	CF_MUST_CHECK;
@@ -50,8 +51,8 @@ void cf_free_frozen(struct cf_map *map, cf_pfn pfn, unsigned order);
  * range comes as naturally aligned runs, the largest that fit, each as
  * cf_alloc() would have made it. Pair with cf_free_range().
  *
- * Context: takes CF_RANK_RANGE and below, calls owners' hooks, waits for
- *          caches to drain. Not under a lock, not in a read section.
+ * Context: takes CF_RANK_HOTPLUG, calls owners' hooks, waits for caches to
+ *          drain. Not under a lock, not in a read section, not in a hook.
  * Return:  0, or with the range as it was (moved runs stay moved):
  *          -CF_EINVAL   empty range, wrong request
  *          -CF_EGONE    a frame's block is absent or not online, or the

@@ -24,11 +24,12 @@ enum cf_rank {
 
 /* Zeroed memory with a rank is an unlocked lock. */
 struct cf_lock {
-	uint32_t word;		/* opaque */
+	uint64_t word;		/* opaque */
 	uint32_t rank;		/* enum cf_rank */
+	uint32_t reserved;
 };
 
-#define CF_LOCK_INIT(lock_rank) { 0, (lock_rank) }
+#define CF_LOCK_INIT(lock_rank) { 0, (lock_rank), 0 }
 
 /**
  * cf_lock() - take a lock, spinning.

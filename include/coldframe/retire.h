@@ -21,7 +21,7 @@ enum cf_retire_state {
  * The frame stays in the map's table through offline, online, removal and
  * re-adding of its block.
  *
- * Context: takes CF_RANK_RANGE and below, waits for caches to drain.
+ * Context: takes CF_RANK_HOTPLUG, waits for caches to drain.
  * Return:  0, or with nothing changed:
  *          -CF_EINVAL  beyond the map
  *          -CF_ELIMIT  the table of bad frames is full

@@ -1,0 +1,463 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Evacuation: emptying isolated frames, and saying what stands in the way.
+ *
+ * Every frame in the range is free, stepped over, movable through its owner,
+ * a kept run its owner can give up, in transit (wait for it), or stuck.  Only
+ * the last is a refusal, and it goes into the report with frame, type, owner
+ * and reason.  Offlining, contiguous allocation and compaction share this.
+ *
+ * The engine holds one reference on a counted run from isolate to putback or
+ * migrate, so the last put of others still reaches the owner: through ours.
+ * An OFFLINE run is BUSY meanwhile.  Its target is OFFLINE before the owner
+ * tells the host, and its source is freed after the host has given it back.
+ */
+
+#include "internal.h"
+
+void cfi_report_clear(struct cf_report *report)
+{
+	if (!report)
+		return;
+	__builtin_memset(report, 0, sizeof(*report));
+	report->pfn = CF_PFN_NONE;
+}
+
+/* Note @frames that stand in the way; the first one is named. */
+void cfi_report_add(struct cf_map *map, struct cf_report *report,
+		    enum cf_reason reason, cf_pfn pfn, uint64_t word,
+		    uint64_t frames)
+{
+	if (!report)
+		return;
+	report->frames[reason] += frames;
+	if (report->reason != CF_REASON_NONE &&
+	    report->reason != CF_REASON_TRANSIT)
+		return;
+	if (report->reason == reason)
+		return;
+	report->reason = reason;
+	report->pfn = pfn;
+	report->type = word_type(word);
+	report->order = word_order(word);
+	report->flags = word_flags(word);
+	report->owner = word_owner(word);
+	report->refs = word_is_counted(word) ? word_refs(word) : 0;
+	report->pins = word_is_counted(word) ? word_pins(word) : 0;
+	report->who = word ? cfi_owner_name(map, report->owner) : NULL;
+}
+
+/* A run that is being evacuated. */
+struct run {
+	struct cf_map *map;
+	struct cfi_block *block;
+	struct cfi_owner *owner;	/* open, or NULL */
+	cfi_u64 *slot;
+	cf_pfn pfn;
+	uint64_t word;
+};
+
+static unsigned run_order(const struct run *run)
+{
+	return word_order(run->word);
+}
+
+static void stuck(const struct run *run, struct cfi_evacuation *evacuation,
+		  enum cf_reason reason)
+{
+	evacuation->stuck += word_frames(run->word);
+	cfi_report_add(run->map, evacuation->report, reason, run->pfn,
+		       run->word, word_frames(run->word));
+}
+
+static void in_motion(const struct run *run, struct cfi_evacuation *evacuation)
+{
+	evacuation->moving += word_frames(run->word);
+	cfi_report_add(run->map, evacuation->report, CF_REASON_TRANSIT,
+		       run->pfn, run->word, word_frames(run->word));
+}
+
+/* Memory like the source's, elsewhere. */
+static int take_target(const struct run *run,
+		       const struct cfi_evacuation *evacuation,
+		       cf_pfn *ret_target)
+{
+	const struct cfi_zone *zone = &run->map->zone[cfi_zone_number(run->block)];
+	struct cfi_taking taking = {
+		.order = (uint8_t)run_order(run),
+		.node = (uint8_t)zone->node,
+		.zone = (uint8_t)zone->kind,
+		.flags = evacuation->flags,
+	};
+	int err = cfi_take(run->map, taking, ret_target);
+
+	if (!err && run->map->config.debug_pagealloc &&
+	    word_is_counted(run->word))
+		cf_port_protect(run->map->config.machine, *ret_target,
+				*ret_target + word_frames(run->word), true);
+	return err;
+}
+
+static void set_flags(cfi_u64 *slot, uint32_t set, uint32_t clear)
+{
+	/* Relaxed: a stale value only makes the exchange below fail. */
+	uint64_t old = cfi_load_relaxed(slot);
+	uint64_t value;
+
+	do {
+		value = word_without(word_with(old, set), clear);
+		/* Relaxed: flags carry nothing but themselves. */
+	} while (!cfi_cas_relaxed(slot, &old, value));
+}
+
+/* Is there no room for so large a run?  Then its owner may cut it. */
+static void no_target(const struct run *run,
+		      struct cfi_evacuation *evacuation)
+{
+	const struct cf_owner_ops *ops = run->owner->ops;
+
+	if (run_order(run) > 0 && ops->split &&
+	    ops->split(run->owner->context, run->pfn, run_order(run)) == 0)
+		in_motion(run, evacuation);
+	else
+		stuck(run, evacuation, CF_REASON_NO_TARGET);
+}
+
+/* The owner moved the run: its source is frozen and nobody's. */
+static void retire_source(const struct run *run)
+{
+	/* Acquire: see what the owner did before it froze. [last-put] */
+	uint64_t word = cfi_load_acquire(run->slot);
+
+	CF_CHECK2(word_is_counted(word) && word_refs(word) == 0, run->pfn,
+		  word);
+	cfi_free_cas(run->map, run->block, run->pfn, word);
+}
+
+/* Move an isolated counted run; 0, or what its owner answered. */
+static int move_isolated(const struct run *run,
+			 const struct cfi_evacuation *evacuation,
+			 bool *ret_no_target)
+{
+	uint64_t word = word_make(word_type(run->word), run_order(run), 0,
+				  word_owner(run->word));
+	int64_t frames = (int64_t)word_frames(word);
+	cf_pfn target;
+	int err;
+
+	err = take_target(run, evacuation, &target);
+	*ret_no_target = err != 0;
+	if (err)
+		return err;
+	cfi_count_type(run->map, word_type(word), frames);
+	cfi_owner_count(run->map, word_owner(word), frames);
+	cfi_mark_run(run->map, target, word);
+	err = run->owner->ops->migrate(run->owner->context, run->pfn, target,
+				       run_order(run));
+	if (err)
+		cf_free_frozen(run->map, target, run_order(run));
+	return err;
+}
+
+static void move_counted(const struct run *run,
+			 struct cfi_evacuation *evacuation)
+{
+	const struct cf_owner_ops *ops = run->owner->ops;
+	void *context = run->owner->context;
+	bool no_room = false;
+	int err;
+
+	if (cfi_try_get_word(run->slot, WORD_ONE_REF)) {
+		in_motion(run, evacuation);
+		return;
+	}
+	set_flags(run->slot, CF_FLAG_ISOLATED, 0);
+	err = ops->isolate ? ops->isolate(context, run->pfn, run_order(run)) : 0;
+	if (err) {
+		stuck(run, evacuation, CF_REASON_OWNER);
+		goto keep;
+	}
+	err = move_isolated(run, evacuation, &no_room);
+	if (!err) {
+		retire_source(run);
+		evacuation->migrated += word_frames(run->word);
+		return;
+	}
+	if (ops->putback)
+		ops->putback(context, run->pfn, run_order(run));
+	if (!no_room)
+		stuck(run, evacuation, err == -CF_EAGAIN ?
+		      CF_REASON_REFERENCED : CF_REASON_OWNER);
+keep:
+	set_flags(run->slot, 0, CF_FLAG_ISOLATED);
+	cf_put(run->map, run->pfn);
+	if (no_room)
+		no_target(run, evacuation);
+}
+
+/* Set or clear BUSY of an OFFLINE run, if it still is the one we saw. */
+static bool set_busy(struct cfi_block *block, cf_pfn pfn, uint64_t word,
+		     bool busy)
+{
+	uint32_t flags = CF_FLAG_BUSY | CF_FLAG_ISOLATED;
+	cfi_u64 *slot = cfi_word_slot(block, pfn, word_order(word));
+	unsigned long state = cfi_block_lock(block);
+	/* Relaxed: uncounted words are written under our lock. */
+	bool same = !busy || cfi_load_relaxed(slot) == word;
+
+	if (same)
+		/* Relaxed: flags carry nothing but themselves. */
+		cfi_store_relaxed(slot, busy ? word_with(word, flags) :
+				  word_without(word, flags));
+	cfi_block_unlock(block, state);
+	return same;
+}
+
+/* Make the target OFFLINE and its owner's, BUSY until the host has it. */
+static void mark_target(const struct run *run, cf_pfn target)
+{
+	uint64_t word = word_with(word_without(run->word, CF_FLAG_SKIPPABLE |
+					       CF_FLAG_NEVER_ONLINED |
+					       CF_FLAG_POISON),
+				  CF_FLAG_BUSY);
+	struct cfi_block *block = cfi_block_of(run->map, target);
+	cf_pfn last = target + word_frames(word);
+	unsigned long state = cfi_block_lock(block);
+
+	cfi_put_words(block, target, last, word, run->map->block_shift);
+	(void)cfi_account(block, target, last, word, 1);
+	cfi_block_unlock(block, state);
+	cfi_owner_count(run->map, word_owner(word),
+			(int64_t)word_frames(word));
+}
+
+/* An OFFLINE run of the engine's, BUSY, becomes free. */
+static void free_offline(const struct run *run, cf_pfn pfn)
+{
+	struct cfi_block *block = cfi_block_of(run->map, pfn);
+	cf_pfn last = pfn + word_frames(run->word);
+	unsigned long state = cfi_block_lock(block);
+	cf_pfn head = pfn;
+	uint64_t word = cfi_word_in(block, pfn, &head);
+	uint64_t empty;
+
+	(void)cfi_account(block, pfn, last, word, -1);
+	cfi_clear_words(block, pfn, last);
+	empty = cfi_give_around(run->map, block, pfn, last);
+	cfi_block_unlock(block, state);
+	cfi_owner_count(run->map, word_owner(word),
+			-(int64_t)word_frames(word));
+	cfi_signal_empty(run->map, block, empty);
+}
+
+/* The host gave the source back; if the port cannot use it, it is stuck. */
+static void offline_moved(const struct run *run,
+			  struct cfi_evacuation *evacuation)
+{
+	cf_pfn last = run->pfn + word_frames(run->word);
+
+	if (cf_port_returned(run->map->config.machine, run->pfn, last)) {
+		uint64_t word = word_with_owner(run->word, CF_OWNER_ORPHAN);
+
+		(void)set_busy(run->block, run->pfn,
+			       word_without(word, CF_FLAG_MOVABLE), false);
+		cfi_owner_count(run->map, word_owner(run->word),
+				-(int64_t)word_frames(run->word));
+		cfi_owner_count(run->map, CF_OWNER_ORPHAN,
+				(int64_t)word_frames(run->word));
+		stuck(run, evacuation, CF_REASON_PORT);
+		return;
+	}
+	free_offline(run, run->pfn);
+	evacuation->migrated += word_frames(run->word);
+}
+
+static void move_offline(const struct run *run,
+			 struct cfi_evacuation *evacuation)
+{
+	const struct cf_owner_ops *ops = run->owner->ops;
+	void *context = run->owner->context;
+	enum cf_reason reason = CF_REASON_OWNER;
+	cf_pfn target;
+	int err;
+
+	if (!set_busy(run->block, run->pfn, run->word, true)) {
+		in_motion(run, evacuation);
+		return;
+	}
+	if (ops->isolate && ops->isolate(context, run->pfn, run_order(run)))
+		goto keep;
+	reason = CF_REASON_NO_TARGET;
+	if (take_target(run, evacuation, &target))
+		goto putback;
+	mark_target(run, target);
+	cf_content_sync(run->map);
+	err = ops->migrate(context, run->pfn, target, run_order(run));
+	if (err == 0) {
+		(void)set_busy(cfi_block_of(run->map, target), target,
+			       word_without(run->word, CF_FLAG_SKIPPABLE |
+					    CF_FLAG_NEVER_ONLINED |
+					    CF_FLAG_POISON), false);
+		offline_moved(run, evacuation);
+		return;
+	}
+	free_offline(run, target);
+	if (err == -CF_EGONE) {
+		offline_moved(run, evacuation);
+		return;
+	}
+	reason = CF_REASON_OWNER;
+putback:
+	if (ops->putback)
+		ops->putback(context, run->pfn, run_order(run));
+keep:
+	(void)set_busy(run->block, run->pfn, run->word, false);
+	stuck(run, evacuation, reason);
+}
+
+/* A frozen run: its owner may give it up. */
+static void dissolve(const struct run *run, struct cfi_evacuation *evacuation)
+{
+	const struct cf_owner_ops *ops = run->owner->ops;
+	int err = ops->dissolve(run->owner->context, run->pfn, run_order(run));
+
+	if (err == 0) {
+		cfi_free_cas(run->map, run->block, run->pfn, run->word);
+		evacuation->migrated += word_frames(run->word);
+	} else if (err == -CF_EAGAIN) {
+		in_motion(run, evacuation);
+	} else {
+		stuck(run, evacuation, CF_REASON_FROZEN);
+	}
+}
+
+static void evacuate_offline(const struct run *run,
+			     struct cfi_evacuation *evacuation)
+{
+	if (word_has(run->word, CF_FLAG_SKIPPABLE) && !evacuation->take_all)
+		return;
+	if (word_owner(run->word) == CF_OWNER_ORPHAN)
+		stuck(run, evacuation, CF_REASON_ORPHAN);
+	else if (!word_has(run->word, CF_FLAG_MOVABLE) || !run->owner ||
+		 !run->owner->ops->migrate)
+		stuck(run, evacuation, CF_REASON_OFFLINE);
+	else if (!evacuation->query)
+		move_offline(run, evacuation);
+}
+
+static void evacuate_counted(const struct run *run,
+			     struct cfi_evacuation *evacuation)
+{
+	if (word_pins(run->word))
+		stuck(run, evacuation, CF_REASON_PINNED);
+	else if (word_owner(run->word) == CF_OWNER_ORPHAN)
+		stuck(run, evacuation, CF_REASON_ORPHAN);
+	else if (!word_is(run->word, CF_TYPE_FOLIO) || !run->owner ||
+		 !run->owner->ops->migrate)
+		stuck(run, evacuation, CF_REASON_UNMOVABLE);
+	else if (!evacuation->query)
+		move_counted(run, evacuation);
+}
+
+static void evacuate_frozen(const struct run *run,
+			    struct cfi_evacuation *evacuation)
+{
+	if (word_owner(run->word) == CF_OWNER_ORPHAN)
+		stuck(run, evacuation, CF_REASON_ORPHAN);
+	else if (!run->owner || !run->owner->ops->dissolve)
+		stuck(run, evacuation, CF_REASON_FROZEN);
+	else if (!evacuation->query)
+		dissolve(run, evacuation);
+}
+
+static void evacuate_run(const struct run *run,
+			 struct cfi_evacuation *evacuation)
+{
+	if (word_has(run->word, CF_FLAG_BUSY)) {
+		in_motion(run, evacuation);
+		return;
+	}
+	switch (word_type(run->word)) {
+	case CF_TYPE_OFFLINE:
+		evacuate_offline(run, evacuation);
+		return;
+	case CF_TYPE_RETIRED:
+	case CF_TYPE_RESERVED:
+		if (evacuation->take_all ||
+		    !(word_is(run->word, CF_TYPE_RETIRED) ||
+		      word_has(run->word, CF_FLAG_SELF)))
+			stuck(run, evacuation, CF_REASON_UNMOVABLE);
+		return;
+	default:
+		if (word_is_frozen(run->word))
+			evacuate_frozen(run, evacuation);
+		else
+			evacuate_counted(run, evacuation);
+	}
+}
+
+static bool is_free_now(struct cfi_block *block, cf_pfn pfn)
+{
+	unsigned long state = cfi_block_lock(block);
+	bool free = cfi_is_free(block, pfn, pfn + 1);
+
+	cfi_block_unlock(block, state);
+	return free;
+}
+
+static bool chunk_is_empty(struct cfi_block *block, cf_pfn pfn,
+			   const struct cfi_evacuation *evacuation)
+{
+	const struct cfi_chunk *c = &block->chunk[cfi_chunk_index(block, pfn)];
+	unsigned long state = cfi_block_lock(block);
+	bool empty = c->free + (evacuation->take_all ? 0 : c->skip) ==
+		     CF_CHUNK_FRAMES;
+
+	cfi_block_unlock(block, state);
+	return empty;
+}
+
+/* Deal with what is at @pfn; returns where to go on. */
+static cf_pfn evacuate_at(struct cf_map *map, cf_pfn pfn,
+			  struct cfi_evacuation *evacuation)
+{
+	struct run run = { .map = map };
+	cf_pfn head = cfi_find(map, pfn, &run.slot, &run.word);
+
+	if (head == CF_PFN_NONE) {
+		if (!is_free_now(cfi_block_of(map, pfn), pfn)) {
+			evacuation->moving++;
+			cfi_report_add(map, evacuation->report,
+				       CF_REASON_TRANSIT, pfn, 0, 1);
+		}
+		return pfn + 1;
+	}
+	run.block = cfi_block_of(map, head);
+	run.pfn = head;
+	run.owner = cfi_owner_open(map, word_owner(run.word));
+	evacuate_run(&run, evacuation);
+	return head + word_frames(run.word);
+}
+
+/**
+ * cfi_evacuate() - move everything out of [first, last) that can be moved.
+ * @evacuation: in: query, take_all, flags, report; out: added to
+ *
+ * Caller holds map->hotplug; the chunks are isolated, unless it only looks.
+ * Calls owners' hooks with nothing else held.
+ */
+void cfi_evacuate(struct cf_map *map, cf_pfn first, cf_pfn last,
+		  struct cfi_evacuation *evacuation)
+{
+	cf_pfn at = first;
+
+	while (at < last) {
+		struct cfi_block *block = cfi_block_of(map, at);
+
+		if (chunk_is_empty(block, at, evacuation))
+			at = (at | (CF_CHUNK_FRAMES - 1)) + 1;
+		else
+			at = evacuate_at(map, at, evacuation);
+	}
+}

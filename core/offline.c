@@ -1,0 +1,493 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Logically offline frames.
+ *
+ * An OFFLINE run has no reference count: there is nothing to drop and nothing
+ * to leak.  It comes out of the allocator marked, and goes back through this
+ * file only; the one place where first exposure and later returns differ is
+ * expose_stretch().  Words of OFFLINE runs change under their block's lock;
+ * BUSY holds them while the port is called without it.
+ */
+
+#include "internal.h"
+
+#define OFFLINE_FLAGS	(CF_FLAG_MOVABLE | CF_FLAG_SKIPPABLE)
+
+/* What every call that makes frames offline asks of owner and flags. */
+static int may_take(struct cf_map *map, uint32_t owner, uint32_t flags)
+{
+	const struct cfi_owner *open = cfi_owner_open(map, owner);
+
+	if (flags & ~(uint32_t)OFFLINE_FLAGS)
+		return -CF_EINVAL;
+	if (owner != CF_OWNER_NONE && !open)
+		return -CF_EGONE;
+	if (flags & CF_FLAG_MOVABLE && (!open || !open->ops->migrate))
+		return -CF_EREFUSED;
+	if (flags & CF_FLAG_SKIPPABLE && owner == CF_OWNER_NONE)
+		return -CF_EREFUSED;
+	return 0;
+}
+
+/* Mark frames the caller has taken, inside one block. */
+static void mark(struct cf_map *map, struct cfi_block *block, cf_pfn first,
+		 cf_pfn last, uint64_t word)
+{
+	unsigned long state = cfi_block_lock(block);
+	uint64_t empty;
+
+	cfi_put_words(block, first, last, word, map->block_shift);
+	empty = cfi_account(block, first, last, word, 1);
+	cfi_block_unlock(block, state);
+	cfi_owner_count(map, word_owner(word), (int64_t)(last - first));
+	cfi_signal_empty(map, block, empty);
+}
+
+/* The caller is in the owner's read section. */
+static int take_one(struct cf_map *map, uint32_t owner, unsigned order,
+		    uint32_t flags, cf_pfn *ret_pfn)
+{
+	struct cfi_taking taking = {
+		.order = (uint8_t)order,
+		.node = CF_NODE_ANY,
+		.zone = flags ? CF_ZONE_MOVABLE : CF_ZONE_NORMAL,
+	};
+	struct cfi_block *block;
+	cf_pfn pfn;
+	int err;
+
+	err = cfi_take(map, taking, &pfn);
+	if (err)
+		return err;
+	block = cfi_block_of(map, pfn);
+	if (flags & CF_FLAG_SKIPPABLE && block->range_owner != owner) {
+		cfi_give_range(map, pfn, pfn + ((cf_pfn)1 << order));
+		return -CF_EREFUSED;
+	}
+	mark(map, block, pfn, pfn + ((cf_pfn)1 << order),
+	     word_make(CF_TYPE_OFFLINE, order, flags, owner));
+	*ret_pfn = pfn;
+	return 0;
+}
+
+int cf_offline_alloc_bulk(struct cf_map *map, uint32_t owner, unsigned order,
+			  uint32_t flags, size_t count, cf_pfn *ret_pfns,
+			  size_t *ret_done)
+{
+	size_t done = 0;
+	int err;
+
+	*ret_done = 0;
+	if (order > map->block_shift)
+		return -CF_EINVAL;
+	cf_port_read_lock();
+	err = may_take(map, owner, flags);
+	for (; !err && done < count; done += !err)
+		err = take_one(map, owner, order, flags, &ret_pfns[done]);
+	cf_port_read_unlock();
+	*ret_done = done;
+	return err;
+}
+
+int cf_offline_alloc(struct cf_map *map, uint32_t owner, unsigned order,
+		     uint32_t flags, cf_pfn *ret_pfn)
+{
+	size_t done;
+
+	return cf_offline_alloc_bulk(map, owner, order, flags, 1, ret_pfn,
+				     &done);
+}
+
+static bool all_in_ranges(struct cf_map *map, uint32_t owner, cf_pfn first,
+			  cf_pfn last)
+{
+	struct cfi_block *block;
+
+	for (; first < last; first = cfi_block_last(block)) {
+		block = cfi_block_of(map, first);
+		if (block && block->range_owner != owner)
+			return false;
+		if (!block)
+			break;
+	}
+	return true;
+}
+
+/* Caller holds map->hotplug. */
+static int take_range(struct cf_map *map, uint32_t owner, cf_pfn first,
+		      cf_pfn last, uint32_t flags, struct cf_report *report)
+{
+	uint64_t word = word_make(CF_TYPE_OFFLINE, 0, flags, owner);
+	struct cfi_range range;
+	cf_pfn at = first;
+	int err;
+
+	err = may_take(map, owner, flags);
+	if (err)
+		return err;
+	if (flags & CF_FLAG_SKIPPABLE && !all_in_ranges(map, owner, first, last))
+		return -CF_EREFUSED;
+	err = cfi_take_range(map, first, last, &range, report);
+	if (err)
+		return err;
+	while (at < last) {
+		struct cfi_block *block = cfi_block_of(map, at);
+		cf_pfn end = cfi_min_pfn(last, cfi_block_last(block));
+
+		mark(map, block, at, end, word);
+		at = end;
+	}
+	cfi_unisolate(map, &range);
+	return 0;
+}
+
+int cf_offline_alloc_range(struct cf_map *map, uint32_t owner, cf_pfn first,
+			   cf_pfn last, uint32_t flags,
+			   struct cf_report *report)
+{
+	unsigned long state;
+	int err;
+
+	cfi_report_clear(report);
+	if (first >= last || last > map->config.last)
+		return -CF_EINVAL;
+	state = cf_lock(&map->hotplug);
+	err = take_range(map, owner, first, last, flags, report);
+	cf_unlock(&map->hotplug, state);
+	return err;
+}
+
+/* Frames an owner's range call steps over: they are nobody's to give. */
+static bool is_passed_over(uint64_t word)
+{
+	return word_is(word, CF_TYPE_RETIRED) || word_is(word, CF_TYPE_RESERVED);
+}
+
+/*
+ * Is every frame of [first, last), inside the block, @owner's and OFFLINE?
+ * Caller holds the block's lock.
+ */
+static int all_owned(struct cfi_block *block, uint32_t owner, cf_pfn first,
+		     cf_pfn last)
+{
+	enum cf_block_state state = cfi_block_state(block);
+	cf_pfn head = first;
+	uint64_t word;
+
+	if (state == CF_BLOCK_OFFLINE)
+		return -CF_EGONE;
+	while (first < last) {
+		word = cfi_word_in(block, first, &head);
+		first = head + word_frames(word);
+		if (is_passed_over(word))
+			continue;
+		if (!word_is(word, CF_TYPE_OFFLINE) || word_owner(word) != owner)
+			return -CF_EREFUSED;
+		if (word_has(word, CF_FLAG_BUSY))
+			return -CF_EAGAIN;
+	}
+	return 0;
+}
+
+/* Do something to a block's part of a range, under its lock. */
+struct change {
+	struct cf_map *map;
+	uint32_t owner;
+	uint32_t set, clear;	/* flags */
+	bool only_ranges;	/* the block must be of the owner's ranges */
+};
+
+static int check_block(struct cfi_block *block, cf_pfn first, cf_pfn last,
+		       const struct change *change)
+{
+	if (change->only_ranges && block->range_owner != change->owner)
+		return -CF_EREFUSED;
+	return all_owned(block, change->owner, first, last);
+}
+
+/* Set and clear flags of the whole runs that make up [first, last). */
+static uint64_t apply(struct cfi_block *block, cf_pfn first, cf_pfn last,
+		      const struct change *change)
+{
+	uint64_t empty = 0;
+	uint64_t word, value;
+	cfi_u64 *slot;
+	cf_pfn end;
+
+	for (; first < last; first = end) {
+		slot = cfi_word_at(block, first);
+		/* Relaxed: uncounted words are written under our lock. */
+		word = cfi_load_relaxed(slot);
+		end = first + word_frames(word);
+		if (is_passed_over(word))
+			continue;
+		value = word_without(word_with(word, change->set),
+				     change->clear);
+		/* Relaxed: flags carry nothing but themselves. */
+		cfi_store_relaxed(slot, value);
+		if ((word_flags(word) ^ word_flags(value)) & CF_FLAG_SKIPPABLE) {
+			(void)cfi_account(block, first, end, word, -1);
+			empty |= cfi_account(block, first, end, value, 1);
+		}
+	}
+	return empty;
+}
+
+static int change_block(struct cfi_block *block, cf_pfn first, cf_pfn last,
+			const struct change *change, bool dry)
+{
+	unsigned long state = cfi_block_lock(block);
+	uint64_t empty = 0;
+	int err = check_block(block, first, last, change);
+
+	if (!err && !dry) {
+		cfi_carve(change->map, block, first);
+		cfi_carve(change->map, block, last);
+		empty = apply(block, first, last, change);
+	}
+	cfi_block_unlock(block, state);
+	cfi_signal_empty(change->map, block, empty);
+	return err;
+}
+
+/* Take a change back from runs that are still as it left them. */
+static void undo_range(cf_pfn first, cf_pfn last, const struct change *change)
+{
+	struct change back = *change;
+	struct cfi_block *block;
+	unsigned long state;
+	uint64_t empty;
+	cf_pfn end;
+
+	back.set = change->clear;
+	back.clear = change->set;
+	for (; first < last; first = end) {
+		block = cfi_block_of(change->map, first);
+		end = cfi_min_pfn(last, cfi_block_last(block));
+		state = cfi_block_lock(block);
+		empty = apply(block, first, end, &back);
+		cfi_block_unlock(block, state);
+		cfi_signal_empty(change->map, block, empty);
+	}
+}
+
+/* @ret_done: one past the last frame changed. */
+static int change_range(cf_pfn first, cf_pfn last, const struct change *change,
+			bool dry, cf_pfn *ret_done)
+{
+	struct cfi_block *block;
+	int err = 0;
+	cf_pfn end;
+
+	for (; first < last && !err; first = err ? first : end) {
+		block = cfi_block_of(change->map, first);
+		if (!block) {
+			err = -CF_EGONE;
+			break;
+		}
+		end = cfi_min_pfn(last, cfi_block_last(block));
+		err = change_block(block, first, end, change, dry);
+	}
+	*ret_done = first;
+	return err;
+}
+
+/* All of [first, last) or nothing.  In the owner's read section. */
+static int change_all(cf_pfn first, cf_pfn last, const struct change *change)
+{
+	cf_pfn done;
+	int err;
+
+	err = change_range(first, last, change, true, &done);
+	if (err)
+		return err;
+	err = change_range(first, last, change, false, &done);
+	/* Did somebody come between? [first, done) is as we made it. */
+	if (err)
+		undo_range(first, done, change);
+	return err;
+}
+
+int cf_offline_set_skippable(struct cf_map *map, uint32_t owner, cf_pfn first,
+			     cf_pfn last, bool skippable)
+{
+	struct change change = {
+		.map = map,
+		.owner = owner,
+		.set = skippable ? CF_FLAG_SKIPPABLE : 0,
+		.clear = skippable ? 0 : CF_FLAG_SKIPPABLE,
+		.only_ranges = true,
+	};
+	int err;
+
+	if (first >= last || last > map->config.last)
+		return -CF_EINVAL;
+	cf_port_read_lock();
+	err = -CF_EREFUSED;
+	if (cfi_owner_open(map, owner))
+		err = change_all(first, last, &change);
+	cf_port_read_unlock();
+	return err;
+}
+
+/* Frames [first, last), BUSY runs of one block: off the books and free. */
+static void release(struct cf_map *map, struct cfi_block *block, cf_pfn first,
+		    cf_pfn last)
+{
+	unsigned long state = cfi_block_lock(block);
+	uint32_t owner = 0;
+	uint64_t empty;
+	uint64_t word;
+	cf_pfn at, end;
+
+	for (at = first; at < last; at = end) {
+		/* Relaxed: uncounted words are written under our lock. */
+		word = cfi_load_relaxed(cfi_word_at(block, at));
+		end = at + word_frames(word);
+		owner = word_owner(word);
+		(void)cfi_account(block, at, end, word, -1);
+	}
+	cfi_clear_words(block, first, last);
+	empty = cfi_give_around(map, block, first, last);
+	cfi_block_unlock(block, state);
+	cfi_owner_count(map, owner, -(int64_t)(last - first));
+	cfi_signal_empty(map, block, empty);
+}
+
+/* The stretch of runs from @first that are all never onlined, or all not. */
+static cf_pfn stretch(struct cfi_block *block, cf_pfn first, cf_pfn last,
+		      uint64_t *ret_word)
+{
+	cfi_u64 *slot = cfi_word_at(block, first);
+	/* Relaxed: the runs are BUSY, and ours. */
+	uint64_t word = cfi_load_relaxed(slot);
+	uint64_t next = word;
+
+	*ret_word = word;
+	while (first < last) {
+		if (is_passed_over(word) != is_passed_over(next) ||
+		    word_has(word, CF_FLAG_NEVER_ONLINED) !=
+		    word_has(next, CF_FLAG_NEVER_ONLINED))
+			break;
+		first += word_frames(next);
+		if (first >= last)
+			break;
+		/* Relaxed: as above. */
+		next = cfi_load_relaxed(cfi_word_at(block, first));
+	}
+	return first;
+}
+
+/* Hand one stretch to the port, then to the allocator. */
+static int expose_stretch(struct cf_map *map, struct cfi_block *block,
+			  cf_pfn first, cf_pfn last, uint64_t word)
+{
+	void *machine = map->config.machine;
+	int err;
+
+	if (is_passed_over(word))
+		return 0;
+	if (word_has(word, CF_FLAG_NEVER_ONLINED))
+		err = cf_port_first_exposed(machine, first, last);
+	else
+		err = cf_port_returned(machine, first, last);
+	if (err)
+		return -CF_EPORT;
+	if (map->config.debug_pagealloc)
+		cf_port_protect(machine, first, last, false);
+	release(map, block, first, last);
+	return 0;
+}
+
+static int expose_block(struct cf_map *map, cf_pfn *at, cf_pfn last)
+{
+	struct cfi_block *block = cfi_block_of(map, *at);
+	cf_pfn end;
+	uint64_t word;
+	int err;
+
+	last = cfi_min_pfn(last, cfi_block_last(block));
+	while (*at < last) {
+		end = stretch(block, *at, last, &word);
+		err = expose_stretch(map, block, *at, end, word);
+		if (err)
+			return err;
+		*at = end;
+	}
+	return 0;
+}
+
+/* Expose [first, last). In the owner's read section or under hotplug. */
+int cfi_expose(struct cf_map *map, uint32_t owner, cf_pfn first, cf_pfn last)
+{
+	struct change claim = {
+		.map = map, .owner = owner, .set = CF_FLAG_BUSY,
+	};
+	cf_pfn at = first;
+	int err;
+
+	err = change_all(first, last, &claim);
+	if (err)
+		return err;
+	while (at < last && !err)
+		err = expose_block(map, &at, last);
+	if (err)
+		undo_range(at, last, &claim);
+	return err;
+}
+
+int cf_offline_free_range(struct cf_map *map, uint32_t owner, cf_pfn first,
+			  cf_pfn last)
+{
+	int err;
+
+	if (first >= last || last > map->config.last)
+		return -CF_EINVAL;
+	cf_port_read_lock();
+	err = -CF_EREFUSED;
+	if (owner == CF_OWNER_NONE || cfi_owner_open(map, owner))
+		err = cfi_expose(map, owner, first, last);
+	cf_port_read_unlock();
+	return err;
+}
+
+int cf_offline_free(struct cf_map *map, uint32_t owner, cf_pfn pfn,
+		    unsigned order)
+{
+	if (order > CF_MAX_ORDER)
+		return -CF_EINVAL;
+	return cf_offline_free_range(map, owner, pfn,
+				     pfn + ((cf_pfn)1 << order));
+}
+
+int cf_offline_set_payload(struct cf_map *map, uint32_t owner, cf_pfn pfn,
+			   uint32_t payload)
+{
+	struct cfi_block *block;
+	unsigned long state;
+	int err = -CF_EGONE;
+	cfi_u64 *slot;
+	uint64_t word;
+
+	cf_port_read_lock();
+	block = cfi_block_of(map, pfn);
+	if (!block)
+		goto out;
+	state = cfi_block_lock(block);
+	slot = cfi_word_at(block, pfn);
+	/* Relaxed: uncounted words are written under our lock. */
+	word = slot ? cfi_load_relaxed(slot) : 0;
+	if (word_is(word, CF_TYPE_OFFLINE) && word_owner(word) == owner) {
+		err = -CF_EAGAIN;
+		if (!word_has(word, CF_FLAG_BUSY)) {
+			/* Release: a walker that reads it sees what it names. [run-word] */
+			cfi_store_release(slot, word_with_payload(word, payload));
+			err = 0;
+		}
+	}
+	cfi_block_unlock(block, state);
+out:
+	cf_port_read_unlock();
+	return err;
+}

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Walking: what every frame is, stretch by stretch.
+ *
+ * A walk keeps nothing but a number, so each step looks for itself: a word at
+ * the cursor is a run and needs no lock.  Only where no run begins there does
+ * the step take the block's lock, to look at masks and bitmap, and then one
+ * step covers everything that is free or in transit up to the next change.
+ * Memory that was never split costs a word or a mask bit a chunk.
+ *
+ * What a step says was true at some moment of it.  A run is found by its head
+ * and told whole, also when the cursor points into it.
+ */
+
+#include "internal.h"
+
+void cf_walk_begin(struct cf_map *map)
+{
+	(void)map;
+	cf_port_read_lock();
+}
+
+void cf_walk_end(struct cf_map *map)
+{
+	(void)map;
+	cf_port_read_unlock();
+}
+
+static bool is_isolated(const struct cfi_block *block, cf_pfn pfn)
+{
+	return cfi_isolated(block) >> cfi_chunk_index(block, pfn) & 1;
+}
+
+static bool is_split(const struct cfi_block *block, unsigned chunk)
+{
+	/* Acquire: see the frame words cleared. [split] */
+	return cfi_load_acquire(&block->split) >> chunk & 1;
+}
+
+/* The word of the run that begins at @pfn, or 0. */
+static uint64_t word_at(const struct cfi_block *block, cf_pfn pfn)
+{
+	unsigned chunk = cfi_chunk_index(block, pfn);
+	uint64_t word = 0;
+
+	if (pfn % CF_CHUNK_FRAMES == 0)
+		/* Acquire: see what the run's maker wrote. [run-word] */
+		word = cfi_load_acquire(&block->chunk[chunk].word);
+	if (word == 0 && is_split(block, chunk))
+		/* Acquire: as above. [run-word] */
+		word = cfi_load_acquire(&block->frame_word[pfn - block->first]);
+	return word;
+}
+
+static enum cf_zone_kind zone_kind(const struct cf_map *map,
+				   const struct cfi_block *block)
+{
+	return map->zone[cfi_zone_number(block)].kind;
+}
+
+static void fill_run(const struct cf_map *map, const struct cfi_block *block,
+		     cf_pfn head, uint64_t word, struct cf_span *span)
+{
+	bool counted = word_is_counted(word);
+
+	*span = (struct cf_span) {
+		.first = head,
+		.last = head + word_frames(word),
+		.kind = CF_SPAN_RUN,
+		.type = word_type(word),
+		.order = word_order(word),
+		.flags = word_flags(word),
+		.owner = word_owner(word),
+		.refs = counted ? word_refs(word) : 0,
+		.pins = counted ? word_pins(word) : 0,
+		.payload = counted ? 0 : word_payload(word),
+		.node = block->node,
+		.zone = zone_kind(map, block),
+		.isolated = is_isolated(block, head),
+	};
+}
+
+static void fill_stretch(const struct cf_map *map,
+			 const struct cfi_block *block, enum cf_span_kind kind,
+			 struct cf_span *span)
+{
+	span->kind = kind;
+	span->node = block->node;
+	span->zone = zone_kind(map, block);
+	span->isolated = is_isolated(block, span->first);
+}
+
+/* Are the chunks of @pfn and @other both isolated, or neither? */
+static bool same_isolation(const struct cfi_block *block, cf_pfn pfn,
+			   cf_pfn other)
+{
+	return is_isolated(block, pfn) == is_isolated(block, other);
+}
+
+static cf_pfn chunk_last(cf_pfn pfn)
+{
+	return (pfn | (CF_CHUNK_FRAMES - 1)) + 1;
+}
+
+/* One past the free frames from @pfn on inside its chunk. Caller holds the lock. */
+static cf_pfn free_in_chunk(const struct cfi_block *block, cf_pfn pfn)
+{
+	unsigned chunk = cfi_chunk_index(block, pfn);
+	const struct cfi_bitmap *bitmap = &block->bitmap[chunk];
+	cf_pfn last = chunk_last(pfn);
+	uint64_t used;
+
+	if (block->chunk[chunk].free == CF_CHUNK_FRAMES)
+		return last;
+	if (block->chunk[chunk].free == 0)
+		return pfn;
+	while (pfn < last) {
+		used = ~bitmap->word[pfn % CF_CHUNK_FRAMES / 64] >> pfn % 64;
+		if (used)
+			return pfn + bits_first(used);
+		pfn = (pfn | 63) + 1;
+	}
+	return last;
+}
+
+/* One past the free frames from @pfn on; @pfn: it is not free. */
+static cf_pfn free_last(struct cfi_block *block, cf_pfn pfn, cf_pfn limit)
+{
+	unsigned long state = cfi_block_lock(block);
+	cf_pfn at = pfn;
+	cf_pfn last;
+
+	do {
+		last = chunk_last(at);
+		at = free_in_chunk(block, at);
+	} while (at == last && at < limit && same_isolation(block, pfn, at));
+	cfi_block_unlock(block, state);
+	return cfi_min_pfn(at, limit);
+}
+
+/* One past the frames from @pfn on in its chunk that nobody has. */
+static cf_pfn transit_in_chunk(const struct cfi_block *block, cf_pfn pfn)
+{
+	unsigned chunk = cfi_chunk_index(block, pfn);
+	cf_pfn last = chunk_last(pfn);
+
+	/* A chunk that is not split is alike from end to end. */
+	if (!is_split(block, chunk))
+		return block->chunk[chunk].free || word_at(block, pfn) ?
+		       pfn : last;
+	while (pfn < last && word_at(block, pfn) == 0 &&
+	       free_in_chunk(block, pfn) == pfn)
+		pfn++;
+	return pfn;
+}
+
+/* The frame at @pfn is neither free nor in a run: how far is that so? */
+static cf_pfn transit_last(struct cfi_block *block, cf_pfn pfn, cf_pfn limit)
+{
+	unsigned long state = cfi_block_lock(block);
+	cf_pfn at = pfn;
+	cf_pfn last;
+
+	do {
+		last = chunk_last(at);
+		at = transit_in_chunk(block, at);
+	} while (at == last && at < limit && same_isolation(block, pfn, at));
+	cfi_block_unlock(block, state);
+	/* It may have become something this moment: one frame all the same. */
+	return cfi_min_pfn(cfi_max_pfn(at, pfn + 1), limit);
+}
+
+/* No run begins at @pfn: it is free, inside a run, or in transit. */
+static void fill_other(struct cf_map *map, struct cfi_block *block, cf_pfn pfn,
+		       cf_pfn limit, struct cf_span *span)
+{
+	uint64_t word;
+	cfi_u64 *slot;
+	cf_pfn head;
+
+	*span = (struct cf_span) { .first = pfn };
+	span->last = free_last(block, pfn, limit);
+	if (span->last > pfn) {
+		fill_stretch(map, block, CF_SPAN_FREE, span);
+		return;
+	}
+	head = cfi_find(map, pfn, &slot, &word);
+	if (head != CF_PFN_NONE) {
+		fill_run(map, cfi_block_of(map, head), head, word, span);
+		return;
+	}
+	span->last = transit_last(block, pfn, limit);
+	fill_stretch(map, block, CF_SPAN_TRANSIT, span);
+}
+
+bool cf_walk_next(struct cf_map *map, cf_pfn *cursor, cf_pfn last,
+		  struct cf_span *ret_span)
+{
+	cf_pfn frames = (cf_pfn)1 << map->block_shift;
+	cf_pfn pfn = *cursor;
+	struct cfi_block *block;
+	cf_pfn limit;
+	uint64_t word;
+
+	if (pfn >= last)
+		return false;
+	limit = cfi_min_pfn(last - 1, pfn | (frames - 1)) + 1;
+	block = cfi_block_of(map, pfn);
+	if (!block || cfi_block_state(block) == CF_BLOCK_OFFLINE) {
+		*ret_span = (struct cf_span) {
+			.first = pfn,
+			.last = limit,
+			.kind = block ? CF_SPAN_BLOCK_OFFLINE : CF_SPAN_ABSENT,
+			.node = block ? block->node : 0,
+		};
+	} else {
+		word = word_at(block, pfn);
+		if (word)
+			fill_run(map, block, pfn, word, ret_span);
+		else
+			fill_other(map, block, pfn, limit, ret_span);
+	}
+	*cursor = ret_span->last;
+	return true;
+}
