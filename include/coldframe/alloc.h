@@ -54,12 +54,16 @@ void cf_free_frozen(struct cf_map *map, cf_pfn pfn, unsigned order);
  * Context: takes CF_RANK_HOTPLUG, calls owners' hooks, waits for caches to
  *          drain. Not under a lock, not in a read section, not in a hook.
  * Return:  0, or with the range as it was (moved runs stay moved):
- *          -CF_EINVAL   empty range, wrong request
+ *          -CF_EINVAL   empty range, wrong request, or part of the range is in
+ *                       zone MOVABLE and the request is not a FOLIO with an
+ *                       owner
  *          -CF_EGONE    a frame's block is absent or not online, or the
  *                       owner is not registered
  *          -CF_EBUSY    a frame cannot be moved, or another operation has
  *                       isolated it; the report says which
- *          -CF_EAGAIN   a cache could not be drained
+ *          -CF_EAGAIN   a cache could not be drained, or a frame stayed in
+ *                       transit
+ *          -CF_EPORT    CF_ALLOC_ZERO, and the port maps no contents
  */
 int cf_alloc_range(struct cf_map *map, cf_pfn first, cf_pfn last,
 		   struct cf_request request, struct cf_report *report)

@@ -20,16 +20,17 @@ extern "C" {
 /**
  * cf_offline_alloc() - take a free run out of use.
  * @owner: who
- * @order: 0..block order of the map
- * @flags: CF_FLAG_MOVABLE, CF_FLAG_SKIPPABLE, CF_FLAG_*; SKIPPABLE only where every
- *         block of the map belongs to @owner's ranges
+ * @order: 0..block order of the map; above 9 the run may stand as several
+ * @flags: CF_FLAG_MOVABLE, CF_FLAG_SKIPPABLE, or 0. With either the run may
+ *         come from zone MOVABLE
  *
  * Pair with cf_offline_free(). Before the host is told: cf_content_sync().
  *
  * Return:  0, or with nothing changed:
  *          -CF_EINVAL   order or flags can never be right
  *          -CF_EGONE    the owner is not registered
- *          -CF_EREFUSED MOVABLE without a migrate hook
+ *          -CF_EREFUSED MOVABLE without a migrate hook; SKIPPABLE, and the run
+ *                       that was found is not in @owner's ranges
  *          -CF_ENOMEM   no run of that order
  */
 int cf_offline_alloc(struct cf_map *map, uint32_t owner, unsigned order,
