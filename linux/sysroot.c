@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+#include "sysroot.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int lx_fail(struct lx_error *err, enum lx_err code, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(err->text, sizeof(err->text), format, args);
+	va_end(args);
+	return -(int)code;
+}
+
+bool lx_path(const char *root, const char *name, char *path, size_t size)
+{
+	size_t length = strlen(root);
+	const char *slash = length && root[length - 1] == '/' ? "" : "/";
+	int written = snprintf(path, size, "%s%s%s", root, slash, name);
+
+	return written > 0 && (size_t)written < size;
+}
+
+static int digit_value(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return 16;
+}
+
+/* What base 0 means for this text; moves *@text behind "0x". */
+static int base_of(const char **text)
+{
+	const char *at = *text;
+
+	if (at[0] != '0')
+		return 10;
+	if ((at[1] == 'x' || at[1] == 'X') && digit_value(at[2]) < 16) {
+		*text = at + 2;
+		return 16;
+	}
+	return 8;
+}
+
+bool lx_number(const char *text, int base, const char **ret_end,
+	       uint64_t *ret_value)
+{
+	uint64_t value = 0;
+	const char *at;
+
+	if (!base)
+		base = base_of(&text);
+	for (at = text; digit_value(*at) < base; at++) {
+		if (__builtin_mul_overflow(value, (uint64_t)base, &value) ||
+		    __builtin_add_overflow(value, (uint64_t)digit_value(*at),
+					   &value))
+			return false;
+	}
+	if (at == text || (!ret_end && *at))
+		return false;
+	if (ret_end)
+		*ret_end = at;
+	*ret_value = value;
+	return true;
+}
+
+static int open_text(const char *root, const char *name, FILE **ret_file,
+		     struct lx_error *err)
+{
+	char path[4096];
+	FILE *file;
+
+	if (!lx_path(root, name, path, sizeof(path)))
+		return lx_fail(err, LX_EREAD, "%s: the path is too long", name);
+	file = fopen(path, "re");
+	if (!file)
+		return lx_fail(err, errno == ENOENT ? LX_EMISSING : LX_EREAD,
+			       "%s: %s", path, strerror(errno));
+	*ret_file = file;
+	return 0;
+}
+
+/* Drop the newline, or what is left of a line longer than the buffer. */
+static void cut_line(char *line, FILE *file)
+{
+	char *end = strchr(line, '\n');
+	int c;
+
+	if (end) {
+		*end = 0;
+		return;
+	}
+	do
+		c = getc(file);
+	while (c != '\n' && c != EOF);
+}
+
+int lx_lines(const char *root, const char *name, lx_line_fn fn, void *context,
+	     struct lx_error *err)
+{
+	char line[LX_LINE_BYTES];
+	FILE *file;
+	int ret;
+
+	ret = open_text(root, name, &file, err);
+	if (ret)
+		return ret;
+	while (!ret && fgets(line, sizeof(line), file)) {
+		cut_line(line, file);
+		ret = fn(context, line);
+	}
+	if (!ret && ferror(file))
+		ret = lx_fail(err, LX_EREAD, "%s: %s", name, strerror(errno));
+	fclose(file);
+	return ret;
+}
+
+int lx_first_line(const char *root, const char *name, char *line,
+		  struct lx_error *err)
+{
+	FILE *file;
+	int ret;
+
+	ret = open_text(root, name, &file, err);
+	if (ret)
+		return ret;
+	line[0] = 0;
+	if (fgets(line, LX_LINE_BYTES, file))
+		cut_line(line, file);
+	else if (ferror(file))
+		ret = lx_fail(err, LX_EREAD, "%s: %s", name, strerror(errno));
+	fclose(file);
+	return ret;
+}
