@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: MIT
+"""What the tests of the command share: a folder for a capture, running
+coldframe, and the TAP lines of tests/build/tap.py."""
+
+import array
+import atexit
+import gzip
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(HERE), 'build'))
+
+from tap import done, ok, skip                      # noqa: E402,F401
+
+FIXTURES = os.path.join(HERE, 'fixtures')
+COLDFRAME = sys.argv[1]
+BLOCKS = 'sys/devices/system/memory'
+
+
+def fixture(name):
+    with open(os.path.join(FIXTURES, name), encoding='utf-8') as file:
+        return file.read()
+
+
+class Sysroot:
+    """A folder like the root of a system, removed at the end."""
+
+    def __init__(self):
+        self.path = tempfile.mkdtemp(prefix='coldframe-')
+        atexit.register(shutil.rmtree, self.path, ignore_errors=True)
+
+    def write(self, name, data):
+        path = os.path.join(self.path, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, 'wb') as file:
+            file.write(data.encode() if isinstance(data, str) else data)
+        return self
+
+    def words(self, words, name='proc/kpageflags'):
+        return self.write(name, array.array('Q', words).tobytes())
+
+    def blocks(self, size, states):
+        """states: {number: what its state file says}"""
+        self.write(BLOCKS + '/block_size_bytes', '%x\n' % size)
+        for number, state in states.items():
+            self.write('%s/memory%d/state' % (BLOCKS, number), state + '\n')
+        return self
+
+    def remove(self, name):
+        os.remove(os.path.join(self.path, name))
+        return self
+
+
+def guest_words(name):
+    data = gzip.open(os.path.join(FIXTURES, 'guest', 'proc', name + '.gz'))
+    return array.array('Q', data.read())
+
+
+def guest():
+    """The captured guest, see fixtures/README."""
+    root = Sysroot()
+    for name in ('kpageflags', 'kpagecount'):
+        root.words(guest_words(name), 'proc/' + name)
+    for name in ('iomem', 'meminfo', 'vmstat', 'zoneinfo'):
+        root.write('proc/' + name, fixture('guest/proc/' + name))
+    return root.blocks(128 << 20, {number: 'online' for number in
+                                   list(range(8)) + [32, 33]})
+
+
+def run(*arguments, **environment):
+    """(exit status, stdout, stderr); a status below 0 is a signal."""
+    clean = {name: value for name, value in os.environ.items()
+             if name not in ('COLUMNS', 'NO_COLOR')}
+    result = subprocess.run([COLDFRAME] + list(arguments), check=False,
+                            stdin=subprocess.DEVNULL, capture_output=True,
+                            env=dict(clean, **environment))
+    return (result.returncode, result.stdout.decode(errors='replace'),
+            result.stderr.decode(errors='replace'))
+
+
+def same(found, expected, name):
+    """One point: two texts are equal; else the first lines that differ."""
+    notes = []
+    if found != expected:
+        ours, theirs = found.splitlines(), expected.splitlines()
+        for i in range(max(len(ours), len(theirs))):
+            a = ours[i] if i < len(ours) else '(end)'
+            b = theirs[i] if i < len(theirs) else '(end)'
+            if a != b:
+                notes += ['line %d' % (i + 1), 'found    ' + a,
+                          'expected ' + b]
+        notes = notes or ['they differ in a newline']
+    return ok(found == expected, name, '\n'.join(notes))
+
+
+def fails(result, status, part, name):
+    """One point: it exits so, says that on stderr, and prints nothing."""
+    good = (result[0] == status and part in result[2] and not result[1])
+    return ok(good, name, 'status %d\nstdout %s\nstderr %s' % result)

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+#include "common.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "linux/sysroot.h"
+
+static void say(const char *command, const char *format, va_list args)
+{
+	fflush(stdout);
+	fprintf(stderr, "%s: ", command);
+	vfprintf(stderr, format, args);
+	fputc('\n', stderr);
+}
+
+int common_failed(const char *command, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	say(command, format, args);
+	va_end(args);
+	return EXIT_FAILED;
+}
+
+int common_wrong(const char *command, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	say(command, format, args);
+	va_end(args);
+	return common_try_help(command);
+}
+
+void common_note(const char *command, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	say(command, format, args);
+	va_end(args);
+}
+
+int common_try_help(const char *command)
+{
+	fprintf(stderr, "Try '%s --help'.\n", command);
+	return EXIT_WRONG;
+}
+
+int common_finish(const char *command, int status)
+{
+	errno = 0;
+	if (!fflush(stdout) && !ferror(stdout))
+		return status;
+	return common_failed(command, "cannot write the output: %s",
+			     strerror(errno ? errno : EIO));
+}
+
+bool common_size(const char *text, uint64_t *ret_bytes)
+{
+	static const char units[] = "KMGTP";
+	const char *unit, *at;
+	uint64_t value;
+	int shift = 0;
+
+	if (!lx_number(text, 0, &at, &value))
+		return false;
+	at += strspn(at, " ");
+	unit = *at ? strchr(units, *at & ~0x20) : NULL;
+	if (unit) {
+		shift = 10 * (int)(unit - units + 1);
+		at++;
+		if (!strcasecmp(at, "iB") || !strcasecmp(at, "B"))
+			at += strlen(at);
+	}
+	if (*at || value > UINT64_MAX >> shift)
+		return false;
+	*ret_bytes = value << shift;
+	return true;
+}
+
+const char *common_bytes(uint64_t bytes, char buffer[24])
+{
+	static const char units[] = "KMGTPE";
+	uint64_t scale = 1024, whole;
+	size_t unit = 0;
+	int decimals;
+
+	while (bytes / 1024 >= scale && unit < 5) {
+		scale *= 1024;
+		unit++;
+	}
+	whole = bytes / scale;
+	decimals = bytes % scale == 0 || whole >= 100 ? 0 : whole >= 10 ? 1 : 2;
+	snprintf(buffer, 24, "%.*f %ciB", decimals,
+		 (double)bytes / (double)scale, units[unit]);
+	return buffer;
+}
+
+bool common_color_parse(const char *text, enum common_color *ret_color)
+{
+	static const char *const words[] = {
+		[COLOR_AUTO] = "auto",
+		[COLOR_ALWAYS] = "always",
+		[COLOR_NEVER] = "never",
+	};
+	unsigned int i;
+
+	for (i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		if (strcmp(text, words[i]))
+			continue;
+		*ret_color = (enum common_color)i;
+		return true;
+	}
+	return false;
+}
+
+bool common_color_use(enum common_color color)
+{
+	const char *no_color = getenv("NO_COLOR");
+	const char *terminal = getenv("TERM");
+
+	if (color != COLOR_AUTO)
+		return color == COLOR_ALWAYS;
+	if (no_color && *no_color)
+		return false;
+	return isatty(STDOUT_FILENO) && terminal && strcmp(terminal, "dumb");
+}
+
+unsigned int common_width(void)
+{
+	const char *columns = getenv("COLUMNS");
+	struct winsize size;
+	uint64_t value;
+
+	if (columns && lx_number(columns, 10, NULL, &value) && value &&
+	    value <= 10000)
+		return (unsigned int)value;
+	if (!ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) && size.ws_col)
+		return size.ws_col;
+	return 80;
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+#include "command.h"
+#include "common.h"
+
+#include <string.h>
+
+static const struct command {
+	const char *name;
+	const char *full;	/* argv[0] of the command */
+	const char *help;
+	int (*main)(int argc, char **argv);
+} commands[] = {
+#ifdef HAVE_RUN
+	{ "run", "coldframe run", "run scenarios on the embedded machine",
+	  cmd_run },
+#endif
+	{ "types", "coldframe types", "count page frames by what they are",
+	  cmd_types },
+};
+
+static void print_help(FILE *out)
+{
+	size_t i;
+
+	fputs("usage: coldframe COMMAND [OPTION...] [ARGUMENT...]\n"
+	      "\n"
+	      "Physical page frames through their whole life.\n"
+	      "\n"
+	      "Commands:\n", out);
+	for (i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+		fprintf(out, "  %-8s  %s\n", commands[i].name,
+			commands[i].help);
+	fputs("\n"
+	      "'coldframe COMMAND --help' explains a command, 'man "
+	      "coldframe-COMMAND' in full.\n"
+	      "\n"
+	      "  -h, --help     print this\n"
+	      "  -V, --version  print the version\n", out);
+}
+
+static bool is_option(const char *argument, const char *letter,
+		      const char *word)
+{
+	return !strcmp(argument, letter) || !strcmp(argument, word);
+}
+
+int main(int argc, char **argv)
+{
+	char full[64];
+	size_t i;
+
+	if (argc < 2) {
+		print_help(stderr);
+		return EXIT_WRONG;
+	}
+	if (is_option(argv[1], "-h", "--help")) {
+		print_help(stdout);
+		return common_finish("coldframe", EXIT_OK);
+	}
+	if (is_option(argv[1], "-V", "--version")) {
+		puts("coldframe " COLDFRAME_VERSION);
+		return common_finish("coldframe", EXIT_OK);
+	}
+	for (i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		if (strcmp(argv[1], commands[i].name))
+			continue;
+		argv[1] = strcpy(full, commands[i].full);
+		return commands[i].main(argc - 1, argv + 1);
+	}
+	if (argv[1][0] == '-')
+		return common_wrong("coldframe", "unknown option '%s'",
+				    argv[1]);
+	return common_wrong("coldframe", "there is no command '%s'; the "
+			    "commands are listed by --help", argv[1]);
+}
