@@ -16,6 +16,7 @@ static const struct command {
 #endif
 	{ "types", "coldframe types", "count page frames by what they are",
 	  cmd_types },
+	{ "map", "coldframe map", "draw page frames as a map", cmd_map },
 };
 
 static void print_help(FILE *out)

@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: MIT */
+#include "common.h"
+#include "filter.h"
+#include "legend.h"
+
+#include <getopt.h>
+#include <string.h>
+
+/* A picture of more lines gets larger cells, unless the user says which. */
+#define LINES_MAX 200
+
+struct options {
+	const char *command;
+	const char *sysroot;
+	struct filter filter;		/* its ranges: at most one */
+	uint64_t cell_frames;		/* 0: choose */
+	bool cell_is_block;
+	unsigned int width;
+	enum common_color color;
+	bool legend;
+};
+
+static const char help[] =
+"usage: coldframe map --sysroot DIR [OPTION...]\n"
+"\n"
+"Draw what page frames are used for, a sign for every 2 MiB.\n"
+"\n"
+"  -s, --sysroot DIR   read DIR/proc and DIR/sys\n"
+"  -a, --addr RANGE    only frames N, N+COUNT, FIRST,LAST or FIRST, or ,LAST\n"
+"  -c, --cell SIZE     a sign for SIZE: a power of two such as 64K or 1G, a\n"
+"                      'chunk' (2 MiB) or a memory 'block'\n"
+"  -w, --width N       columns, instead of those of the terminal or $COLUMNS\n"
+"      --color WHEN    auto, always or never; auto minds $NO_COLOR\n"
+"  -N, --no-legend     only the picture\n"
+"  -h, --help          print this\n"
+"\n"
+"Exit status: 0 done, 1 a file cannot be read or is cut off, 2 wrong usage.\n";
+
+/* Where blocks and memory are; without these files the map says less. */
+static int read_place(const struct options *options, struct place *place,
+		      struct lx_error *err)
+{
+	bool hidden = false;
+	int ret;
+
+	ret = lx_blocks_read(options->sysroot, &place->blocks, err);
+	if (ret == -LX_EMISSING)
+		common_note(options->command, "note: %s; where blocks begin "
+			    "and which are offline is not known", err->text);
+	else if (ret)
+		return ret;
+	place->has_blocks = !ret;
+	ret = lx_iomem_ram(options->sysroot, &place->ram, &hidden, err);
+	if (ret == -LX_EMISSING || hidden)
+		common_note(options->command, "note: %s; a hole may show as "
+			    "kernel memory", hidden ? "proc/iomem hides its "
+			    "addresses from whoever captured it" : err->text);
+	else if (ret)
+		return ret;
+	place->has_ram = !ret && !hidden && place->ram.count;
+	return 0;
+}
+
+static void free_place(struct place *place)
+{
+	lx_blocks_free(&place->blocks);
+	lx_ranges_free(&place->ram);
+}
+
+/* The frame behind the last: by the file, or by what else is known. */
+static uint64_t end_of_memory(const struct cells *cells)
+{
+	const struct lx_blocks *blocks = &cells->place->blocks;
+	const struct lx_ranges *ram = &cells->place->ram;
+
+	if (cells->words.frames)
+		return cells->words.frames;
+	if (blocks->count)
+		return (blocks->block[blocks->count - 1].id + 1) *
+		       blocks->frames;
+	return ram->count ? ram->range[ram->count - 1].last : 0;
+}
+
+/*
+ * How many lines a map has at most: those with a block, and one for each gap
+ * between them.
+ */
+static uint64_t count_lines(const struct lx_blocks *blocks, uint64_t first,
+			    uint64_t last, uint64_t line_frames)
+{
+	uint64_t lines = 0, next = first / line_frames;
+	size_t i;
+
+	if (!blocks->count)
+		return (last - first) / line_frames + 1;
+	for (i = lx_blocks_find(blocks, first); i < blocks->count; i++) {
+		uint64_t begin = blocks->block[i].id * blocks->frames;
+		uint64_t end = (begin + blocks->frames - 1) / line_frames + 1;
+
+		if (begin >= last)
+			break;
+		begin /= line_frames;
+		lines += begin > next;
+		if (begin > next)
+			next = begin;
+		if (end > next) {
+			lines += end - next;
+			next = end;
+		}
+	}
+	return lines;
+}
+
+/* Cells for the frames [first, last): as asked for, or as few as needed. */
+static void choose_layout(const struct options *options,
+			  const struct cells *cells, struct layout *layout,
+			  const struct lx_range *range)
+{
+	const struct lx_blocks *blocks = &cells->place->blocks;
+	uint64_t top = range->last << CF_FRAME_SHIFT;
+
+	layout->block_frames = blocks->frames;
+	layout->width = options->width;
+	for (layout->digits = 8; top > UINT64_C(1) << (4 * layout->digits);)
+		layout->digits++;
+	layout->cell_frames = CF_CHUNK_FRAMES;
+	if (options->cell_is_block)
+		layout->cell_frames = blocks->frames;
+	if (options->cell_frames)
+		layout->cell_frames = options->cell_frames;
+	layout_fit(layout);
+	if (options->cell_frames || options->cell_is_block)
+		return;
+	while (count_lines(blocks, range->first, range->last, layout->cells *
+			   layout->cell_frames) > LINES_MAX) {
+		if (layout->cell_frames < layout->block_frames)
+			layout->cell_frames = layout->block_frames;
+		else
+			layout->cell_frames *= 2;
+		layout_fit(layout);
+	}
+}
+
+static void print_head(const struct layout *layout)
+{
+	uint64_t block = layout->block_frames;
+	char size[24];
+
+	printf("A cell is %s",
+	       common_bytes(layout->cell_frames << CF_FRAME_SHIFT, size));
+	common_bytes(block << CF_FRAME_SHIFT, size);
+	if (block > layout->cell_frames)
+		printf(", | begins a block of %s", size);
+	else if (block == layout->cell_frames)
+		printf(", a block");
+	else if (block)
+		printf(", %llu blocks of %s",
+		       (unsigned long long)(layout->cell_frames / block), size);
+	puts(".");
+}
+
+static int draw_cells(struct cells *cells, struct picture *picture,
+		      struct legend *legend, struct lx_error *err)
+{
+	struct cell cell;
+	int ret;
+
+	picture_start(picture, cells->pfn);
+	while (!(ret = cells_next(cells, &cell, err)) && cell.frames) {
+		picture_add(picture, &cell);
+		legend_add(legend, &cell);
+	}
+	picture_end(picture);
+	return ret;
+}
+
+/* Which frames to draw, cut at the end of what is known to be there. */
+static int choose_range(const struct options *options,
+			const struct cells *cells, struct lx_range *range,
+			struct lx_error *err)
+{
+	const struct lx_ranges *asked = &options->filter.ranges;
+	uint64_t end = end_of_memory(cells);
+
+	*range = (struct lx_range){ 0, end };
+	if (!asked->count)
+		return 0;
+	*range = asked->range[0];
+	if (range->first >= end)
+		return lx_fail(err, LX_EFORMAT, "there is no frame %#llx: "
+			       "the last one is %#llx",
+			       (unsigned long long)range->first,
+			       (unsigned long long)(end ? end - 1 : 0));
+	if (range->last > end)
+		range->last = end;
+	return 0;
+}
+
+static int draw(const struct options *options, struct cells *cells,
+		struct lx_error *err)
+{
+	struct picture picture = {
+		.color = common_color_use(options->color),
+	};
+	struct legend legend = {
+		.picture = &picture,
+		.place = cells->place,
+		.sysroot = options->sysroot,
+	};
+	struct lx_range range;
+	int ret;
+
+	ret = choose_range(options, cells, &range, err);
+	if (ret)
+		return ret;
+	choose_layout(options, cells, &picture.layout, &range);
+	cells->cell_frames = picture.layout.cell_frames;
+	if (options->filter.ranges.count) {
+		ret = cells_from(cells, range.first, range.last, err);
+		if (ret)
+			return ret;
+	}
+	if (options->legend)
+		print_head(&picture.layout);
+	ret = draw_cells(cells, &picture, &legend, err);
+	if (!ret && !cells->pfn)
+		ret = lx_fail(err, LX_EFORMAT, "%s: the file is empty",
+			      cells->words.path);
+	if (!ret && options->legend)
+		ret = legend_print(&legend, err);
+	return ret;
+}
+
+static int map_frames(const struct options *options, const struct place *place,
+		      struct lx_error *err)
+{
+	struct cells cells = { .place = place };
+	int ret;
+
+	if (options->cell_is_block && !place->has_blocks)
+		return lx_fail(err, LX_EMISSING, "how large a block is is not "
+			       "known: give --cell a size");
+	ret = cells_open(&cells, options->sysroot, err);
+	if (ret)
+		return ret;
+	if (cells.words.frames && place->has_blocks)
+		ret = lx_blocks_fit(&place->blocks, cells.words.path,
+				    cells.words.frames, err);
+	if (!ret)
+		ret = draw(options, &cells, err);
+	cells_close(&cells);
+	return ret;
+}
+
+static int map(const struct options *options)
+{
+	struct place place = { .has_blocks = false };
+	struct lx_error err;
+	int ret;
+
+	ret = read_place(options, &place, &err);
+	if (!ret)
+		ret = map_frames(options, &place, &err);
+	free_place(&place);
+	return ret ? common_failed(options->command, "%s", err.text) : EXIT_OK;
+}
+
+static int set_cell(struct options *options, const char *text)
+{
+	uint64_t bytes;
+
+	options->cell_is_block = !strcmp(text, "block");
+	options->cell_frames = 0;
+	if (options->cell_is_block)
+		return 0;
+	if (!strcmp(text, "chunk")) {
+		options->cell_frames = CF_CHUNK_FRAMES;
+		return 0;
+	}
+	if (!common_size(text, &bytes) || bytes & (bytes - 1) ||
+	    bytes < CF_FRAME_BYTES || bytes > UINT64_C(1) << 46)
+		return common_wrong(options->command, "--cell: '%s' is no "
+				    "power of two from 4K to 64T, nor 'chunk' "
+				    "or 'block'", text);
+	options->cell_frames = bytes >> CF_FRAME_SHIFT;
+	return 0;
+}
+
+static int set_width(struct options *options, const char *text)
+{
+	uint64_t width;
+
+	if (!lx_number(text, 10, NULL, &width) || width < 20 || width > 10000)
+		return common_wrong(options->command, "--width: '%s' is no "
+				    "number from 20 to 10000", text);
+	options->width = (unsigned int)width;
+	return 0;
+}
+
+enum { OPT_COLOR = 256 };
+
+static const struct option long_options[] = {
+	{ "sysroot", required_argument, NULL, 's' },
+	{ "addr", required_argument, NULL, 'a' },
+	{ "cell", required_argument, NULL, 'c' },
+	{ "width", required_argument, NULL, 'w' },
+	{ "color", required_argument, NULL, OPT_COLOR },
+	{ "no-legend", no_argument, NULL, 'N' },
+	{ "help", no_argument, NULL, 'h' },
+	{ NULL, 0, NULL, 0 },
+};
+
+/* An option with an argument. Returns 0, or an exit status. */
+static int set_value(struct options *options, int option, const char *value)
+{
+	struct lx_error err;
+
+	if (option == 'c')
+		return set_cell(options, value);
+	if (option == 'w')
+		return set_width(options, value);
+	if (option == 's')
+		options->sysroot = value;
+	if (option == 'a' && options->filter.ranges.count)
+		return common_wrong(options->command, "one --addr is enough");
+	if (option == 'a' && filter_add_frames(&options->filter, value, &err))
+		return common_wrong(options->command, "%s", err.text);
+	if (option == OPT_COLOR && !common_color_parse(value, &options->color))
+		return common_wrong(options->command, "--color: '%s' is none "
+				    "of auto, always, never", value);
+	return 0;
+}
+
+/* Returns -1 to go on, or the exit status. */
+static int parse_options(struct options *options, int argc, char **argv)
+{
+	int option, status = 0;
+
+	while ((option = getopt_long(argc, argv, "s:a:c:w:Nh", long_options,
+				     NULL)) != -1) {
+		if (option == '?')
+			return common_try_help(options->command);
+		if (option == 'h') {
+			fputs(help, stdout);
+			return EXIT_OK;
+		}
+		if (option == 'N')
+			options->legend = false;
+		else
+			status = set_value(options, option, optarg);
+		if (status)
+			return status;
+	}
+	if (optind < argc)
+		return common_wrong(options->command, "unexpected '%s'",
+				    argv[optind]);
+	if (!options->sysroot)
+		return common_wrong(options->command, "reading the live host "
+				    "is not there yet: name a folder with "
+				    "proc/kpageflags by --sysroot DIR");
+	return -1;
+}
+
+int cmd_map(int argc, char **argv)
+{
+	struct options options = {
+		.command = argv[0],
+		.width = common_width(),
+		.color = COLOR_AUTO,
+		.legend = true,
+	};
+	int status;
+
+	status = parse_options(&options, argc, argv);
+	if (status < 0)
+		status = map(&options);
+	lx_ranges_free(&options.filter.ranges);
+	return common_finish(options.command, status);
+}
