@@ -335,6 +335,10 @@ static int drain_all(struct cf_map *map)
 	unsigned i;
 	int err = 0;
 
+	/*
+	 * Every context passes a full barrier: its BUSY is visible to us, or
+	 * our DIVERT to its next entry. [cache-divert]
+	 */
 	if (!map->config.fenced && cf_port_barrier_all() != 0)
 		return -CF_EAGAIN;
 	for (i = 0; i < map->config.cpus; i++)

@@ -146,7 +146,7 @@ static cf_pfn export_run(const struct window *window, cf_pfn head,
 	return last;
 }
 
-/* Look for a head to the left of @at; returns the end of what it has, or @at. */
+/* What the run around @at has, if there is one; returns its end, or @at. */
 static cf_pfn export_inside(const struct window *window, cf_pfn at)
 {
 	uint64_t word;
@@ -216,8 +216,8 @@ static void export_window(const struct window *window)
 		export_whole(window, block);
 }
 
-static void export(struct cf_map *map, const struct format *format,
-		   cf_pfn first, cf_pfn last, uint64_t *ret_words)
+static void export_all(struct cf_map *map, const struct format *format,
+		       cf_pfn first, cf_pfn last, uint64_t *ret_words)
 {
 	struct window window = {
 		.map = map,
@@ -239,11 +239,11 @@ static void export(struct cf_map *map, const struct format *format,
 void cf_export_flags(struct cf_map *map, cf_pfn first, cf_pfn last,
 		     uint64_t *ret_words)
 {
-	export(map, &flags_format, first, last, ret_words);
+	export_all(map, &flags_format, first, last, ret_words);
 }
 
 void cf_export_counts(struct cf_map *map, cf_pfn first, cf_pfn last,
 		      uint64_t *ret_words)
 {
-	export(map, &count_format, first, last, ret_words);
+	export_all(map, &count_format, first, last, ret_words);
 }

@@ -5,19 +5,28 @@
  *
  * A context takes locks in rising order of rank.  Debug builds keep one
  * 64-bit set of held ranks for each context and check every step against it,
- * so the order in docs/locks.md is executed, not believed.  From RANK_BLOCK
- * up interrupts are off while a lock is held: frees come from handlers.
+ * so the order in docs/locks.md is executed, not believed.  From RANK_DRAIN
+ * up interrupts are off while a lock is held: handlers allocate and free.
  */
 
 #include "internal.h"
 
+/* May this context wait for the lock? */
+static void rank_check(const struct cf_lock *lock)
+{
+#ifdef CF_DEBUG
+	const uint64_t *held = cf_port_held_ranks();
+
+	CF_CHECK2((*held >> lock->rank) == 0, *held, lock->rank);
+#else
+	(void)lock;
+#endif
+}
+
 static void rank_enter(const struct cf_lock *lock)
 {
 #ifdef CF_DEBUG
-	uint64_t *held = cf_port_held_ranks();
-
-	CF_CHECK2((*held >> lock->rank) == 0, *held, lock->rank);
-	*held |= (uint64_t)1 << lock->rank;
+	*cf_port_held_ranks() |= (uint64_t)1 << lock->rank;
 #else
 	(void)lock;
 #endif
@@ -37,12 +46,12 @@ static void rank_leave(const struct cf_lock *lock)
 
 static unsigned long irq_off(const struct cf_lock *lock)
 {
-	return lock->rank >= CF_RANK_BLOCK ? cf_port_irq_off() : 0;
+	return lock->rank >= CF_RANK_DRAIN ? cf_port_irq_off() : 0;
 }
 
 static void irq_restore(const struct cf_lock *lock, unsigned long state)
 {
-	if (lock->rank >= CF_RANK_BLOCK)
+	if (lock->rank >= CF_RANK_DRAIN)
 		cf_port_irq_restore(state);
 }
 
@@ -62,7 +71,7 @@ unsigned long cf_lock(struct cf_lock *lock)
 	unsigned long state = irq_off(lock);
 	unsigned spins = 0;
 
-	rank_enter(lock);
+	rank_check(lock);
 	while (!take(lock)) {
 		irq_restore(lock, state);
 		/* Relaxed: only a hint when to try the exchange again. */
@@ -70,6 +79,7 @@ unsigned long cf_lock(struct cf_lock *lock)
 			cf_port_relax(spins++);
 		state = irq_off(lock);
 	}
+	rank_enter(lock);
 	return state;
 }
 
@@ -81,6 +91,7 @@ bool cf_trylock(struct cf_lock *lock, unsigned long *ret_state)
 		irq_restore(lock, state);
 		return false;
 	}
+	rank_check(lock);
 	rank_enter(lock);
 	*ret_state = state;
 	return true;

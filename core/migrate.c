@@ -269,6 +269,9 @@ static void offline_moved(const struct run *run,
 		stuck(run, evacuation, CF_REASON_PORT);
 		return;
 	}
+	if (run->map->config.debug_pagealloc)
+		cf_port_protect(run->map->config.machine, run->pfn, last,
+				false);
 	free_offline(run, run->pfn);
 	evacuation->migrated += word_frames(run->word);
 }

@@ -103,7 +103,7 @@ static cf_pfn chunk_last(cf_pfn pfn)
 	return (pfn | (CF_CHUNK_FRAMES - 1)) + 1;
 }
 
-/* One past the free frames from @pfn on inside its chunk. Caller holds the lock. */
+/* One past the free frames from @pfn on in its chunk; the lock is held. */
 static cf_pfn free_in_chunk(const struct cfi_block *block, cf_pfn pfn)
 {
 	unsigned chunk = cfi_chunk_index(block, pfn);
