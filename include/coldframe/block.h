@@ -14,7 +14,8 @@ enum cf_block_state {
 	CF_BLOCK_OFFLINE	= 1, /* added: no frame has a state */
 	CF_BLOCK_GOING_ONLINE	= 2, /* all frames OFFLINE, being exposed */
 	CF_BLOCK_ONLINE		= 3, /* in use */
-	CF_BLOCK_GOING_OFFLINE	= 4, /* isolated by an operation, being emptied */
+	CF_BLOCK_GOING_OFFLINE	= 4, /* isolated by an operation, being
+				      * emptied */
 	CF_BLOCK_STATE_COUNT
 };
 
@@ -32,7 +33,10 @@ struct cf_block_info {
 	uint32_t chunks, chunks_free, chunks_split, chunks_isolated;
 };
 
-/** cf_block_info() - about the block of a frame. Return: 0, -CF_EGONE: absent. */
+/**
+ * cf_block_info() - about the block of a frame.
+ * Return: 0, -CF_EGONE: absent.
+ */
 int cf_block_info(struct cf_map *map, cf_pfn pfn,
 		  struct cf_block_info *ret_info) CF_MUST_CHECK;
 
@@ -170,11 +174,17 @@ struct cf_subscriber {
 	struct cf_subscriber *next;	/* the map's */
 };
 
-/** cf_subscriber_add() - Return: 0, -CF_EINVAL: no name, -CF_EBUSY: added already. */
+/**
+ * cf_subscriber_add() - Return: 0, -CF_EINVAL: no name, -CF_EBUSY: added
+ * already.
+ */
 int cf_subscriber_add(struct cf_map *map, struct cf_subscriber *subscriber)
 	CF_MUST_CHECK;
 
-/** cf_subscriber_remove() - Return: 0, -CF_EINVAL: not added, -CF_EBUSY: an operation is going. */
+/**
+ * cf_subscriber_remove() - Return: 0, -CF_EINVAL: not added, -CF_EBUSY: an
+ * operation is going.
+ */
 int cf_subscriber_remove(struct cf_map *map, struct cf_subscriber *subscriber)
 	CF_MUST_CHECK;
 

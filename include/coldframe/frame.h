@@ -35,7 +35,10 @@ int cf_get(struct cf_map *map, cf_pfn pfn) CF_MUST_CHECK;
  */
 int cf_try_get(struct cf_map *map, cf_pfn pfn) CF_MUST_CHECK;
 
-/** cf_try_get_interior() - as cf_try_get() for any frame of a run. @ret_head: its head. */
+/**
+ * cf_try_get_interior() - as cf_try_get() for any frame of a run.
+ * @ret_head: its head.
+ */
 int cf_try_get_interior(struct cf_map *map, cf_pfn pfn, cf_pfn *ret_head)
 	CF_MUST_CHECK;
 
@@ -124,7 +127,8 @@ struct cf_snapshot {
  * cf_snapshot() - look at the word of a head.
  * Return: 0, or -CF_EGONE: no run starts there.
  */
-int cf_snapshot(struct cf_map *map, cf_pfn pfn, struct cf_snapshot *ret_snapshot)
+int cf_snapshot(struct cf_map *map, cf_pfn pfn,
+		struct cf_snapshot *ret_snapshot)
 	CF_MUST_CHECK;
 
 #ifdef __cplusplus

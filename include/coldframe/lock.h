@@ -13,7 +13,8 @@ extern "C" {
  * rising order of rank; debug builds check it.  docs/locks.md has the table.
  */
 enum cf_rank {
-	CF_RANK_HOTPLUG	= 10,	/* add, remove, online, offline: one at a time */
+	CF_RANK_HOTPLUG	= 10,	/* add, remove, online, offline: one at a
+				 * time */
 	CF_RANK_DRIVER	= 20,	/* a driver's own state */
 	CF_RANK_OWNER	= 30,	/* the owner table */
 	CF_RANK_RANGE	= 35,	/* the list of isolated ranges */
@@ -35,7 +36,7 @@ struct cf_lock {
  * cf_lock() - take a lock, spinning.
  * @lock: unlocked or held by another context
  *
- * Interrupts stay off from here to cf_unlock() for ranks from CF_RANK_BLOCK
+ * Interrupts stay off from here to cf_unlock() for ranks from CF_RANK_DRAIN
  * up. Pair with cf_unlock().
  *
  * Context: all locks held by this context have a lower rank.

@@ -11,12 +11,14 @@ extern "C" {
 /* How to create a map.  Zero means the default where one is named. */
 struct cf_map_config {
 	void *machine;		/* handed to every port call */
-	cf_pfn last;		/* one past the highest frame there will ever be */
+	cf_pfn last;		/* one past the highest frame there will ever
+				 * be */
 	uint32_t block_order;	/* 10..15; 0: 15 = 128 MiB */
 	uint32_t cpus;		/* execution contexts with caches, 1..1024 */
 	uint32_t nodes;		/* 1..64; 0: 1 */
 	uint32_t poison_max;	/* bad frames the map can remember; 0: 64 */
-	bool fenced;		/* no asymmetric barrier: cache entry uses a full fence */
+	bool fenced;		/* no asymmetric barrier: cache entry uses a
+				 * full fence */
 	bool debug_pagealloc;	/* cf_port_protect() on every alloc and free */
 	bool no_caches;		/* every order-0 call goes to the block */
 };
@@ -67,9 +69,11 @@ enum cf_meta {
 /* How to add blocks. */
 struct cf_block_config {
 	enum cf_meta meta;
-	void *memory;		/* CF_META_CALLER: cf_block_meta_bytes(), frame aligned */
+	void *memory;		/* CF_META_CALLER: cf_block_meta_bytes(), frame
+				 * aligned */
 	uint32_t node;
-	uint32_t range_owner;	/* whose online hook runs; 0: expose everything */
+	uint32_t range_owner;	/* whose online hook runs; 0: expose
+				 * everything */
 };
 
 /* Bytes of metadata for @blocks blocks of this map. */

@@ -19,7 +19,7 @@ extern "C" {
 
 /**
  * cf_offline_alloc() - take a free run out of use.
- * @owner: who
+ * @owner: who, or CF_OWNER_NONE: nobody is asked, anybody may free it as 0
  * @order: 0..block order of the map; above 9 the run may stand as several
  * @flags: CF_FLAG_MOVABLE, CF_FLAG_SKIPPABLE, or 0. With either the run may
  *         come from zone MOVABLE

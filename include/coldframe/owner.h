@@ -17,14 +17,14 @@ enum cf_verdict {
  * What an owner can be asked.  Every hook is optional; @context is the one
  * registered, @pfn the head of a run of the owner's.
  *
- *   hook      runs in                       may hold   may call
- *   release   whatever context put runs in  anything   alloc, free, put; no waiting
- *   isolate   an operation's step           HOTPLUG    all but add, remove, steps
- *   migrate   an operation's step           HOTPLUG    all but add, remove, steps
- *   putback   an operation's step           HOTPLUG    all but add, remove, steps
- *   split     an operation's step           HOTPLUG    cf_freeze, cf_split, ...
- *   dissolve  an operation's step           HOTPLUG    all but add, remove, steps
- *   online    cf_block_online()             HOTPLUG    cf_offline_*() of the range
+ * hook     runs in                      may hold  may call
+ * release  whatever context put runs in anything  alloc, free, put; no waiting
+ * isolate  an operation's step          HOTPLUG   all but add, remove, steps
+ * migrate  an operation's step          HOTPLUG   all but add, remove, steps
+ * putback  an operation's step          HOTPLUG   all but add, remove, steps
+ * split    an operation's step          HOTPLUG   cf_freeze, cf_split, ...
+ * dissolve an operation's step          HOTPLUG   all but add, remove, steps
+ * online   cf_block_online()            HOTPLUG   cf_offline_*() of the range
  */
 struct cf_owner_ops {
 	/*
@@ -138,11 +138,17 @@ struct cf_owner_info {
 	bool can_migrate, can_dissolve, can_online;
 };
 
-/** cf_owner_info() - about an owner. Return: 0, or -CF_EINVAL: no such owner. */
+/**
+ * cf_owner_info() - about an owner.
+ * Return: 0, or -CF_EINVAL: no such owner.
+ */
 int cf_owner_info(struct cf_map *map, uint32_t id,
 		  struct cf_owner_info *ret_info) CF_MUST_CHECK;
 
-/** cf_copy_run() - copy a run's contents. Return: 0, or -CF_EPORT: not mapped. */
+/**
+ * cf_copy_run() - copy a run's contents.
+ * Return: 0, or -CF_EPORT: not mapped.
+ */
 int cf_copy_run(struct cf_map *map, cf_pfn source, cf_pfn target,
 		unsigned order) CF_MUST_CHECK;
 

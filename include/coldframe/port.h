@@ -23,7 +23,10 @@ extern "C" {
 
 #define CF_CPU_NONE (~0u)
 
-/* pre: a CF_CHECK failed. post: does not return. Allocates nothing, locks nothing. */
+/*
+ * pre: a CF_CHECK failed. post: does not return. Allocates nothing, locks
+ * nothing.
+ */
 __attribute__((noreturn)) void cf_port_panic(const char *expression,
 					     const char *file, int line,
 					     uint64_t value, uint64_t other);
@@ -36,7 +39,10 @@ __attribute__((noreturn)) void cf_port_panic(const char *expression,
  */
 unsigned cf_port_cpu(void);
 
-/* pre: none. post: no interrupt handler that calls the library runs here until restored. */
+/*
+ * pre: none. post: no interrupt handler that calls the library runs here until
+ * restored.
+ */
 unsigned long cf_port_irq_off(void);
 void cf_port_irq_restore(unsigned long state);
 
@@ -87,19 +93,28 @@ int cf_port_returned(void *machine, cf_pfn first, cf_pfn last);
 /*
  * Called only for maps created with debug_pagealloc: the frames become free
  * (@usable false) or allocated (@usable true).
- * pre: may hold nothing above RANK_LEAF. post: touching unusable frames is caught.
+ * pre: may hold nothing above RANK_LEAF. post: touching unusable frames is
+ * caught.
  */
 void cf_port_protect(void *machine, cf_pfn first, cf_pfn last, bool usable);
 
 enum cf_signal {
-	CF_SIGNAL_CHUNK_EMPTY,	/* @pfn: a chunk some operation waits for is empty */
-	CF_SIGNAL_LOW,		/* @pfn: zone number that fell below its low watermark */
+	CF_SIGNAL_CHUNK_EMPTY,	/* @pfn: a chunk some operation waits for is
+				 * empty */
+	CF_SIGNAL_LOW,		/* @pfn: zone number that fell below its low
+				 * watermark */
 };
 
-/* Something a waiter may wake for. pre: no lock held; any context. */
+/*
+ * Something a waiter may wake for.
+ * pre: no lock is held but HOTPLUG; any context.
+ */
 void cf_port_signal(void *machine, enum cf_signal what, cf_pfn pfn);
 
-/* Debug builds: the set of lock ranks this context holds. post: same pointer each time. */
+/*
+ * Debug builds: the set of lock ranks this context holds. post: same pointer
+ * each time.
+ */
 uint64_t *cf_port_held_ranks(void);
 
 #ifdef __cplusplus

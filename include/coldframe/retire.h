@@ -10,7 +10,8 @@ extern "C" {
 
 enum cf_retire_state {
 	CF_RETIRE_NONE,		/* not known to be bad */
-	CF_RETIRE_PENDING,	/* in a run in use, or in an offline block: goes when freed */
+	CF_RETIRE_PENDING,	/* in a run in use, or in an offline block: goes
+				 * when freed */
 	CF_RETIRE_DONE,		/* out for good */
 };
 

@@ -38,7 +38,8 @@ struct cf_zone_stat {
 	uint64_t present, managed, free, cached, offline;
 	uint64_t blocks;
 	uint64_t chunks_free;
-	uint64_t runs[CF_MAX_ORDER + 1];	/* free runs by order, aligned, maximal; up to block order */
+	/* Free runs by order, aligned, maximal; up to block order. */
+	uint64_t runs[CF_MAX_ORDER + 1];
 	struct cf_watermarks marks;
 };
 

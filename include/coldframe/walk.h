@@ -81,7 +81,10 @@ bool cf_walk_next(struct cf_map *map, cf_pfn *cursor, cf_pfn last,
 void cf_export_flags(struct cf_map *map, cf_pfn first, cf_pfn last,
 		     uint64_t *ret_words);
 
-/** cf_export_counts() - as /proc/kpagecount: references of folios, 0 for all else. */
+/**
+ * cf_export_counts() - as /proc/kpagecount: references of folios, 0 for all
+ * else.
+ */
 void cf_export_counts(struct cf_map *map, cf_pfn first, cf_pfn last,
 		      uint64_t *ret_words);
 
