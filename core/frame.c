@@ -215,7 +215,7 @@ int cf_get(struct cf_map *map, cf_pfn pfn)
 	uint64_t old = cfi_add_relaxed(word, WORD_ONE_REF);
 
 	CF_CHECK2(word_is_counted(old) && word_refs(old) > 0, pfn, old);
-	if (word_refs(old) >= CF_REFS_MAX - WORD_REFS_GUARD) {
+	if (word_refs(old) >= CF_REFS_MAX) {
 		/* Relaxed: ours is taken back; nobody was told of it. */
 		(void)cfi_sub_relaxed(word, WORD_ONE_REF);
 		return -CF_ELIMIT;
@@ -233,7 +233,7 @@ int cfi_try_get_word(cfi_u64 *word, uint64_t add)
 		if (!word_is_counted(old) || word_refs(old) == 0 ||
 		    word_has(old, CF_FLAG_BUSY))
 			return -CF_EGONE;
-		if (word_refs(old) >= CF_REFS_MAX - WORD_REFS_GUARD)
+		if (word_refs(old) >= CF_REFS_MAX)
 			return -CF_ELIMIT;
 		if (add & WORD_ONE_PIN && word_pins(old) == CF_PINS_MAX)
 			return -CF_ELIMIT;
@@ -436,7 +436,7 @@ void cf_unfreeze(struct cf_map *map, cf_pfn pfn, uint32_t refs)
 	/* Relaxed: the run is ours; only flags can change under us. */
 	uint64_t old = cfi_load_relaxed(word);
 
-	CF_CHECK2(refs > 0 && refs < CF_REFS_MAX - WORD_REFS_GUARD, pfn, refs);
+	CF_CHECK2(refs > 0 && refs <= CF_REFS_MAX, pfn, refs);
 	do {
 		CF_CHECK2(word_is_counted(old) && word_refs(old) == 0 &&
 			  !word_has(old, CF_FLAG_BUSY), pfn, old);

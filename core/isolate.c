@@ -47,7 +47,9 @@ static int enlist(struct cf_map *map, struct cfi_range *range,
 
 	if (other) {
 		cfi_report_add(map, report, CF_REASON_OPERATION,
-			       cfi_max_pfn(other->first, range->first), 0, 0);
+			       cfi_max_pfn(other->first, range->first), 0,
+			       cfi_min_pfn(other->last, range->last) -
+			       cfi_max_pfn(other->first, range->first));
 		if (report)
 			report->operation = other->id;
 	} else {

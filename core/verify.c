@@ -32,6 +32,7 @@ struct audit {
 /* What the words of one block add up to. */
 struct tally {
 	uint64_t free, offline, never_onlined, skippable, retired, reserved;
+	uint64_t chunk_skip;	/* of the chunk being looked at */
 };
 
 static bool fail(struct audit *audit, enum cf_finding_kind kind, cf_pfn pfn,
@@ -186,43 +187,643 @@ static void tally_run(struct audit *audit, struct tally *tally, uint64_t word)
 
 /* Caches. */
 
+/* The magazines of a context in stock, one after another; NULL: no more. */
 static const struct cfi_magazine *magazine_at(const struct cf_map *map,
 					      unsigned cpu, unsigned index)
 {
+	if (!map->cpu[cpu].listed || index == map->zones * 2)
+		return NULL;
 	return &map->cpu[cpu].cache[index / 2].magazine[index % 2];
 }
 
 /*
- * Mark the cached frames of the chunk at @first; a frame that is marked
- * already is in two caches, because no cached frame is free or in a run.
+ * Cover the frames of a magazine that lie in the chunk at @first.  One that
+ * is covered is in two caches: no cached frame is free or in a run, as
+ * check_cached() has seen to.
  */
-static bool mark_cached(struct audit *audit, cf_pfn first,
-			struct cfi_bitmap *covered)
+static bool cover_magazine(struct audit *audit,
+			   const struct cfi_magazine *magazine, cf_pfn first,
+			   struct cfi_bitmap *covered)
 {
-	const struct cf_map *map = audit->map;
-	unsigned cpu, index, i;
+	uint64_t i;
 
-	for (cpu = 0; cpu < map->config.cpus; cpu++) {
-		if (!map->cpu[cpu].listed)
+	for (i = 0; i < load(&magazine->count); i++) {
+		unsigned frame = (unsigned)(magazine->frame[i] - first);
+
+		if (magazine->frame[i] - first >= CF_CHUNK_FRAMES)
 			continue;
-		for (index = 0; index < map->zones * 2; index++) {
-			const struct cfi_magazine *magazine =
-				magazine_at(map, cpu, index);
-
-			for (i = 0; i < load(&magazine->count); i++) {
-				cf_pfn at = magazine->frame[i] - first;
-
-				if (at >= CF_CHUNK_FRAMES)
-					continue;
-				if (!bitmap_is(covered, (unsigned)at,
-					       (unsigned)at + 1, false))
-					return fail(audit,
-						    CF_FINDING_CACHED_TWICE,
-						    first + at, 1, 2);
-				bitmap_set(covered, (unsigned)at,
-					   (unsigned)at + 1, true);
-			}
-		}
+		if (!bitmap_is(covered, frame, frame + 1, false))
+			return fail(audit, CF_FINDING_CACHED_TWICE,
+				    magazine->frame[i], 1, 2);
+		bitmap_set(covered, frame, frame + 1, true);
 	}
 	return true;
+}
+
+static bool cover_cached(struct audit *audit, cf_pfn first,
+			 struct cfi_bitmap *covered)
+{
+	const struct cfi_magazine *magazine;
+	unsigned cpu, index;
+
+	for (cpu = 0; cpu < audit->map->config.cpus; cpu++)
+		for (index = 0;
+		     (magazine = magazine_at(audit->map, cpu, index)); index++)
+			if (!cover_magazine(audit, magazine, first, covered))
+				return false;
+	return true;
+}
+
+static bool is_free(struct cfi_block *block, cf_pfn pfn)
+{
+	unsigned long state = cfi_block_lock(block);
+	bool free = cfi_is_free(block, pfn, pfn + 1);
+
+	cfi_block_unlock(block, state);
+	return free;
+}
+
+/* A frame in a cache of @zone is nothing else. */
+static bool check_cached(struct audit *audit, cf_pfn pfn, unsigned zone)
+{
+	struct cfi_block *block = cfi_block_of(audit->map, pfn);
+	uint64_t word = 0;
+	cfi_u64 *slot;
+
+	if (!block || !in_use(block) || cfi_zone_number(block) != zone)
+		return fail(audit, CF_FINDING_STATE, pfn, zone,
+			    block ? cfi_zone_number(block) : CF_PFN_NONE);
+	if (is_free(block, pfn))
+		return fail(audit, CF_FINDING_CACHED_TWICE, pfn, 0, 1);
+	if (cfi_find(audit->map, pfn, &slot, &word) != CF_PFN_NONE)
+		return fail(audit, CF_FINDING_OVERLAP, pfn, 0, word);
+	return !cfi_is_poison(audit->map, pfn) ||
+	       fail(audit, CF_FINDING_POISON, pfn, 0, 1);
+}
+
+static bool check_magazine(struct audit *audit, unsigned cpu, unsigned index)
+{
+	const struct cfi_cache *cache = &audit->map->cpu[cpu].cache[index / 2];
+	const struct cfi_magazine *magazine = &cache->magazine[index % 2];
+	uint64_t count = load(&magazine->count);
+	uint64_t i;
+
+	if (count > MAGAZINE_FRAMES)
+		return fail(audit, CF_FINDING_CACHED_TWICE, CF_PFN_NONE,
+			    MAGAZINE_FRAMES, count);
+	if (count > 0 && !audit->map->cpu[cpu].listed)
+		return fail(audit, CF_FINDING_INDEX, magazine->frame[0], 1, 0);
+	for (i = 0; i < count; i++)
+		if (!check_cached(audit, magazine->frame[i], index / 2))
+			return false;
+	return true;
+}
+
+/* What a context has in stock is known to those who fail to allocate. */
+static bool check_context(struct audit *audit, unsigned cpu)
+{
+	uint64_t stocked = load(&audit->map->stocked[cpu / 64]);
+	unsigned index;
+
+	if (!equal(audit, CF_FINDING_INDEX, CF_PFN_NONE,
+		   audit->map->cpu[cpu].listed, stocked >> cpu % 64 & 1))
+		return false;
+	for (index = 0; index < audit->map->zones * 2; index++)
+		if (!check_magazine(audit, cpu, index))
+			return false;
+	return true;
+}
+
+static bool check_contexts(struct audit *audit)
+{
+	unsigned cpu;
+
+	for (cpu = 0; cpu < audit->map->config.cpus; cpu++)
+		if (!check_context(audit, cpu))
+			return false;
+	return true;
+}
+
+/* Chunks; the block's lock is held. */
+
+/* The word of a run of whole chunks that began in a chunk before. */
+static uint64_t word_from_left(struct cf_map *map, cf_pfn pfn)
+{
+	unsigned order;
+
+	for (order = CF_CHUNK_ORDER + 1; order <= CF_MAX_ORDER; order++) {
+		cf_pfn at = pfn & ~(((cf_pfn)1 << order) - 1);
+		struct cfi_block *block = cfi_block_of(map, at);
+		uint64_t word;
+
+		if (!block || at == pfn)
+			continue;
+		word = load(&block->chunk[cfi_chunk_index(block, at)].word);
+		if (word && pfn - at < word_frames(word))
+			return word;
+	}
+	return 0;
+}
+
+/* Cover the runs of a split chunk. */
+static bool cover_runs(struct audit *audit, struct cfi_block *block,
+		       cf_pfn first, struct cfi_bitmap *covered,
+		       struct tally *tally)
+{
+	unsigned frame, last;
+
+	for (frame = 0; frame < CF_CHUNK_FRAMES; frame++) {
+		cf_pfn pfn = first + frame;
+		uint64_t word = load(&block->frame_word[pfn - block->first]);
+
+		if (word == 0)
+			continue;
+		if (!check_word(audit, block, pfn, word, false))
+			return false;
+		last = frame + (unsigned)word_frames(word);
+		if (!bitmap_is(covered, frame, last, false))
+			return fail(audit, CF_FINDING_OVERLAP, pfn, 0, word);
+		bitmap_set(covered, frame, last, true);
+		tally_run(audit, tally, word);
+		tally->chunk_skip += skipped(word, word_frames(word));
+	}
+	return true;
+}
+
+static unsigned ones(const struct cfi_bitmap *bitmap)
+{
+	unsigned count = 0;
+	unsigned i;
+
+	for (i = 0; i < BITMAP_WORDS; i++)
+		count += bits_count(bitmap->word[i]);
+	return count;
+}
+
+static unsigned first_zero(const struct cfi_bitmap *bitmap)
+{
+	unsigned i = 0;
+
+	while (~bitmap->word[i] == 0)
+		i++;
+	return i * 64 + bits_first(~bitmap->word[i]);
+}
+
+static bool check_split(struct audit *audit, struct cfi_block *block,
+			unsigned chunk, struct tally *tally)
+{
+	struct cfi_bitmap covered = block->bitmap[chunk];
+	cf_pfn first = chunk_first(block, chunk);
+	unsigned free = ones(&covered);
+
+	if (free != block->chunk[chunk].free || free == CF_CHUNK_FRAMES)
+		return fail(audit, CF_FINDING_CHUNK_FREE, first, free,
+			    block->chunk[chunk].free);
+	if (!(block->ready >> chunk & 1))
+		return fail(audit, CF_FINDING_MASK, first, 1, 0);
+	if (!cover_runs(audit, block, first, &covered, tally))
+		return false;
+	if (ones(&covered) < CF_CHUNK_FRAMES &&
+	    !cover_cached(audit, first, &covered))
+		return false;
+	return ones(&covered) == CF_CHUNK_FRAMES ||
+	       fail(audit, CF_FINDING_LOST, first + first_zero(&covered),
+		    CF_CHUNK_FRAMES, ones(&covered));
+}
+
+/* A chunk that is not split is free or in one run, from end to end. */
+static bool check_whole(struct audit *audit, struct cfi_block *block,
+			unsigned chunk, uint64_t word)
+{
+	cf_pfn first = chunk_first(block, chunk);
+	unsigned free = block->chunk[chunk].free;
+
+	if (free != 0 && free != CF_CHUNK_FRAMES)
+		return fail(audit, CF_FINDING_CHUNK_FREE, first, 0, free);
+	if (free && word)
+		return fail(audit, CF_FINDING_OVERLAP, first, 0, word);
+	return free || word ||
+	       fail(audit, CF_FINDING_LOST, first, CF_CHUNK_FRAMES, 0);
+}
+
+static unsigned class_of(const struct cfi_block *block, unsigned chunk)
+{
+	unsigned free = block->chunk[chunk].free;
+
+	if (free == 0 || cfi_isolated(block) >> chunk & 1)
+		return CLASS_NONE;
+	if (free == CF_CHUNK_FRAMES)
+		return CLASS_WHOLE;
+	return bitmap_largest(&block->bitmap[chunk]);
+}
+
+static bool check_chunk(struct audit *audit, struct cfi_block *block,
+			unsigned chunk, struct tally *tally)
+{
+	const struct cfi_chunk *c = &block->chunk[chunk];
+	cf_pfn first = chunk_first(block, chunk);
+	uint64_t left = word_from_left(audit->map, first);
+	uint64_t word = load(&c->word);
+
+	tally->chunk_skip = skipped(word | left, CF_CHUNK_FRAMES);
+	if (word && !check_word(audit, block, first, word, true))
+		return false;
+	if ((word && left) || ((word || left) && is_split(block, chunk)))
+		return fail(audit, CF_FINDING_OVERLAP, first, left, word);
+	if (word)
+		tally_run(audit, tally, word);
+	if (is_split(block, chunk) ? !check_split(audit, block, chunk, tally) :
+	    !check_whole(audit, block, chunk, word | left))
+		return false;
+	tally->free += c->free;
+	return equal(audit, CF_FINDING_CHUNK_SKIP, first, tally->chunk_skip,
+		     c->skip) &&
+	       equal(audit, CF_FINDING_CHUNK_CLASS, first,
+		     class_of(block, chunk), c->class);
+}
+
+/* Blocks; the lock is held. */
+
+static bool check_masks(struct audit *audit, const struct cfi_block *block)
+{
+	uint64_t beyond = ~bits_low(block->chunks);
+	uint64_t expected[CLASS_NONE + 1] = { 0 };
+	uint64_t pending = 0;
+	unsigned i;
+
+	for (i = 0; i < block->chunks; i++) {
+		const struct cfi_chunk *c = &block->chunk[i];
+		uint64_t bit = (uint64_t)1 << i;
+
+		expected[c->class] |= bit;
+		if (cfi_isolated(block) & bit &&
+		    c->free + c->skip < CF_CHUNK_FRAMES)
+			pending |= bit;
+	}
+	for (i = 0; i < CLASS_WHOLE; i++)
+		if (!equal(audit, CF_FINDING_MASK, block->first, expected[i],
+			   block->avail[i]))
+			return false;
+	return equal(audit, CF_FINDING_MASK, block->first,
+		     expected[CLASS_WHOLE], block->whole) &&
+	       equal(audit, CF_FINDING_MASK, block->first, 0,
+		     (cfi_isolated(block) | load(&block->split) |
+		      block->ready) & beyond) &&
+	       equal(audit, CF_FINDING_PENDING, block->first, pending,
+		     block->pending);
+}
+
+/* A bit counts only with its summaries above it. */
+static bool indexed(const struct cfi_zone *zone, unsigned class,
+		    uint64_t number)
+{
+	unsigned level;
+
+	for (level = 0; level < INDEX_LEVELS; level++) {
+		const cfi_u64 *words = zone->index[class].level[level];
+
+		if (!(load(&words[number / 64]) >> number % 64 & 1))
+			return false;
+		number /= 64;
+	}
+	return true;
+}
+
+static bool has_class(const struct cfi_block *block, unsigned class)
+{
+	if (class < CLASS_WHOLE)
+		return block->avail[class] != 0;
+	return bits_exact(block->whole, class - CLASS_WHOLE) != 0;
+}
+
+static bool check_index(struct audit *audit, const struct cfi_block *block)
+{
+	const struct cfi_zone *zone =
+		&audit->map->zone[cfi_zone_number(block)];
+	unsigned class;
+
+	for (class = 0; class <= audit->map->block_shift; class++)
+		if (has_class(block, class) &&
+		    !indexed(zone, class, block->number))
+			return fail(audit, CF_FINDING_INDEX, block->first,
+				    class, 0);
+	return true;
+}
+
+/* The block's counters against its words: the rest is managed. */
+static bool check_counters(struct audit *audit, const struct cfi_block *block,
+			   const struct tally *tally)
+{
+	const cf_pfn at = block->first;
+
+	return equal(audit, CF_FINDING_BLOCK_FREE, at, tally->free,
+		     block->free) &&
+	       equal(audit, CF_FINDING_MANAGED, at, tally->offline,
+		     block->offline) &&
+	       equal(audit, CF_FINDING_MANAGED, at, tally->never_onlined,
+		     block->never_onlined) &&
+	       equal(audit, CF_FINDING_MANAGED, at, tally->skippable,
+		     block->skippable) &&
+	       equal(audit, CF_FINDING_MANAGED, at, tally->retired,
+		     block->retired) &&
+	       equal(audit, CF_FINDING_MANAGED, at, tally->reserved,
+		     block->reserved);
+}
+
+/* A known bad frame is not free, and what holds it will not free it. */
+static bool check_bad(struct audit *audit, const struct cfi_block *block,
+		      cf_pfn pfn)
+{
+	uint64_t word = 0;
+	cfi_u64 *slot;
+
+	if (cfi_is_free(block, pfn, pfn + 1))
+		return fail(audit, CF_FINDING_POISON, pfn, 0, 1);
+	(void)cfi_find(audit->map, pfn, &slot, &word);
+	return !type_may_cross(word) || word_has(word, CF_FLAG_POISON) ||
+	       fail(audit, CF_FINDING_POISON, pfn, CF_FLAG_POISON, word);
+}
+
+static bool check_poison(struct audit *audit, const struct cfi_block *block)
+{
+	const struct cf_map *map = audit->map;
+	cf_pfn last = cfi_block_last(block);
+	uint64_t i;
+
+	if (!equal(audit, CF_FINDING_POISON, block->first,
+		   cfi_poison_count(map, block->first, last), block->poison))
+		return false;
+	for (i = 0; i < load(&map->poison_count) && in_use(block); i++) {
+		cf_pfn pfn = load(&map->poison[i]);
+
+		if (pfn >= block->first && pfn < last &&
+		    !check_bad(audit, block, pfn))
+			return false;
+	}
+	return true;
+}
+
+/* Nothing is left of a block that is not in use. */
+static bool check_unused(struct audit *audit, const struct cfi_block *block)
+{
+	uint64_t counts = (uint64_t)block->free + block->offline +
+			  block->never_onlined + block->skippable +
+			  block->retired + block->reserved;
+	uint64_t masks = block->whole | block->pending | cfi_isolated(block) |
+			 load(&block->split);
+	unsigned i;
+
+	for (i = 0; i < CLASS_WHOLE; i++)
+		masks |= block->avail[i];
+	if (counts || masks)
+		return fail(audit, CF_FINDING_STATE, block->first, 0,
+			    counts ? counts : masks);
+	for (i = 0; i < block->chunks; i++) {
+		const struct cfi_chunk *c = &block->chunk[i];
+
+		if (load(&c->word) || c->free || c->skip ||
+		    c->class != CLASS_NONE)
+			return fail(audit, CF_FINDING_STATE,
+				    chunk_first(block, i), 0, load(&c->word));
+	}
+	return true;
+}
+
+static bool check_used(struct audit *audit, struct cfi_block *block)
+{
+	struct tally tally = { 0 };
+	unsigned i;
+
+	for (i = 0; i < block->chunks; i++)
+		if (!check_chunk(audit, block, i, &tally))
+			return false;
+	audit->zone_blocks[cfi_zone_number(block)]++;
+	if (block->watched)
+		audit->zone_free[cfi_zone_number(block)] += block->free;
+	return check_masks(audit, block) && check_index(audit, block) &&
+	       check_counters(audit, block, &tally);
+}
+
+/* Who is told when the block comes online. */
+static bool check_range_owner(struct audit *audit,
+			      const struct cfi_block *block)
+{
+	return equal(audit, CF_FINDING_OWNER, block->first, block->orphan,
+		     block->range_owner == CF_OWNER_ORPHAN) &&
+	       check_owner(audit, block->first, block->range_owner);
+}
+
+static bool check_block(struct audit *audit, struct cfi_block *block)
+{
+	unsigned long state = cfi_block_lock(block);
+	bool holds;
+
+	if (cfi_block_state(block) == CF_BLOCK_GOING_ONLINE)
+		holds = fail(audit, CF_FINDING_STATE, block->first,
+			     CF_BLOCK_ONLINE, CF_BLOCK_GOING_ONLINE);
+	else if (in_use(block))
+		holds = check_used(audit, block);
+	else
+		holds = check_unused(audit, block);
+	holds = holds && check_poison(audit, block) &&
+		check_range_owner(audit, block);
+	cfi_block_unlock(block, state);
+	return holds;
+}
+
+/* The map. */
+
+/* For each block there is, until one does not hold. */
+static bool for_blocks(struct audit *audit,
+		       bool (*check)(struct audit *audit,
+				     struct cfi_block *block))
+{
+	uint64_t number;
+
+	for (number = 0; number < cfi_blocks_end(audit->map); number++) {
+		struct cfi_block *block = cfi_block_at(audit->map, number);
+
+		if (block && !check(audit, block))
+			return false;
+	}
+	return true;
+}
+
+/* First of all: finding a head waits for the sequence to be even. */
+static bool check_sequence(struct audit *audit, struct cfi_block *block)
+{
+	uint64_t sequence = load(&block->sequence);
+
+	return !(sequence & 1) || fail(audit, CF_FINDING_SEQUENCE,
+				       block->first, sequence + 1, sequence);
+}
+
+/* A chunk is isolated for one operation that knows of it, or not at all. */
+static bool check_isolated(struct audit *audit, struct cfi_block *block)
+{
+	bool going = cfi_block_state(block) == CF_BLOCK_GOING_OFFLINE;
+	unsigned i;
+
+	for (i = 0; i < block->chunks && in_use(block); i++) {
+		cf_pfn first = chunk_first(block, i);
+		bool isolated = cfi_isolated(block) >> i & 1;
+		uint32_t id = cfi_range_find(audit->map, first,
+					     first + CF_CHUNK_FRAMES);
+
+		if (isolated != (id != 0) || (going && !isolated))
+			return fail(audit, CF_FINDING_RANGE, first, id,
+				    isolated);
+	}
+	return true;
+}
+
+/* An index names only blocks that are there: nobody could clear the bit. */
+static bool check_listed(struct audit *audit, const struct cfi_zone *zone,
+			 unsigned class)
+{
+	const struct cf_map *map = audit->map;
+	uint64_t number = cfi_index_find(map, zone, class, 0);
+	uint64_t from = 0;
+
+	while (number != INDEX_NONE && number >= from) {
+		if (!cfi_block_at(map, number))
+			return fail(audit, CF_FINDING_INDEX,
+				    number << map->block_shift, 0, class);
+		from = number + 1;
+		number = cfi_index_find(map, zone, class, from);
+	}
+	return true;
+}
+
+static bool check_zone(struct audit *audit, const struct cfi_zone *zone)
+{
+	unsigned class;
+
+	for (class = 0; class <= audit->map->block_shift; class++)
+		if (!check_listed(audit, zone, class))
+			return false;
+	return equal(audit, CF_FINDING_PRESENT, CF_PFN_NONE,
+		     audit->zone_blocks[zone->number], load(&zone->blocks)) &&
+	       equal(audit, CF_FINDING_BLOCK_FREE, CF_PFN_NONE,
+		     audit->zone_free[zone->number], load(&zone->free));
+}
+
+static bool check_zones(struct audit *audit)
+{
+	unsigned i;
+
+	for (i = 0; i < audit->map->zones; i++)
+		if (!check_zone(audit, &audit->map->zone[i]))
+			return false;
+	return true;
+}
+
+static bool check_types(struct audit *audit)
+{
+	const struct cf_map *map = audit->map;
+	unsigned type, cpu;
+	uint64_t frames;
+
+	for (type = CF_TYPE_KERNEL; type <= CF_TYPE_SLAB; type++) {
+		/* Parts may be negative; the sum wraps to what it should be. */
+		frames = load(&map->type_frames[type]);
+		for (cpu = 0; cpu < map->config.cpus; cpu++)
+			frames += load(&map->cpu[cpu].type_frames[type]);
+		if (!equal(audit, CF_FINDING_TYPE_COUNT, CF_PFN_NONE,
+			   audit->types[type], frames))
+			return false;
+	}
+	return true;
+}
+
+/* Owners. */
+
+struct window {
+	uint32_t first;		/* owner id */
+	uint64_t frames[OWNER_WINDOW];
+};
+
+static void count_word(struct window *window, uint64_t word)
+{
+	uint32_t index = word_owner(word) - window->first;
+
+	if (word && index < OWNER_WINDOW)
+		window->frames[index] += word_frames(word);
+}
+
+static void count_block(struct window *window, struct cfi_block *block)
+{
+	unsigned long state = cfi_block_lock(block);
+	const cfi_u64 *word = block->frame_word;
+	unsigned chunk, frame;
+
+	for (chunk = 0; chunk < block->chunks; chunk++) {
+		count_word(window, load(&block->chunk[chunk].word));
+		for (frame = 0; frame < CF_CHUNK_FRAMES &&
+		     is_split(block, chunk); frame++)
+			count_word(window,
+				   load(&word[chunk * CF_CHUNK_FRAMES + frame]));
+	}
+	cfi_block_unlock(block, state);
+}
+
+/* Has any owner of the window frames, or may it have? */
+static bool is_window_used(const struct cf_map *map, uint32_t first)
+{
+	uint32_t id;
+
+	for (id = first; id < first + OWNER_WINDOW; id++)
+		if (load(&map->owner[id].frames) ||
+		    load(&map->owner[id].state) != OWNER_FREE)
+			return true;
+	return false;
+}
+
+static bool check_window(struct audit *audit, uint32_t first)
+{
+	const struct cf_map *map = audit->map;
+	struct window window = { .first = first };
+	uint64_t number;
+	uint32_t i;
+
+	for (number = 0; number < cfi_blocks_end(map); number++)
+		if (cfi_block_at(map, number))
+			count_block(&window, cfi_block_at(map, number));
+	/* The allocator itself is not counted. */
+	for (i = first == CF_OWNER_NONE; i < OWNER_WINDOW; i++)
+		if (!equal(audit, CF_FINDING_OWNER_COUNT, CF_PFN_NONE,
+			   window.frames[i], load(&map->owner[first + i].frames)))
+			return false;
+	return true;
+}
+
+/* Words of owners that are not there were found with the words. */
+static bool check_owners(struct audit *audit)
+{
+	uint32_t first;
+
+	for (first = 0; first < CF_OWNERS_MAX; first += OWNER_WINDOW)
+		if (is_window_used(audit->map, first) &&
+		    !check_window(audit, first))
+			return false;
+	return true;
+}
+
+bool cf_verify(struct cf_map *map, struct cf_finding *ret_finding)
+{
+	struct audit audit = { .map = map };
+	unsigned long state = cf_lock(&map->hotplug);
+	bool holds;
+
+	holds = for_blocks(&audit, check_sequence) &&
+		check_contexts(&audit) &&
+		for_blocks(&audit, check_block) &&
+		for_blocks(&audit, check_isolated) &&
+		check_zones(&audit) &&
+		check_types(&audit) &&
+		check_owners(&audit);
+	cf_unlock(&map->hotplug, state);
+	if (!holds)
+		*ret_finding = audit.finding;
+	return holds;
 }

@@ -35,7 +35,6 @@ _Static_assert(CF_TYPE_COUNT <= 1 << WORD_TYPE_BITS, "types fit");
 _Static_assert(CF_MAX_ORDER < 1 << WORD_ORDER_BITS, "orders fit");
 _Static_assert(CF_OWNERS_MAX <= 1 << WORD_OWNER_BITS, "owners fit");
 _Static_assert(CF_FLAG_SELF < 1 << WORD_FLAGS_BITS, "flags fit");
-_Static_assert(CF_REFS_MAX == (1u << WORD_REFS_BITS) - 1, "as documented");
 _Static_assert(CF_PINS_MAX == (1u << WORD_PINS_BITS) - 1, "as documented");
 
 #define WORD_FIELD(shift, bits)	((((uint64_t)1 << (bits)) - 1) << (shift))
@@ -48,8 +47,8 @@ _Static_assert(CF_PINS_MAX == (1u << WORD_PINS_BITS) - 1, "as documented");
 #define WORD_ONE_PIN	((uint64_t)1 << WORD_PINS_SHIFT)
 #define WORD_ONE_REF	((uint64_t)1 << WORD_REFS_SHIFT)
 
-/* A holder's blind add stops this far below the limit: > 2 * CF_CPUS_MAX. */
-#define WORD_REFS_GUARD	4096
+/* A holder's blind add is taken back above CF_REFS_MAX: each context's may. */
+#define WORD_REFS_GUARD	((1u << WORD_REFS_BITS) - 1 - CF_REFS_MAX)
 _Static_assert(WORD_REFS_GUARD > 2 * CF_CPUS_MAX, "the guard band holds");
 
 #define WORD_COUNTED_TYPES						\
