@@ -271,7 +271,7 @@ int cfi_take(struct cf_map *map, struct cfi_taking taking, cf_pfn *ret_pfn)
 /* Store the word of a run whose frames the caller has taken. */
 void cfi_mark_run(struct cf_map *map, cf_pfn pfn, uint64_t word)
 {
-	struct cfi_block *block = cfi_block_of(map, pfn);
+	struct cfi_block *block = cfi_block_held(map, pfn);
 	cfi_u64 *slot = cfi_word_slot(block, pfn, word_order(word));
 
 	/* Relaxed: nobody else writes the word of a frame in transit. */
@@ -314,7 +314,7 @@ static int alloc_run(struct cf_map *map, struct cf_request request,
 		cf_port_protect(map->config.machine, pfn,
 				pfn + word_frames(word), true);
 	if (request.flags & CF_ALLOC_ZERO && zero(map, pfn, request.order)) {
-		cfi_free_run(map, cfi_block_of(map, pfn), pfn, word);
+		cfi_free_run(map, cfi_block_held(map, pfn), pfn, word);
 		return -CF_EPORT;
 	}
 	cfi_mark_run(map, pfn, word);
@@ -354,7 +354,7 @@ void cfi_signal_empty(struct cf_map *map, const struct cfi_block *block,
 void cfi_give_range(struct cf_map *map, cf_pfn first, cf_pfn last)
 {
 	while (first < last) {
-		struct cfi_block *block = cfi_block_of(map, first);
+		struct cfi_block *block = cfi_block_held(map, first);
 		cf_pfn end = cfi_min_pfn(last, cfi_block_last(block));
 		unsigned long state = cfi_block_lock(block);
 		uint64_t empty = cfi_give(map, block, first, end);
@@ -412,11 +412,10 @@ void cfi_free_cas(struct cf_map *map, struct cfi_block *block, cf_pfn pfn,
 
 void cf_free_frozen(struct cf_map *map, cf_pfn pfn, unsigned order)
 {
-	struct cfi_block *block = cfi_block_of(map, pfn);
+	struct cfi_block *block = cfi_block_held(map, pfn);
 	cfi_u64 *slot;
 	uint64_t word;
 
-	CF_CHECK(block != NULL, pfn);
 	slot = cfi_word_at(block, pfn);
 	CF_CHECK(slot != NULL, pfn);
 	/* Relaxed: the run is the caller's. */

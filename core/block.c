@@ -115,15 +115,19 @@ out:
 static void uncount_owners(struct cf_map *map, struct cfi_block *block)
 {
 	cf_pfn at = block->first;
-	cf_pfn head = at;
+	cf_pfn step;
+	cfi_u64 *slot;
 	uint64_t word;
 
-	while (at < cfi_block_last(block)) {
-		word = cfi_word_in(block, at, &head);
-		if (word)
-			cfi_owner_count(map, word_owner(word),
-					-(int64_t)word_frames(word));
-		at = word ? head + word_frames(word) : at + 1;
+	for (; at < cfi_block_last(block); at += step) {
+		slot = cfi_word_at(block, at);
+		/* Relaxed: uncounted words are written under our lock. */
+		word = slot ? cfi_load_relaxed(slot) : 0;
+		step = slot ? 1 : CF_CHUNK_FRAMES;
+		if (word == 0)
+			continue;
+		step = word_frames(word);
+		cfi_owner_count(map, word_owner(word), -(int64_t)step);
 	}
 }
 
@@ -247,8 +251,7 @@ static void for_blocks(struct cf_map *map, cf_pfn first, cf_pfn last,
 	struct cfi_block *block;
 
 	for (; first < last; first = cfi_block_last(block)) {
-		block = cfi_block_of(map, first);
-		CF_CHECK(block != NULL, first);
+		block = cfi_block_held(map, first);
 		act(map, block);
 	}
 }

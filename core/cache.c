@@ -224,7 +224,7 @@ static void empty_magazine(struct cf_map *map, struct cfi_magazine *magazine)
 
 	while (i < stock(magazine)) {
 		i = stretch(map, magazine, i, &first, &last);
-		next = cfi_block_of(map, first);
+		next = cfi_block_held(map, first);
 		if (next != block) {
 			if (block)
 				cfi_block_unlock(block, state);

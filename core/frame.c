@@ -194,10 +194,9 @@ cf_pfn cf_find_head(struct cf_map *map, cf_pfn pfn)
 static cfi_u64 *held_word(struct cf_map *map, cf_pfn pfn,
 			  struct cfi_block **ret_block)
 {
-	struct cfi_block *block = cfi_block_of(map, pfn);
+	struct cfi_block *block = cfi_block_held(map, pfn);
 	cfi_u64 *word;
 
-	CF_CHECK(block != NULL, pfn);
 	word = cfi_word_at(block, pfn);
 	CF_CHECK(word != NULL, pfn);
 	*ret_block = block;

@@ -33,6 +33,16 @@ static inline struct cfi_block *cfi_block_of(const struct cf_map *map,
 	return cfi_block_at(map, number);
 }
 
+/* The block of a frame that must have one. */
+static inline struct cfi_block *cfi_block_held(const struct cf_map *map,
+					       cf_pfn pfn)
+{
+	struct cfi_block *block = cfi_block_of(map, pfn);
+
+	CF_CHECK(block != NULL, pfn);
+	return block;
+}
+
 static inline cf_pfn cfi_block_frames(const struct cfi_block *block)
 {
 	return (cf_pfn)block->chunks << CF_CHUNK_ORDER;

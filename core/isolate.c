@@ -121,7 +121,7 @@ static bool isolate_block(struct cf_map *map, struct cfi_block *block,
 static void unisolate_blocks(struct cf_map *map, cf_pfn first, cf_pfn last)
 {
 	while (first < last) {
-		struct cfi_block *block = cfi_block_of(map, first);
+		struct cfi_block *block = cfi_block_held(map, first);
 		unsigned long state = cfi_block_lock(block);
 
 		set_isolated(map, block, chunks_in(block, first, last), false);

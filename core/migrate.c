@@ -221,7 +221,7 @@ static void mark_target(const struct run *run, cf_pfn target)
 					       CF_FLAG_NEVER_ONLINED |
 					       CF_FLAG_POISON),
 				  CF_FLAG_BUSY);
-	struct cfi_block *block = cfi_block_of(run->map, target);
+	struct cfi_block *block = cfi_block_held(run->map, target);
 	cf_pfn last = target + word_frames(word);
 	unsigned long state = cfi_block_lock(block);
 
@@ -235,7 +235,7 @@ static void mark_target(const struct run *run, cf_pfn target)
 /* An OFFLINE run of the engine's, BUSY, becomes free. */
 static void free_offline(const struct run *run, cf_pfn pfn)
 {
-	struct cfi_block *block = cfi_block_of(run->map, pfn);
+	struct cfi_block *block = cfi_block_held(run->map, pfn);
 	cf_pfn last = pfn + word_frames(run->word);
 	unsigned long state = cfi_block_lock(block);
 	cf_pfn head = pfn;
@@ -429,14 +429,14 @@ static cf_pfn evacuate_at(struct cf_map *map, cf_pfn pfn,
 	cf_pfn head = cfi_find(map, pfn, &run.slot, &run.word);
 
 	if (head == CF_PFN_NONE) {
-		if (!is_free_now(cfi_block_of(map, pfn), pfn)) {
+		if (!is_free_now(cfi_block_held(map, pfn), pfn)) {
 			evacuation->moving++;
 			cfi_report_add(map, evacuation->report,
 				       CF_REASON_TRANSIT, pfn, 0, 1);
 		}
 		return pfn + 1;
 	}
-	run.block = cfi_block_of(map, head);
+	run.block = cfi_block_held(map, head);
 	run.pfn = head;
 	run.owner = cfi_owner_open(map, word_owner(run.word));
 	evacuate_run(&run, evacuation);
@@ -456,7 +456,7 @@ void cfi_evacuate(struct cf_map *map, cf_pfn first, cf_pfn last,
 	cf_pfn at = first;
 
 	while (at < last) {
-		struct cfi_block *block = cfi_block_of(map, at);
+		struct cfi_block *block = cfi_block_held(map, at);
 
 		if (chunk_is_empty(block, at, evacuation))
 			at = (at | (CF_CHUNK_FRAMES - 1)) + 1;

@@ -132,7 +132,7 @@ static int take_range(struct cf_map *map, uint32_t owner, cf_pfn first,
 	if (err)
 		return err;
 	while (at < last) {
-		struct cfi_block *block = cfi_block_of(map, at);
+		struct cfi_block *block = cfi_block_held(map, at);
 		cf_pfn end = cfi_min_pfn(last, cfi_block_last(block));
 
 		mark(map, block, at, end, word);

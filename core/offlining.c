@@ -60,7 +60,7 @@ static void count_frames(const struct operation *operation,
 	status->free = 0;
 	status->skippable = 0;
 	for (; at < operation->range.last; at = cfi_block_last(block)) {
-		block = cfi_block_of(operation->map, at);
+		block = cfi_block_held(operation->map, at);
 		add_frames(block, status);
 	}
 	status->busy = status->total - status->free - status->skippable;
@@ -73,7 +73,7 @@ static void set_states(struct cf_map *map, cf_pfn first, cf_pfn last,
 	unsigned long state;
 
 	for (; first < last; first = cfi_block_last(block)) {
-		block = cfi_block_of(map, first);
+		block = cfi_block_held(map, first);
 		state = cfi_block_lock(block);
 		cfi_block_set_state(block, value);
 		cfi_block_unlock(block, state);
@@ -200,7 +200,7 @@ static bool leave_all(struct operation *operation)
 	struct cfi_block *block;
 
 	for (; at < operation->range.last; at = cfi_block_last(block)) {
-		block = cfi_block_of(map, at);
+		block = cfi_block_held(map, at);
 		if (leave(block))
 			continue;
 		set_states(map, operation->range.first, at,
@@ -222,7 +222,7 @@ static void commit(struct operation *operation)
 
 	cf_content_sync(map);
 	for (at = first; at < last; at = cfi_block_last(block)) {
-		block = cfi_block_of(map, at);
+		block = cfi_block_held(map, at);
 		state = cfi_block_lock(block);
 		cfi_block_reset(map, block);
 		cfi_block_unlock(block, state);

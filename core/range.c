@@ -18,7 +18,7 @@ static bool take_all(struct cf_map *map, cf_pfn first, cf_pfn last)
 	cf_pfn at = first;
 
 	while (at < last) {
-		struct cfi_block *block = cfi_block_of(map, at);
+		struct cfi_block *block = cfi_block_held(map, at);
 		cf_pfn end = cfi_min_pfn(last, cfi_block_last(block));
 		unsigned long state = cfi_block_lock(block);
 		bool taken = cfi_take_exact(map, block, at, end);

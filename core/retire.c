@@ -130,7 +130,7 @@ uint64_t cfi_give_around(struct cf_map *map, struct cfi_block *block,
 void cfi_free_poisoned(struct cf_map *map, cf_pfn pfn, cf_pfn last)
 {
 	while (pfn < last) {
-		struct cfi_block *block = cfi_block_of(map, pfn);
+		struct cfi_block *block = cfi_block_held(map, pfn);
 		cf_pfn end = cfi_min_pfn(last, cfi_block_last(block));
 		unsigned long state = cfi_block_lock(block);
 		uint64_t empty = cfi_give_around(map, block, pfn, end);

@@ -21,18 +21,21 @@
 #define OWNER_WINDOW	64
 _Static_assert(CF_OWNERS_MAX % OWNER_WINDOW == 0, "windows of owners");
 
-struct audit {
-	struct cf_map *map;
-	struct cf_finding finding;
-	uint64_t types[CF_TYPE_COUNT];	/* frames in runs of a type */
-	uint64_t zone_blocks[CF_NODES_MAX * 2];
-	uint64_t zone_free[CF_NODES_MAX * 2]; /* of watched blocks */
-};
-
 /* What the words of one block add up to. */
 struct tally {
 	uint64_t free, offline, never_onlined, skippable, retired, reserved;
-	uint64_t chunk_skip;	/* of the chunk being looked at */
+};
+
+struct audit {
+	struct cf_map *map;
+	struct cf_finding finding;
+	cf_pfn chunk;			/* being looked at: its first frame */
+	uint64_t skip;			/* its frames that are stepped over */
+	struct cfi_bitmap covered;	/* and those known to be something */
+	struct tally tally;		/* of the block being looked at */
+	uint64_t types[CF_TYPE_COUNT];	/* frames in runs of a type */
+	uint64_t zone_blocks[CF_NODES_MAX * 2];
+	uint64_t zone_free[CF_NODES_MAX * 2]; /* of watched blocks */
 };
 
 static bool fail(struct audit *audit, enum cf_finding_kind kind, cf_pfn pfn,
@@ -147,7 +150,7 @@ static bool blocks_fit(struct cf_map *map, const struct cfi_block *block,
 static bool check_owner(struct audit *audit, cf_pfn pfn, uint32_t id)
 {
 	return id <= CF_OWNER_ORPHAN || cfi_owner_open(audit->map, id) ||
-	       fail(audit, CF_FINDING_OWNER, pfn, OWNER_OPEN, id);
+	       fail(audit, CF_FINDING_OWNER, pfn, 0, id);
 }
 
 static bool check_word(struct audit *audit, const struct cfi_block *block,
@@ -159,17 +162,15 @@ static bool check_word(struct audit *audit, const struct cfi_block *block,
 	return check_owner(audit, pfn, word_owner(word));
 }
 
-/* Frames of a run that offlining steps over, in a chunk with @frames of it. */
-static unsigned skipped(uint64_t word, cf_pfn frames)
+static bool is_stepped_over(uint64_t word)
 {
-	bool skip = word_is(word, CF_TYPE_RETIRED) ||
-		    word_has(word, CF_FLAG_SKIPPABLE | CF_FLAG_SELF);
-
-	return skip ? (unsigned)frames : 0;
+	return word_is(word, CF_TYPE_RETIRED) ||
+	       word_has(word, CF_FLAG_SKIPPABLE | CF_FLAG_SELF);
 }
 
-static void tally_run(struct audit *audit, struct tally *tally, uint64_t word)
+static void tally_run(struct audit *audit, uint64_t word)
 {
+	struct tally *tally = &audit->tally;
 	uint64_t frames = word_frames(word);
 
 	audit->types[word_type(word)] += frames;
@@ -187,50 +188,47 @@ static void tally_run(struct audit *audit, struct tally *tally, uint64_t word)
 
 /* Caches. */
 
-/* The magazines of a context in stock, one after another; NULL: no more. */
-static const struct cfi_magazine *magazine_at(const struct cf_map *map,
-					      unsigned cpu, unsigned index)
+/* For each magazine of each context, until one does not hold. */
+static bool for_magazines(struct audit *audit,
+			  bool (*check)(struct audit *audit,
+					const struct cfi_magazine *magazine,
+					unsigned zone))
 {
-	if (!map->cpu[cpu].listed || index == map->zones * 2)
-		return NULL;
-	return &map->cpu[cpu].cache[index / 2].magazine[index % 2];
-}
+	const struct cf_map *map = audit->map;
+	unsigned cpu, zone;
 
-/*
- * Cover the frames of a magazine that lie in the chunk at @first.  One that
- * is covered is in two caches: no cached frame is free or in a run, as
- * check_cached() has seen to.
- */
-static bool cover_magazine(struct audit *audit,
-			   const struct cfi_magazine *magazine, cf_pfn first,
-			   struct cfi_bitmap *covered)
-{
-	uint64_t i;
+	for (cpu = 0; cpu < map->config.cpus; cpu++)
+		for (zone = 0; zone < map->zones; zone++) {
+			const struct cfi_cache *cache =
+				&map->cpu[cpu].cache[zone];
 
-	for (i = 0; i < load(&magazine->count); i++) {
-		unsigned frame = (unsigned)(magazine->frame[i] - first);
-
-		if (magazine->frame[i] - first >= CF_CHUNK_FRAMES)
-			continue;
-		if (!bitmap_is(covered, frame, frame + 1, false))
-			return fail(audit, CF_FINDING_CACHED_TWICE,
-				    magazine->frame[i], 1, 2);
-		bitmap_set(covered, frame, frame + 1, true);
-	}
+			if (!check(audit, &cache->magazine[0], zone) ||
+			    !check(audit, &cache->magazine[1], zone))
+				return false;
+		}
 	return true;
 }
 
-static bool cover_cached(struct audit *audit, cf_pfn first,
-			 struct cfi_bitmap *covered)
+/*
+ * Cover the cached frames of the chunk.  One that is covered already is in
+ * two caches: it is not free or in a run, as check_cached() has seen to.
+ */
+static bool cover_cached(struct audit *audit,
+			 const struct cfi_magazine *magazine, unsigned zone)
 {
-	const struct cfi_magazine *magazine;
-	unsigned cpu, index;
+	uint64_t i;
 
-	for (cpu = 0; cpu < audit->map->config.cpus; cpu++)
-		for (index = 0;
-		     (magazine = magazine_at(audit->map, cpu, index)); index++)
-			if (!cover_magazine(audit, magazine, first, covered))
-				return false;
+	(void)zone;
+	for (i = 0; i < load(&magazine->count); i++) {
+		unsigned frame = (unsigned)(magazine->frame[i] - audit->chunk);
+
+		if (magazine->frame[i] - audit->chunk >= CF_CHUNK_FRAMES)
+			continue;
+		if (!bitmap_is(&audit->covered, frame, frame + 1, false))
+			return fail(audit, CF_FINDING_CACHED_TWICE,
+				    magazine->frame[i], 1, 2);
+		bitmap_set(&audit->covered, frame, frame + 1, true);
+	}
 	return true;
 }
 
@@ -261,46 +259,46 @@ static bool check_cached(struct audit *audit, cf_pfn pfn, unsigned zone)
 	       fail(audit, CF_FINDING_POISON, pfn, 0, 1);
 }
 
-static bool check_magazine(struct audit *audit, unsigned cpu, unsigned index)
+static bool check_magazine(struct audit *audit,
+			   const struct cfi_magazine *magazine, unsigned zone)
 {
-	const struct cfi_cache *cache = &audit->map->cpu[cpu].cache[index / 2];
-	const struct cfi_magazine *magazine = &cache->magazine[index % 2];
 	uint64_t count = load(&magazine->count);
 	uint64_t i;
 
 	if (count > MAGAZINE_FRAMES)
 		return fail(audit, CF_FINDING_CACHED_TWICE, CF_PFN_NONE,
 			    MAGAZINE_FRAMES, count);
-	if (count > 0 && !audit->map->cpu[cpu].listed)
-		return fail(audit, CF_FINDING_INDEX, magazine->frame[0], 1, 0);
 	for (i = 0; i < count; i++)
-		if (!check_cached(audit, magazine->frame[i], index / 2))
+		if (!check_cached(audit, magazine->frame[i], zone))
 			return false;
 	return true;
+}
+
+static uint64_t stock_of(const struct cf_map *map, const struct cfi_cpu *cpu)
+{
+	uint64_t count = 0;
+	unsigned zone;
+
+	for (zone = 0; zone < map->zones; zone++)
+		count += load(&cpu->cache[zone].magazine[0].count) +
+			 load(&cpu->cache[zone].magazine[1].count);
+	return count;
 }
 
 /* What a context has in stock is known to those who fail to allocate. */
-static bool check_context(struct audit *audit, unsigned cpu)
+static bool check_stocked(struct audit *audit)
 {
-	uint64_t stocked = load(&audit->map->stocked[cpu / 64]);
-	unsigned index;
+	const struct cf_map *map = audit->map;
+	unsigned i;
 
-	if (!equal(audit, CF_FINDING_INDEX, CF_PFN_NONE,
-		   audit->map->cpu[cpu].listed, stocked >> cpu % 64 & 1))
-		return false;
-	for (index = 0; index < audit->map->zones * 2; index++)
-		if (!check_magazine(audit, cpu, index))
-			return false;
-	return true;
-}
+	for (i = 0; i < map->config.cpus; i++) {
+		uint64_t listed = load(&map->stocked[i / 64]) >> i % 64 & 1;
 
-static bool check_contexts(struct audit *audit)
-{
-	unsigned cpu;
-
-	for (cpu = 0; cpu < audit->map->config.cpus; cpu++)
-		if (!check_context(audit, cpu))
-			return false;
+		if (listed != map->cpu[i].listed ||
+		    (!listed && stock_of(map, &map->cpu[i])))
+			return fail(audit, CF_FINDING_INDEX, CF_PFN_NONE,
+				    stock_of(map, &map->cpu[i]), listed);
+	}
 	return true;
 }
 
@@ -326,26 +324,26 @@ static uint64_t word_from_left(struct cf_map *map, cf_pfn pfn)
 }
 
 /* Cover the runs of a split chunk. */
-static bool cover_runs(struct audit *audit, struct cfi_block *block,
-		       cf_pfn first, struct cfi_bitmap *covered,
-		       struct tally *tally)
+static bool cover_runs(struct audit *audit, const struct cfi_block *block)
 {
+	const cfi_u64 *words = &block->frame_word[audit->chunk - block->first];
 	unsigned frame, last;
 
 	for (frame = 0; frame < CF_CHUNK_FRAMES; frame++) {
-		cf_pfn pfn = first + frame;
-		uint64_t word = load(&block->frame_word[pfn - block->first]);
+		cf_pfn pfn = audit->chunk + frame;
+		uint64_t word = load(&words[frame]);
 
 		if (word == 0)
 			continue;
 		if (!check_word(audit, block, pfn, word, false))
 			return false;
 		last = frame + (unsigned)word_frames(word);
-		if (!bitmap_is(covered, frame, last, false))
+		if (!bitmap_is(&audit->covered, frame, last, false))
 			return fail(audit, CF_FINDING_OVERLAP, pfn, 0, word);
-		bitmap_set(covered, frame, last, true);
-		tally_run(audit, tally, word);
-		tally->chunk_skip += skipped(word, word_frames(word));
+		bitmap_set(&audit->covered, frame, last, true);
+		tally_run(audit, word);
+		if (is_stepped_over(word))
+			audit->skip += word_frames(word);
 	}
 	return true;
 }
@@ -369,41 +367,40 @@ static unsigned first_zero(const struct cfi_bitmap *bitmap)
 	return i * 64 + bits_first(~bitmap->word[i]);
 }
 
-static bool check_split(struct audit *audit, struct cfi_block *block,
-			unsigned chunk, struct tally *tally)
+static bool check_split(struct audit *audit, const struct cfi_block *block,
+			unsigned chunk)
 {
-	struct cfi_bitmap covered = block->bitmap[chunk];
-	cf_pfn first = chunk_first(block, chunk);
-	unsigned free = ones(&covered);
+	struct cfi_bitmap *covered = &audit->covered;
+	unsigned free;
 
+	*covered = block->bitmap[chunk];
+	free = ones(covered);
 	if (free != block->chunk[chunk].free || free == CF_CHUNK_FRAMES)
-		return fail(audit, CF_FINDING_CHUNK_FREE, first, free,
+		return fail(audit, CF_FINDING_CHUNK_FREE, audit->chunk, free,
 			    block->chunk[chunk].free);
-	if (!(block->ready >> chunk & 1))
-		return fail(audit, CF_FINDING_MASK, first, 1, 0);
-	if (!cover_runs(audit, block, first, &covered, tally))
+	if (!cover_runs(audit, block))
 		return false;
-	if (ones(&covered) < CF_CHUNK_FRAMES &&
-	    !cover_cached(audit, first, &covered))
+	if (ones(covered) < CF_CHUNK_FRAMES &&
+	    !for_magazines(audit, cover_cached))
 		return false;
-	return ones(&covered) == CF_CHUNK_FRAMES ||
-	       fail(audit, CF_FINDING_LOST, first + first_zero(&covered),
-		    CF_CHUNK_FRAMES, ones(&covered));
+	return ones(covered) == CF_CHUNK_FRAMES ||
+	       fail(audit, CF_FINDING_LOST, audit->chunk + first_zero(covered),
+		    CF_CHUNK_FRAMES, ones(covered));
 }
 
 /* A chunk that is not split is free or in one run, from end to end. */
-static bool check_whole(struct audit *audit, struct cfi_block *block,
+static bool check_whole(struct audit *audit, const struct cfi_block *block,
 			unsigned chunk, uint64_t word)
 {
-	cf_pfn first = chunk_first(block, chunk);
 	unsigned free = block->chunk[chunk].free;
 
 	if (free != 0 && free != CF_CHUNK_FRAMES)
-		return fail(audit, CF_FINDING_CHUNK_FREE, first, 0, free);
+		return fail(audit, CF_FINDING_CHUNK_FREE, audit->chunk, 0,
+			    free);
 	if (free && word)
-		return fail(audit, CF_FINDING_OVERLAP, first, 0, word);
-	return free || word ||
-	       fail(audit, CF_FINDING_LOST, first, CF_CHUNK_FRAMES, 0);
+		return fail(audit, CF_FINDING_OVERLAP, audit->chunk, 0, word);
+	return free || word || fail(audit, CF_FINDING_LOST, audit->chunk,
+				    CF_CHUNK_FRAMES, 0);
 }
 
 static unsigned class_of(const struct cfi_block *block, unsigned chunk)
@@ -417,26 +414,28 @@ static unsigned class_of(const struct cfi_block *block, unsigned chunk)
 	return bitmap_largest(&block->bitmap[chunk]);
 }
 
-static bool check_chunk(struct audit *audit, struct cfi_block *block,
-			unsigned chunk, struct tally *tally)
+static bool check_chunk(struct audit *audit, const struct cfi_block *block,
+			unsigned chunk)
 {
 	const struct cfi_chunk *c = &block->chunk[chunk];
 	cf_pfn first = chunk_first(block, chunk);
 	uint64_t left = word_from_left(audit->map, first);
 	uint64_t word = load(&c->word);
+	bool split = is_split(block, chunk);
 
-	tally->chunk_skip = skipped(word | left, CF_CHUNK_FRAMES);
+	audit->chunk = first;
+	audit->skip = is_stepped_over(word | left) ? CF_CHUNK_FRAMES : 0;
 	if (word && !check_word(audit, block, first, word, true))
 		return false;
-	if ((word && left) || ((word || left) && is_split(block, chunk)))
+	if ((word && left) || ((word || left) && split))
 		return fail(audit, CF_FINDING_OVERLAP, first, left, word);
 	if (word)
-		tally_run(audit, tally, word);
-	if (is_split(block, chunk) ? !check_split(audit, block, chunk, tally) :
-	    !check_whole(audit, block, chunk, word | left))
+		tally_run(audit, word);
+	if (split ? !check_split(audit, block, chunk) :
+		    !check_whole(audit, block, chunk, word | left))
 		return false;
-	tally->free += c->free;
-	return equal(audit, CF_FINDING_CHUNK_SKIP, first, tally->chunk_skip,
+	audit->tally.free += c->free;
+	return equal(audit, CF_FINDING_CHUNK_SKIP, first, audit->skip,
 		     c->skip) &&
 	       equal(audit, CF_FINDING_CHUNK_CLASS, first,
 		     class_of(block, chunk), c->class);
@@ -467,8 +466,9 @@ static bool check_masks(struct audit *audit, const struct cfi_block *block)
 	return equal(audit, CF_FINDING_MASK, block->first,
 		     expected[CLASS_WHOLE], block->whole) &&
 	       equal(audit, CF_FINDING_MASK, block->first, 0,
-		     (cfi_isolated(block) | load(&block->split) |
-		      block->ready) & beyond) &&
+		     load(&block->split) & ~block->ready) &&
+	       equal(audit, CF_FINDING_MASK, block->first, 0,
+		     (cfi_isolated(block) | block->ready) & beyond) &&
 	       equal(audit, CF_FINDING_PENDING, block->first, pending,
 		     block->pending);
 }
@@ -511,23 +511,24 @@ static bool check_index(struct audit *audit, const struct cfi_block *block)
 }
 
 /* The block's counters against its words: the rest is managed. */
-static bool check_counters(struct audit *audit, const struct cfi_block *block,
-			   const struct tally *tally)
+static bool check_counters(struct audit *audit, const struct cfi_block *block)
 {
-	const cf_pfn at = block->first;
+	const struct tally *tally = &audit->tally;
+	const uint64_t pairs[][2] = {
+		{ tally->offline, block->offline },
+		{ tally->never_onlined, block->never_onlined },
+		{ tally->skippable, block->skippable },
+		{ tally->retired, block->retired },
+		{ tally->reserved, block->reserved },
+	};
+	unsigned i;
 
-	return equal(audit, CF_FINDING_BLOCK_FREE, at, tally->free,
-		     block->free) &&
-	       equal(audit, CF_FINDING_MANAGED, at, tally->offline,
-		     block->offline) &&
-	       equal(audit, CF_FINDING_MANAGED, at, tally->never_onlined,
-		     block->never_onlined) &&
-	       equal(audit, CF_FINDING_MANAGED, at, tally->skippable,
-		     block->skippable) &&
-	       equal(audit, CF_FINDING_MANAGED, at, tally->retired,
-		     block->retired) &&
-	       equal(audit, CF_FINDING_MANAGED, at, tally->reserved,
-		     block->reserved);
+	for (i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++)
+		if (!equal(audit, CF_FINDING_MANAGED, block->first,
+			   pairs[i][0], pairs[i][1]))
+			return false;
+	return equal(audit, CF_FINDING_BLOCK_FREE, block->first, tally->free,
+		     block->free);
 }
 
 /* A known bad frame is not free, and what holds it will not free it. */
@@ -589,19 +590,19 @@ static bool check_unused(struct audit *audit, const struct cfi_block *block)
 	return true;
 }
 
-static bool check_used(struct audit *audit, struct cfi_block *block)
+static bool check_used(struct audit *audit, const struct cfi_block *block)
 {
-	struct tally tally = { 0 };
 	unsigned i;
 
+	audit->tally = (struct tally) { 0 };
 	for (i = 0; i < block->chunks; i++)
-		if (!check_chunk(audit, block, i, &tally))
+		if (!check_chunk(audit, block, i))
 			return false;
 	audit->zone_blocks[cfi_zone_number(block)]++;
 	if (block->watched)
 		audit->zone_free[cfi_zone_number(block)] += block->free;
 	return check_masks(audit, block) && check_index(audit, block) &&
-	       check_counters(audit, block, &tally);
+	       check_counters(audit, block);
 }
 
 /* Who is told when the block comes online. */
@@ -754,15 +755,14 @@ static void count_word(struct window *window, uint64_t word)
 static void count_block(struct window *window, struct cfi_block *block)
 {
 	unsigned long state = cfi_block_lock(block);
-	const cfi_u64 *word = block->frame_word;
-	unsigned chunk, frame;
+	const cfi_u64 *words = block->frame_word;
+	unsigned chunk, i;
 
 	for (chunk = 0; chunk < block->chunks; chunk++) {
 		count_word(window, load(&block->chunk[chunk].word));
-		for (frame = 0; frame < CF_CHUNK_FRAMES &&
-		     is_split(block, chunk); frame++)
-			count_word(window,
-				   load(&word[chunk * CF_CHUNK_FRAMES + frame]));
+		for (i = 0; i < CF_CHUNK_FRAMES && is_split(block, chunk); i++)
+			count_word(window, load(&words[i]));
+		words += CF_CHUNK_FRAMES;
 	}
 	cfi_block_unlock(block, state);
 }
@@ -790,10 +790,13 @@ static bool check_window(struct audit *audit, uint32_t first)
 		if (cfi_block_at(map, number))
 			count_block(&window, cfi_block_at(map, number));
 	/* The allocator itself is not counted. */
-	for (i = first == CF_OWNER_NONE; i < OWNER_WINDOW; i++)
+	for (i = first == CF_OWNER_NONE; i < OWNER_WINDOW; i++) {
+		uint64_t frames = load(&map->owner[first + i].frames);
+
 		if (!equal(audit, CF_FINDING_OWNER_COUNT, CF_PFN_NONE,
-			   window.frames[i], load(&map->owner[first + i].frames)))
+			   window.frames[i], frames))
 			return false;
+	}
 	return true;
 }
 
@@ -816,7 +819,8 @@ bool cf_verify(struct cf_map *map, struct cf_finding *ret_finding)
 	bool holds;
 
 	holds = for_blocks(&audit, check_sequence) &&
-		check_contexts(&audit) &&
+		check_stocked(&audit) &&
+		for_magazines(&audit, check_magazine) &&
 		for_blocks(&audit, check_block) &&
 		for_blocks(&audit, check_isolated) &&
 		check_zones(&audit) &&
