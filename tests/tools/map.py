@@ -260,6 +260,11 @@ def test_large():
     signs = drawn(out, 64)
     ok(signs == 100 * 'K' + 'O' + 899 * 'K' + 500 * '=' + 548 * 'K',
        'every block', out)
+    gaps = cli.Sysroot().words([])
+    os.truncate(os.path.join(gaps.path, 'proc/kpageflags'), 8 * 300 * 0x8000)
+    gaps.blocks(BLOCK, {2 * number + 1: 'online' for number in range(150)})
+    ok('A cell is 128 MiB' in run('map', '-s', gaps.path)[1],
+       'a gap between blocks is a line as well')
     out = run('map', '-s', root.path, '-w', '20')[1]
     ok('A cell is 512 MiB, 4 blocks of 128 MiB.' in out and
        drawn(out, 4)[24:27] == 'KkK', 'a narrow terminal: larger cells', out)

@@ -25,7 +25,6 @@ int cells_open(struct cells *cells, const char *root, struct lx_error *err)
 	cells->next = 0;
 	cells->count = 0;
 	cells->head = LX_KIND_KERNEL;
-	cells->known_first = 0;
 	cells->known_last = 0;
 	return 0;
 }
@@ -86,12 +85,14 @@ static enum lx_kind ask_ram(const struct place *place, uint64_t pfn,
 	return LX_KIND_KERNEL;
 }
 
-/* Find what mute words at a frame mean, and how far that goes. */
+/*
+ * Find what mute words at a frame mean, and how far that goes. Frames come in
+ * rising order.
+ */
 static void look_up(struct cells *cells, uint64_t pfn)
 {
-	if (pfn >= cells->known_first && pfn < cells->known_last)
+	if (pfn < cells->known_last)
 		return;
-	cells->known_first = pfn;
 	cells->known_last = UINT64_MAX;
 	cells->known = ask_blocks(cells->place, pfn, &cells->known_last);
 	if (cells->known == LX_KIND_KERNEL)

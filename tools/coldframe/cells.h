@@ -32,8 +32,8 @@ struct cells {
 	uint64_t *batch;		/* from frame pfn on: [next, count) */
 	size_t next, count;
 	enum lx_kind head;		/* what tails that say nothing are */
-	uint64_t known_first, known_last; /* frames that known is about */
-	enum lx_kind known;		/* what a frame with a mute word is */
+	enum lx_kind known;		/* what a frame with a mute word is, */
+	uint64_t known_last;		/* from pfn up to here */
 };
 
 /**
