@@ -208,6 +208,7 @@ static bool take_somehow(struct cf_map *map, struct cfi_zone *zone,
 			 cf_pfn *ret_pfn)
 {
 	if (type != CF_TYPE_NONE && taking.order == 0 &&
+	    !(taking.flags & CF_ALLOC_NOSPLIT) &&
 	    cfi_cache_alloc(map, zone, type, ret_pfn))
 		return true;
 	if (!take_from(map, zone, taking, ret_pfn))
@@ -376,7 +377,8 @@ void cfi_free_run(struct cf_map *map, struct cfi_block *block, cf_pfn pfn,
 	enum cf_type type = word_type(word);
 	cf_pfn last = pfn + word_frames(word);
 
-	if (word_order(word) == 0 && cfi_cache_free(map, block, type, pfn))
+	if (word_order(word) == 0 && !word_has(word, CF_FLAG_POISON) &&
+	    cfi_cache_free(map, block, type, pfn))
 		return;
 	cfi_count_type(map, type, -(int64_t)word_frames(word));
 	if (map->config.debug_pagealloc)

@@ -251,6 +251,25 @@ static void free_offline(const struct run *run, cf_pfn pfn)
 	cfi_signal_empty(run->map, block, empty);
 }
 
+/* A BUSY OFFLINE run its owner has given up and the port cannot use. */
+static void make_orphan(const struct run *run)
+{
+	uint64_t word = word_without(word_with_owner(run->word,
+						     CF_OWNER_ORPHAN),
+				     CF_FLAG_MOVABLE | CF_FLAG_SKIPPABLE);
+	cf_pfn last = run->pfn + word_frames(word);
+	unsigned long state = cfi_block_lock(run->block);
+
+	(void)cfi_account(run->block, run->pfn, last, run->word, -1);
+	/* Relaxed: uncounted words are written under our lock. */
+	cfi_store_relaxed(run->slot, word);
+	(void)cfi_account(run->block, run->pfn, last, word, 1);
+	cfi_block_unlock(run->block, state);
+	cfi_owner_count(run->map, word_owner(run->word),
+			-(int64_t)word_frames(word));
+	cfi_owner_count(run->map, CF_OWNER_ORPHAN, (int64_t)word_frames(word));
+}
+
 /* The host gave the source back; if the port cannot use it, it is stuck. */
 static void offline_moved(const struct run *run,
 			  struct cfi_evacuation *evacuation)
@@ -258,14 +277,7 @@ static void offline_moved(const struct run *run,
 	cf_pfn last = run->pfn + word_frames(run->word);
 
 	if (cf_port_returned(run->map->config.machine, run->pfn, last)) {
-		uint64_t word = word_with_owner(run->word, CF_OWNER_ORPHAN);
-
-		(void)set_busy(run->block, run->pfn,
-			       word_without(word, CF_FLAG_MOVABLE), false);
-		cfi_owner_count(run->map, word_owner(run->word),
-				-(int64_t)word_frames(run->word));
-		cfi_owner_count(run->map, CF_OWNER_ORPHAN,
-				(int64_t)word_frames(run->word));
+		make_orphan(run);
 		stuck(run, evacuation, CF_REASON_PORT);
 		return;
 	}

@@ -97,7 +97,7 @@ static bool zones_fit(struct cf_map *map, cf_pfn first, cf_pfn last,
 		return true;
 	for (; first < last; first = cfi_block_last(block)) {
 		block = cfi_block_of(map, first);
-		if (!block)
+		if (!block || cfi_block_state(block) == CF_BLOCK_OFFLINE)
 			return true;
 		if (map->zone[cfi_zone_number(block)].kind != CF_ZONE_NORMAL)
 			return false;

@@ -188,7 +188,7 @@ static bool mark_run(struct cf_map *map, struct cfi_block *block, cf_pfn pfn)
 	bool marked;
 
 	if (cfi_find(map, pfn, &slot, &word) == CF_PFN_NONE ||
-	    word_is(word, CF_TYPE_RETIRED))
+	    word_is(word, CF_TYPE_RETIRED) || word_has(word, CF_FLAG_BUSY))
 		return false;
 	/* The lock keeps uncounted words from changing under the exchange. */
 	state = cfi_block_lock(block);

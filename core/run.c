@@ -130,8 +130,8 @@ void cfi_carve(struct cf_map *map, struct cfi_block *block, cf_pfn at)
 
 static bool is_stepped_over(uint64_t word)
 {
-	return word_is(word, CF_TYPE_RETIRED) || word_is(word, CF_TYPE_RESERVED) ||
-	       word_has(word, CF_FLAG_SKIPPABLE);
+	return word_is(word, CF_TYPE_RETIRED) ||
+	       word_has(word, CF_FLAG_SKIPPABLE | CF_FLAG_SELF);
 }
 
 static uint32_t plus(uint32_t count, int sign, cf_pfn frames)
@@ -216,6 +216,13 @@ static void split_head(struct cfi_block *block, cf_pfn head, uint64_t word,
 	cfi_block_unlock(block, state);
 }
 
+/* May words with this owner be stored?  In a read section. */
+static bool owner_stays(struct cf_map *map, uint64_t word)
+{
+	return word_owner(word) <= CF_OWNER_ORPHAN ||
+	       cfi_owner_open(map, word_owner(word));
+}
+
 /* Make a frozen run the caller's alone by setting BUSY. */
 static int claim(struct cf_map *map, cf_pfn pfn, unsigned order,
 		 uint64_t *ret_word)
@@ -231,7 +238,8 @@ static int claim(struct cf_map *map, cf_pfn pfn, unsigned order,
 	do {
 		if (old == 0)
 			return -CF_EGONE;
-		if (!word_is_frozen(old) || word_has(old, CF_FLAG_BUSY))
+		if (!word_is_frozen(old) || word_has(old, CF_FLAG_BUSY) ||
+		    !owner_stays(map, old))
 			return -CF_EAGAIN;
 		if (order >= word_order(old))
 			return -CF_EINVAL;

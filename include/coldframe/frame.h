@@ -98,7 +98,7 @@ void cf_unfreeze(struct cf_map *map, cf_pfn pfn, uint32_t refs);
  * Context: takes CF_RANK_BLOCK.
  * Return:  0, or with nothing changed:
  *          -CF_EINVAL  @order is not below the run's
- *          -CF_EAGAIN  it has references or is busy
+ *          -CF_EAGAIN  it has references, is busy, or its owner is leaving
  *          -CF_EGONE   not the head of a run
  */
 int cf_split(struct cf_map *map, cf_pfn pfn, unsigned order) CF_MUST_CHECK;

@@ -72,8 +72,9 @@ struct cf_owner_ops {
 	int (*dissolve)(void *context, cf_pfn pfn, unsigned order);
 
 	/*
-	 * A block of the owner's range comes online: [first, last) is OFFLINE,
-	 * NEVER_ONLINED and the owner's.  Expose what is to be used with
+	 * A block of the owner's range comes online, one call a block:
+	 * [first, last), the block less its own metadata, is OFFLINE,
+	 * NEVER_ONLINED and the owner's, but for bad frames, RETIRED already.  Expose what is to be used with
 	 * cf_offline_free_range(), leave the rest.  Nonzero: onlining fails
 	 * and everything is as before.
 	 */
