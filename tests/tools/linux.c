@@ -11,11 +11,13 @@
 #include "linux/zones.h"
 #include "tests/tap.h"
 
+#include <fcntl.h>
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static char root[] = "/tmp/coldframe-linux-XXXXXX";
@@ -174,6 +176,46 @@ static void words_cut_off(void)
 	CHECK_EQ(lx_words_read(&file, buffer, 8, &count, &err), -LX_EFORMAT);
 	CHECK(strstr(err.text, "its 12 bytes") != NULL);
 	lx_words_close(&file);
+}
+
+/* Write three words into a fifo, cut in odd parts. Does not return. */
+static void feed(const char *path)
+{
+	static const uint64_t data[] = { 1, 2, 3 };
+	const char *bytes = (const char *)data;
+	int fd = open(path, O_WRONLY);
+	size_t at;
+
+	for (at = 0; at < sizeof(data); at += 6) {
+		if (write(fd, bytes + at, 6) != 6)
+			_exit(1);
+		usleep(2000);
+	}
+	_exit(0);
+}
+
+/* No length is known, and a read gives less than was asked for. */
+static void words_in_parts(void)
+{
+	struct lx_words file;
+	uint64_t buffer[8];
+	char path[256];
+	size_t count;
+	pid_t child;
+
+	snprintf(path, sizeof(path), "%s/proc/fifo", root);
+	if (!CHECK(!mkfifo(path, 0600)))
+		return;
+	child = fork();
+	if (!child)
+		feed(path);
+	if (CHECK(!lx_words_open(&file, root, "proc/fifo", &err))) {
+		CHECK_EQ(file.frames, 0);
+		CHECK(!lx_words_read(&file, buffer, 8, &count, &err));
+		CHECK(count == 3 && buffer[2] == 3);
+		lx_words_close(&file);
+	}
+	waitpid(child, NULL, 0);
 }
 
 static void ranges(void)
@@ -469,6 +511,7 @@ int main(void)
 	tap_run("lines", lines);
 	tap_run("words", words);
 	tap_run("words of a file that is cut off", words_cut_off);
+	tap_run("words that come in parts", words_in_parts);
 	tap_run("ranges", ranges);
 	tap_run("iomem", iomem);
 	tap_run("blocks", blocks);
