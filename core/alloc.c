@@ -89,96 +89,23 @@ static bool watermark_allows(struct cf_map *map, struct cfi_zone *zone,
 	       (free >= frames && left >= cfi_load_relaxed(&zone->mark_min));
 }
 
-/* Ask one block; clear its bit if it was asked in vain. */
-static bool take_at(struct cf_map *map, struct cfi_zone *zone, unsigned order,
-		    unsigned class, uint64_t number, cf_pfn *ret_pfn)
+/* A run inside one block. */
+static bool take_small(struct cf_map *map, struct cfi_zone *zone,
+		       struct cfi_taking taking, cf_pfn *ret_pfn)
 {
-	struct cfi_block *block = cfi_block_at(map, number);
-	unsigned long state;
+	struct cfi_want want = {
+		.order = taking.order,
+		.home = home_of(map, zone),
+		.frames = ret_pfn,
+		.most = 1,
+	};
 	bool found;
 
-	if (!block)
-		return false;
-	state = cfi_block_lock(block);
-	found = cfi_zone_number(block) == zone->number &&
-		cfi_take_run(map, block, order, class, ret_pfn);
-	if (!found)
-		cfi_index_clear(zone, class, number);
-	cfi_block_unlock(block, state);
+	found = cfi_search(map, zone, &want,
+			   !(taking.flags & CF_ALLOC_NOSPLIT));
+	if (found)
+		set_home(map, zone, want.home);
 	return found;
-}
-
-/* A run inside one block, from the tightest class up. */
-static bool take_small(struct cf_map *map, struct cfi_zone *zone,
-		       unsigned order, unsigned flags, cf_pfn *ret_pfn)
-{
-	unsigned last = flags & CF_ALLOC_NOSPLIT && order < CF_CHUNK_ORDER ?
-			CLASS_WHOLE : map->block_shift + 1;
-	uint32_t home = home_of(map, zone);
-	unsigned class = order;
-	uint64_t number;
-
-	while (class < last) {
-		number = cfi_index_find(map, zone, class, home);
-		if (number == INDEX_NONE) {
-			class++;
-			continue;
-		}
-		if (take_at(map, zone, order, class, number, ret_pfn)) {
-			set_home(map, zone, number);
-			return true;
-		}
-	}
-	return false;
-}
-
-static void untake(struct cf_map *map, uint64_t first, uint64_t last)
-{
-	cf_pfn frames = (cf_pfn)1 << map->block_shift;
-
-	if (first < last)
-		cfi_give_range(map, first * frames, last * frames);
-}
-
-/* Claim @count wholly free blocks from @first, one lock at a time. */
-static bool take_blocks_at(struct cf_map *map, struct cfi_zone *zone,
-			   uint64_t first, uint64_t count)
-{
-	uint64_t number;
-	cf_pfn pfn;
-
-	for (number = first; number < first + count; number++) {
-		if (!cfi_index_test(zone, map->block_shift, number) ||
-		    !take_at(map, zone, map->block_shift, map->block_shift,
-			     number, &pfn)) {
-			untake(map, first, number);
-			return false;
-		}
-	}
-	return true;
-}
-
-/* A run of several whole blocks. */
-static bool take_large(struct cf_map *map, struct cfi_zone *zone,
-		       unsigned order, cf_pfn *ret_pfn)
-{
-	uint64_t count = (uint64_t)1 << (order - map->block_shift);
-	uint64_t next = 0;
-	uint64_t number;
-
-	while (next < map->blocks_max) {
-		number = cfi_index_find(map, zone, map->block_shift, next);
-		if (number == INDEX_NONE || number < next)
-			return false;
-		number &= ~(count - 1);
-		next = number + count;
-		if (next <= map->blocks_max &&
-		    take_blocks_at(map, zone, number, count)) {
-			*ret_pfn = number << map->block_shift;
-			return true;
-		}
-	}
-	return false;
 }
 
 static bool take_from(struct cf_map *map, struct cfi_zone *zone,
@@ -186,18 +113,14 @@ static bool take_from(struct cf_map *map, struct cfi_zone *zone,
 {
 	bool found;
 
-	/* Relaxed: an empty zone is found empty by its index as well. */
-	if (cfi_load_relaxed(&zone->blocks) == 0)
-		return false;
 	if (!watermark_allows(map, zone, (uint64_t)1 << taking.order,
 			      taking.flags))
 		return false;
 	cf_port_read_lock();
 	if (taking.order <= map->block_shift)
-		found = take_small(map, zone, taking.order, taking.flags,
-				   ret_pfn);
+		found = take_small(map, zone, taking, ret_pfn);
 	else
-		found = take_large(map, zone, taking.order, ret_pfn);
+		found = cfi_search_blocks(map, zone, taking.order, ret_pfn);
 	cf_port_read_unlock();
 	return found;
 }

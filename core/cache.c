@@ -139,50 +139,26 @@ static void reverse(struct cfi_magazine *magazine)
 	}
 }
 
-/* One visit to a block that may have a run of @class. */
-static void fill_from(struct cf_map *map, struct cfi_zone *zone,
-		      unsigned class, uint64_t number,
-		      struct cfi_magazine *magazine)
-{
-	struct cfi_block *block = cfi_block_at(map, number);
-	unsigned long state;
-
-	if (!block)
-		return;
-	state = cfi_block_lock(block);
-	if (cfi_zone_number(block) == zone->number)
-		set_stock(magazine, cfi_take_many(map, block, class,
-						  magazine->frame,
-						  MAGAZINE_FRAMES));
-	if (stock(magazine) == 0)
-		cfi_index_clear(zone, class, number);
-	cfi_block_unlock(block, state);
-}
-
 /* Fill an empty magazine from the tightest chunk there is. */
 static void refill(struct cf_map *map, struct cfi_cpu *cpu,
 		   struct cfi_zone *zone, struct cfi_magazine *magazine)
 {
-	uint32_t *home = &cpu->home[zone->number];
-	unsigned class = 0;
-	uint64_t number;
+	struct cfi_want want = {
+		.order = 0,
+		.home = cpu->home[zone->number],
+		.frames = magazine->frame,
+		.most = MAGAZINE_FRAMES,
+	};
 
-	/* Relaxed: an empty zone is found empty by its index as well. */
-	if (cfi_load_relaxed(&zone->blocks) == 0 || !above_marks(zone))
+	if (!above_marks(zone))
 		return;
 	cf_port_read_lock();
-	while (class <= map->block_shift && stock(magazine) == 0) {
-		number = cfi_index_find(map, zone, class, *home);
-		if (number == INDEX_NONE) {
-			class++;
-			continue;
-		}
-		fill_from(map, zone, class, number, magazine);
-		*home = (uint32_t)number;
-	}
+	(void)cfi_search(map, zone, &want, true);
 	cf_port_read_unlock();
-	if (stock(magazine) == 0)
+	if (want.taken == 0)
 		return;
+	cpu->home[zone->number] = want.home;
+	set_stock(magazine, want.taken);
 	reverse(magazine);
 	list_stock(map, cpu);
 }

@@ -198,6 +198,22 @@ static unsigned pick_chunk(const struct cfi_block *block, unsigned class)
 	return exact ? bits_first(exact) : BITMAP_NONE;
 }
 
+/*
+ * The lowest class in [first, last) the block has a run of, or CLASS_NONE.
+ */
+unsigned cfi_tightest(const struct cfi_block *block, unsigned first,
+		      unsigned last)
+{
+	unsigned class;
+
+	if (first >= CLASS_WHOLE && block->whole == 0)
+		return CLASS_NONE;
+	for (class = first; class < last; class++)
+		if (pick_chunk(block, class) != BITMAP_NONE)
+			return class;
+	return CLASS_NONE;
+}
+
 /**
  * cfi_take_run() - take a run of @order from a maximal free run of @class.
  *

@@ -126,6 +126,22 @@ uint64_t cfi_give(struct cf_map *map, struct cfi_block *block, cf_pfn first,
 uint64_t cfi_chunk_settle(struct cfi_block *block, unsigned chunk);
 void cfi_chunk_close(struct cfi_block *block, unsigned chunk);
 
+unsigned cfi_tightest(const struct cfi_block *block, unsigned first,
+		      unsigned last);
+
+/* search.c */
+struct cfi_want {		/* what cfi_search() looks for */
+	unsigned order;
+	uint32_t home;		/* in: block to ask first; out: that served */
+	cf_pfn *frames;		/* out: frames of order 0, or one run */
+	unsigned most;		/* of order 0: how many */
+	unsigned taken;		/* out */
+};
+bool cfi_search(struct cf_map *map, struct cfi_zone *zone,
+		struct cfi_want *want, bool may_break);
+bool cfi_search_blocks(struct cf_map *map, struct cfi_zone *zone,
+		       unsigned order, cf_pfn *ret_pfn);
+
 /* cache.c */
 struct cfi_cpu *cfi_cpu_enter(struct cf_map *map);
 void cfi_cpu_leave(struct cfi_cpu *cpu);

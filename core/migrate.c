@@ -168,7 +168,12 @@ static void move_counted(const struct run *run,
 	bool no_room = false;
 	int err;
 
-	if (cfi_try_get_word(run->slot, WORD_ONE_REF)) {
+	err = cfi_try_get_word(run->slot, WORD_ONE_REF);
+	if (err == -CF_ELIMIT) {
+		stuck(run, evacuation, CF_REASON_REFERENCED);
+		return;
+	}
+	if (err) {
 		in_motion(run, evacuation);
 		return;
 	}

@@ -18,7 +18,7 @@
 
 /* Chunk classes 0..8: partly free, by largest free order; 9: wholly free. */
 #define CLASS_WHOLE	9
-#define CLASS_NONE	15	/* nothing free, or isolated: listed nowhere */
+#define CLASS_NONE	31	/* nothing free, or isolated: listed nowhere */
 
 /*
  * A chunk.  Equations, when the block's lock is free:

@@ -77,7 +77,8 @@ int cf_offline_free(struct cf_map *map, uint32_t owner, cf_pfn pfn,
  *
  * The first exposure of a NEVER_ONLINED frame goes through
  * cf_port_first_exposed() and raises the managed count; later ones through
- * cf_port_returned(). Offline runs that reach out of the range are cut.
+ * cf_port_returned(). Offline runs that reach out of the range are cut. Bad
+ * frames and a block's own metadata inside the range are stepped over.
  *
  * Context: takes CF_RANK_BLOCK, calls the port with no lock held.
  * Return:  0, or with everything as it was:
@@ -94,6 +95,8 @@ int cf_offline_free_range(struct cf_map *map, uint32_t owner, cf_pfn first,
 /**
  * cf_offline_set_skippable() - say whether block offlining may step over.
  * @owner: range owner of the blocks, whose frames these are
+ *
+ * Bad frames and a block's own metadata inside the range are stepped over.
  *
  * Return:  0, or with everything as it was:
  *          -CF_EINVAL   empty range

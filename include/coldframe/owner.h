@@ -48,8 +48,9 @@ struct cf_owner_ops {
 	 * Counted runs: the target is frozen.  Freeze the source - its own
 	 * references and one of the engine's - copy with cf_copy_run(), point
 	 * everything at the target, unfreeze that with the owner's references.
-	 * OFFLINE runs: the target is OFFLINE already; tell the host to take
-	 * it, then take back the source.
+	 * OFFLINE runs: the target is OFFLINE already, with the source's
+	 * payload but never SKIPPABLE; tell the host to take it, then take
+	 * back the source.
 	 *
 	 * Return:  0: the target lives; the engine frees the source.
 	 *          -CF_EGONE: the source is given up and the target is not
