@@ -246,10 +246,37 @@ static int alloc_run(struct cf_map *map, struct cf_request request,
 	return 0;
 }
 
+/*
+ * What most allocations are: one frame, no owner, no flags, the own node.
+ * Returns false for anything else, and if the cache has none.
+ */
+static bool alloc_plain(struct cf_map *map, struct cf_request request,
+			cf_pfn *ret_pfn)
+{
+	unsigned types = 1u << CF_TYPE_KERNEL | 1u << CF_TYPE_FOLIO |
+			 WORD_FROZEN_TYPES;
+	enum cf_type type = (enum cf_type)request.type;
+	uint64_t word = word_make(type, 0, 0, 0);
+
+	if (request.order | request.owner | request.zone | request.flags ||
+	    request.type >= CF_TYPE_COUNT || !(types >> request.type & 1) ||
+	    (request.node != CF_NODE_ANY &&
+	     (map->config.nodes > 1 || request.node > 0)))
+		return false;
+	if (!cfi_cache_alloc(map, NULL, type, ret_pfn))
+		return false;
+	if (word_is_counted(word))
+		word = word_with_refs(word, 1);
+	cfi_mark_run(map, *ret_pfn, word);
+	return true;
+}
+
 int cf_alloc(struct cf_map *map, struct cf_request request, cf_pfn *ret_pfn)
 {
 	int err;
 
+	if (alloc_plain(map, request, ret_pfn))
+		return 0;
 	if (!cfi_request_fits(map, request))
 		return -CF_EINVAL;
 	if (request.owner == CF_OWNER_NONE)

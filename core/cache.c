@@ -215,6 +215,15 @@ static void empty_magazine(struct cf_map *map, struct cfi_magazine *magazine)
 	set_stock(magazine, 0);
 }
 
+/* The running context's own node's NORMAL zone. */
+static uint32_t local_zone(const struct cf_map *map, const struct cfi_cpu *cpu)
+{
+	if (map->config.nodes == 1)
+		return CF_ZONE_NORMAL;
+	return cpu->number % map->config.nodes * 2 + CF_ZONE_NORMAL;
+}
+
+/* One frame of a zone; of the context's own node's NORMAL zone if NULL. */
 bool cfi_cache_alloc(struct cf_map *map, struct cfi_zone *zone,
 		     enum cf_type type, cf_pfn *ret_pfn)
 {
@@ -225,6 +234,8 @@ bool cfi_cache_alloc(struct cf_map *map, struct cfi_zone *zone,
 
 	if (!cpu)
 		return false;
+	if (!zone)
+		zone = &map->zone[local_zone(map, cpu)];
 	cache = &cpu->cache[zone->number];
 	magazine = &cache->magazine[cache->loaded];
 	if (__builtin_expect(stock(magazine) == 0, 0)) {

@@ -62,7 +62,11 @@ static bool next_candidate(struct cf_map *map, const struct cfi_zone *zone,
 
 static bool can_empty(struct cf_map *map, cf_pfn first, cf_pfn last)
 {
-	struct cfi_evacuation look = { .query = true, .take_all = true };
+	struct cfi_evacuation look = {
+		.query = true,
+		.take_all = true,
+		.keep_kept = true,
+	};
 
 	cfi_evacuate(map, first, last, &look);
 	return look.stuck == 0;
@@ -74,6 +78,7 @@ static int empty_chunk(struct cf_map *map, cf_pfn first,
 {
 	struct cfi_evacuation evacuation = {
 		.take_all = true,
+		.keep_kept = true,
 		.flags = CF_ALLOC_NOSPLIT | CF_ALLOC_THISNODE |
 			 CF_ALLOC_NOWAIT,
 	};

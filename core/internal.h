@@ -211,6 +211,7 @@ struct cfi_evacuation {
 	uint64_t stuck;		/* frames that cannot go */
 	bool query;		/* look only */
 	bool take_all;		/* nothing may stay: step over nothing */
+	bool keep_kept;		/* owners need not give up kept runs */
 	uint16_t flags;		/* enum cf_alloc_flag for targets */
 	struct cf_report *report; /* or NULL */
 };

@@ -24,6 +24,15 @@ void cfi_report_clear(struct cf_report *report)
 	report->pfn = CF_PFN_NONE;
 }
 
+static const char *describe(struct cf_map *map, uint32_t id, cf_pfn pfn)
+{
+	const struct cfi_owner *owner = cfi_owner_open(map, id);
+
+	if (!owner || !owner->ops->describe)
+		return NULL;
+	return owner->ops->describe(owner->context, pfn);
+}
+
 /* Note @frames that stand in the way; the first one is named. */
 void cfi_report_add(struct cf_map *map, struct cf_report *report,
 		    enum cf_reason reason, cf_pfn pfn, uint64_t word,
@@ -46,6 +55,7 @@ void cfi_report_add(struct cf_map *map, struct cf_report *report,
 	report->refs = word_is_counted(word) ? word_refs(word) : 0;
 	report->pins = word_is_counted(word) ? word_pins(word) : 0;
 	report->who = word ? cfi_owner_name(map, report->owner) : NULL;
+	report->detail = word ? describe(map, report->owner, pfn) : NULL;
 }
 
 /* A run that is being evacuated. */
@@ -385,7 +395,8 @@ static void evacuate_frozen(const struct run *run,
 {
 	if (word_owner(run->word) == CF_OWNER_ORPHAN)
 		stuck(run, evacuation, CF_REASON_ORPHAN);
-	else if (!run->owner || !run->owner->ops->dissolve)
+	else if (evacuation->keep_kept || !run->owner ||
+		 !run->owner->ops->dissolve)
 		stuck(run, evacuation, CF_REASON_FROZEN);
 	else if (!evacuation->query)
 		dissolve(run, evacuation);

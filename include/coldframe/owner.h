@@ -81,10 +81,7 @@ struct cf_owner_ops {
 	 */
 	int (*online)(void *context, cf_pfn first, cf_pfn last);
 
-	/* The CPU touched device memory: move it where it can be touched. */
-	int (*fault)(void *context, cf_pfn pfn);
-
-	/* A few words on a run for a report; NULL: none. */
+	/* A few words on a run, for a report's detail; NULL: none. */
 	const char *(*describe)(void *context, cf_pfn pfn);
 };
 

@@ -163,6 +163,7 @@ struct cf_report {
 	uint32_t operation;		/* id of the operation that holds it */
 	const char *who;		/* name of that owner or subscriber, or
 					 * NULL */
+	const char *detail;		/* what its owner says of it, or NULL */
 	uint64_t frames[CF_REASON_COUNT];
 };
 
