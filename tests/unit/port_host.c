@@ -612,7 +612,7 @@ static void map_refuses(void)
 	struct guest a, b;
 	struct cf_map *map;
 
-	if (!memory_make((struct cf_host_config){ .last = FRAMES_64MIB }))
+	if (!memory_make((struct cf_host_config){ .last = FRAMES_64MIB * 2 }))
 		return;
 	CHECK(cf_host_map_create(&memory, &config, &map) == -CF_EINVAL);
 	config.block_order = 0;
