@@ -24,6 +24,7 @@
 #define CF_ASSERT(expression) ((void)sizeof((expression) ? 1 : 0))
 #endif
 
-#define CF_ASSERT_LOCKED(lock) CF_ASSERT((lock)->word != 0)
+#define CF_ASSERT_LOCKED(lock)						\
+	CF_ASSERT(__atomic_load_n(&(lock)->word, __ATOMIC_RELAXED) != 0)
 
 #endif

@@ -99,7 +99,9 @@ bool cf_trylock(struct cf_lock *lock, unsigned long *ret_state)
 
 void cf_unlock(struct cf_lock *lock, unsigned long state)
 {
-	CF_CHECK(lock->word == 1, lock->rank);
+	/* Relaxed: written by this context, or it is misuse. */
+	CF_CHECK(cfi_load_relaxed((const cfi_u64 *)&lock->word) == 1,
+		 lock->rank);
 	rank_leave(lock);
 	/* Release: the next holder sees all of ours. Pairs with take(). [lock] */
 	cfi_store_release((cfi_u64 *)&lock->word, 0);
