@@ -21,11 +21,9 @@ const char *cf_strerror(int err)
 		[CF_EPORT] = "the machine failed: see its messages",
 	};
 
-	if (err < 0)
-		err = -err;
-	if (err >= CF_ERR_COUNT)
+	if (err <= -CF_ERR_COUNT || err >= CF_ERR_COUNT)
 		return "unknown error";
-	return remedy[err];
+	return remedy[err < 0 ? -err : err];
 }
 
 const char *cf_type_name(enum cf_type type)
