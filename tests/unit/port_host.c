@@ -14,6 +14,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <coldframe/coldframe.h>
+
 #include "port/host/host.h"
 #include "tests/tap.h"
 
@@ -627,6 +629,67 @@ static void map_refuses(void)
 	cf_host_memory_destroy(&memory);
 }
 
+/* A map over all of @memory, one block, online. */
+static struct cf_map *map_online(cf_pfn last)
+{
+	const struct cf_map_config config = { .cpus = 1 };
+	const struct cf_block_config blocks = { .meta = CF_META_PORT };
+	struct cf_map *map = NULL;
+
+	if (!CHECK(cf_host_map_create(&memory, &config, &map) == 0) ||
+	    !CHECK(cf_block_add(map, 0, last, &blocks) == 0) ||
+	    !CHECK(cf_block_online(map, 0, last, CF_ZONE_NORMAL, NULL) == 0))
+		return NULL;
+	(void)cf_host_enter();
+	return map;
+}
+
+static void map_end(struct cf_map *map, cf_pfn last)
+{
+	cf_host_leave(map);
+	CHECK(cf_block_offline(map, 0, last, 8, NULL) == 0);
+	CHECK(cf_block_remove(map, 0, last) == 0);
+	CHECK(cf_host_map_destroy(map) == 0);
+	cf_host_memory_destroy(&memory);
+}
+
+/* Free, allocated, free again: caught, not caught, caught. */
+static void map_guards(unsigned order)
+{
+	const struct cf_request request = {
+		.order = (uint8_t)order,
+		.type = CF_TYPE_KERNEL,
+	};
+	const cf_pfn last = (cf_pfn)1 << CF_BLOCK_ORDER_MAX;
+	struct cf_map *map;
+	cf_pfn pfn;
+
+	if (!memory_make((struct cf_host_config){ .last = last,
+						  .debug_pagealloc = true }))
+		return;
+	map = map_online(last);
+	if (!map)
+		return;
+	CHECK(touch_is_caught(last - 1));
+	if (CHECK(cf_alloc(map, request, &pfn) == 0)) {
+		CHECK(!touch_is_caught(pfn));
+		CHECK(!touch_is_caught(pfn + ((cf_pfn)1 << order) - 1));
+		cf_put(map, pfn);
+		CHECK(touch_is_caught(pfn));
+	}
+	map_end(map, last);
+}
+
+static void map_guards_frames(void)
+{
+	map_guards(0);
+}
+
+static void map_guards_runs(void)
+{
+	map_guards(9);
+}
+
 int main(void)
 {
 	tap_run("memory: refuses what can never be", memory_refuses);
@@ -651,5 +714,7 @@ int main(void)
 	tap_run("panic: speaks and aborts", panic_speaks_and_aborts);
 	tap_run("map: has storage of its own", map_has_storage);
 	tap_run("map: refuses", map_refuses);
+	tap_run("map: guards a frame", map_guards_frames);
+	tap_run("map: guards a run", map_guards_runs);
 	return tap_done();
 }
