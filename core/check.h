@@ -25,6 +25,6 @@
 #endif
 
 #define CF_ASSERT_LOCKED(lock)						\
-	CF_ASSERT(__atomic_load_n(&(lock)->word, __ATOMIC_RELAXED) != 0)
+	CF_ASSERT(cfi_load_relaxed((const cfi_u64 *)&(lock)->word) != 0)
 
 #endif
