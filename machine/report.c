@@ -1,0 +1,471 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * The report: every subject with all its properties, as JSON for programs and
+ * as tables for people.  Sizes in JSON are bytes.
+ */
+
+#include <libsmartcols.h>
+#include <string.h>
+
+#include "internal.h"
+
+static json_t *property_json(enum property property,
+			     const struct value *value)
+{
+	switch (property_value(property)) {
+	case VALUE_SIZE:
+		return json_integer((json_int_t)(value->number *
+						 CF_FRAME_BYTES));
+	case VALUE_FLAG:
+		return json_boolean(value->number != 0);
+	case VALUE_WORD:
+		return json_string(property_word(property, value->number));
+	case VALUE_OWNER:
+	case VALUE_WHO:
+		return json_string(value->word);
+	case VALUE_BYTES:
+	case VALUE_NUMBER:
+	case VALUE_PLACE:
+		break;
+	}
+	return json_integer((json_int_t)value->number);
+}
+
+/* Free runs of a zone, one number an order. */
+static json_t *runs_json(struct machine *machine,
+			 const struct subject *subject)
+{
+	struct condition condition = { .property = PROPERTY_FREE_RUNS };
+	json_t *array = json_array();
+	struct outcome outcome;
+	struct value value;
+
+	for (; condition.order <= CF_MAX_ORDER; condition.order++)
+		if (!value_of(machine, subject, &condition, &value, &outcome))
+			(void)json_array_append_new(array, json_integer(
+				(json_int_t)value.number));
+	return array;
+}
+
+/* All properties of a subject that it has now. */
+static json_t *subject_json(struct machine *machine,
+			    const struct subject *subject, json_t *object)
+{
+	struct condition condition = { .property = PROPERTY_COUNT };
+	struct outcome outcome;
+	struct value value;
+	unsigned i;
+
+	for (i = 0;; i++) {
+		condition.property = subject_property(subject->kind, i);
+		if (condition.property == PROPERTY_COUNT)
+			return object;
+		if (condition.property == PROPERTY_FREE_RUNS)
+			(void)json_object_set_new(object, "free-runs",
+						  runs_json(machine, subject));
+		else if (!value_of(machine, subject, &condition, &value,
+				   &outcome))
+			(void)json_object_set_new(object,
+				property_name(condition.property),
+				property_json(condition.property, &value));
+	}
+}
+
+static struct subject block_subject(const struct machine *machine, cf_pfn pfn)
+{
+	return (struct subject){
+		.kind = SUBJECT_BLOCK,
+		.place = {
+			.kind = PLACE_BLOCKS,
+			.first = pfn,
+			.last = pfn + machine->block_frames,
+		},
+	};
+}
+
+static json_t *blocks_json(struct machine *machine)
+{
+	json_t *array = json_array();
+	struct cf_block_info info;
+	cf_pfn at;
+
+	for (at = machine->added_first; at < machine->added_last;
+	     at += machine->block_frames) {
+		struct subject subject = block_subject(machine, at);
+		json_t *object;
+
+		if (cf_block_info(machine->map, at, &info))
+			continue;
+		object = json_pack("{s:I}", "block",
+				   (json_int_t)(at / machine->block_frames));
+		(void)json_array_append_new(array, subject_json(machine,
+								&subject,
+								object));
+	}
+	return array;
+}
+
+static json_t *zones_json(struct machine *machine)
+{
+	struct subject subject = { .kind = SUBJECT_ZONE };
+	json_t *array = json_array();
+	struct cf_zone_stat stat;
+	unsigned node, zone;
+
+	for (node = 0; node < machine->map_config.nodes; node++) {
+		for (zone = 0; zone < CF_ZONE_COUNT; zone++) {
+			json_t *object;
+
+			if (cf_zone_stat(machine->map, node,
+					 (enum cf_zone_kind)zone, &stat) ||
+			    !stat.blocks)
+				continue;
+			subject.node = node;
+			subject.zone = zone;
+			object = json_pack("{s:i, s:s}", "node", (int)node,
+					   "zone",
+					   cf_zone_name((enum cf_zone_kind)
+							zone));
+			(void)json_array_append_new(array,
+				subject_json(machine, &subject, object));
+		}
+	}
+	return array;
+}
+
+/* Everything of one noun that came to be. */
+static json_t *objects_json(struct machine *machine, enum noun noun,
+			    enum subject_kind kind)
+{
+	json_t *array = json_array();
+	uint32_t i;
+
+	for (i = 0; i < machine->config.names_count; i++) {
+		struct subject subject = { .kind = kind, .name = i };
+		json_t *object;
+
+		if (machine->config.names[i].noun != noun ||
+		    !machine->object[i].any)
+			continue;
+		subject.place = (struct place){
+			.kind = PLACE_NAME, .name = i, .index = PLACE_WHOLE,
+		};
+		object = json_pack("{s:s}", "name", machine->name[i]);
+		(void)json_array_append_new(array, subject_json(machine,
+								&subject,
+								object));
+	}
+	return array;
+}
+
+json_t *machine_json(struct machine *machine)
+{
+	const struct cf_map_config *config = &machine->map_config;
+	struct subject map = { .kind = SUBJECT_MAP };
+	struct subject load = { .kind = SUBJECT_LOAD };
+	json_t *report = json_object();
+
+	(void)json_object_set_new(report, "machine", json_pack(
+		"{s:I, s:I, s:i, s:i, s:b, s:b, s:I}", "span",
+		(json_int_t)(config->last * CF_FRAME_BYTES), "block",
+		(json_int_t)(machine->block_frames * CF_FRAME_BYTES),
+		"cpus", (int)config->cpus, "nodes", (int)config->nodes,
+		"debug-pagealloc", config->debug_pagealloc, "fenced",
+		config->fenced, "unreturned",
+		(json_int_t)(machine->unreturned * CF_FRAME_BYTES)));
+	(void)json_object_set_new(report, "counters",
+				  subject_json(machine, &map, json_object()));
+	(void)json_object_set_new(report, "zones", zones_json(machine));
+	(void)json_object_set_new(report, "blocks", blocks_json(machine));
+	(void)json_object_set_new(report, "owners",
+				  objects_json(machine, NOUN_OWNER,
+					       SUBJECT_OWNER));
+	(void)json_object_set_new(report, "sets",
+				  objects_json(machine, NOUN_SET,
+					       SUBJECT_SET));
+	(void)json_object_set_new(report, "operations",
+				  objects_json(machine, NOUN_OPERATION,
+					       SUBJECT_OPERATION));
+	(void)json_object_set_new(report, "subscribers",
+				  objects_json(machine, NOUN_SUBSCRIBER,
+					       SUBJECT_SUBSCRIBER));
+	(void)json_object_set_new(report, "scanners",
+				  objects_json(machine, NOUN_SCANNER,
+					       SUBJECT_SCANNER));
+	(void)json_object_set_new(report, "walkers",
+				  objects_json(machine, NOUN_WALKER,
+					       SUBJECT_WALKER));
+	(void)json_object_set_new(report, "load",
+				  subject_json(machine, &load, json_object()));
+	return report;
+}
+
+json_t *machine_refusal_json(struct machine *machine,
+			     const struct outcome *outcome)
+{
+	const struct cf_report *report = &outcome->report;
+	json_t *object, *frames = json_object();
+	unsigned i;
+
+	for (i = 1; i < CF_REASON_COUNT; i++)
+		if (report->frames[i])
+			(void)json_object_set_new(frames,
+				cf_reason_name((enum cf_reason)i),
+				json_integer((json_int_t)(report->frames[i] *
+							  CF_FRAME_BYTES)));
+	object = json_pack("{s:s, s:s, s:i, s:i, s:i, s:s, s:o}",
+			   "reason", cf_reason_name(report->reason), "type",
+			   cf_type_name(report->type), "order",
+			   (int)report->order, "refs", (int)report->refs,
+			   "pins", (int)report->pins, "owner",
+			   name_of_owner(machine, report->owner), "blocking",
+			   frames);
+	if (object && report->pfn != CF_PFN_NONE)
+		(void)json_object_set_new(object, "frame", json_integer(
+			(json_int_t)report->pfn));
+	if (object && report->who)
+		(void)json_object_set_new(object, "who",
+					  json_string(report->who));
+	if (object && report->operation)
+		(void)json_object_set_new(object, "operation", json_integer(
+			(json_int_t)report->operation));
+	return object;
+}
+
+/* ---- tables ---- */
+
+#define COLUMNS_MAX	16
+
+/* A table of one subject a line; which properties it shows. */
+struct shape {
+	const char *first;	/* heading of the first column */
+	unsigned count;
+	enum property property[COLUMNS_MAX];
+};
+
+static const struct shape block_shape = {
+	"block", 10, {
+		PROPERTY_BLOCK_STATE, PROPERTY_ZONE, PROPERTY_NODE,
+		PROPERTY_OWNER, PROPERTY_FREE, PROPERTY_OFFLINE,
+		PROPERTY_NEVER_ONLINED, PROPERTY_SKIPPABLE, PROPERTY_RETIRED,
+		PROPERTY_CHUNKS_FREE,
+	},
+};
+
+static const struct shape owner_shape = {
+	"owner", 9, {
+		PROPERTY_REGISTERED, PROPERTY_FRAMES, PROPERTY_BLOCKS,
+		PROPERTY_KEPT, PROPERTY_PLUGGED, PROPERTY_BALLOONED,
+		PROPERTY_RELEASES, PROPERTY_MIGRATES, PROPERTY_DISSOLVES,
+	},
+};
+
+static const struct shape set_shape = {
+	"set", 4, {
+		PROPERTY_RUNS, PROPERTY_FRAMES, PROPERTY_MOVED,
+		PROPERTY_INTACT,
+	},
+};
+
+static bool is_number(enum property property)
+{
+	enum value_kind kind = property_value(property);
+
+	return kind == VALUE_SIZE || kind == VALUE_BYTES ||
+	       kind == VALUE_NUMBER;
+}
+
+static struct libscols_table *table_new(const struct shape *shape, FILE *out)
+{
+	struct libscols_table *table = scols_new_table();
+	unsigned i;
+
+	if (!table)
+		return NULL;
+	(void)scols_table_set_stream(table, out);
+	if (!scols_table_new_column(table, shape->first, 0, 0))
+		goto fail;
+	for (i = 0; i < shape->count; i++)
+		if (!scols_table_new_column(table,
+					    property_name(shape->property[i]),
+					    0, is_number(shape->property[i]) ?
+					    SCOLS_FL_RIGHT : 0))
+			goto fail;
+	return table;
+fail:
+	scols_unref_table(table);
+	return NULL;
+}
+
+typedef char cells[COLUMNS_MAX][64];
+
+/* What a subject does not have now is shown as "-". */
+static void row_cells(struct machine *machine, const struct shape *shape,
+		      const struct subject *subject, cells row)
+{
+	struct condition condition = { .property = PROPERTY_COUNT };
+	struct outcome outcome;
+	struct value value;
+	unsigned i;
+
+	(void)memset(row, 0, sizeof(cells));
+	for (i = 0; i < shape->count; i++) {
+		condition.property = shape->property[i];
+		if (value_of(machine, subject, &condition, &value, &outcome))
+			(void)strcpy(row[i], "-");
+		else
+			(void)value_text(shape->property[i], &value, row[i]);
+	}
+}
+
+static int add_row(struct libscols_table *table, const struct shape *shape,
+		   const char *first, cells row)
+{
+	struct libscols_line *line = scols_table_new_line(table, NULL);
+	unsigned i;
+
+	if (!line || scols_line_set_data(line, 0, first))
+		return -1;
+	for (i = 0; i < shape->count; i++)
+		if (scols_line_set_data(line, i + 1, row[i]))
+			return -1;
+	return 0;
+}
+
+static int add_blocks(struct libscols_table *table, cf_pfn first, cf_pfn last,
+		      cells row)
+{
+	char name[64];
+
+	if (first == last)
+		(void)snprintf(name, sizeof(name), "%llu",
+			       (unsigned long long)first);
+	else
+		(void)snprintf(name, sizeof(name), "%llu-%llu",
+			       (unsigned long long)first,
+			       (unsigned long long)last);
+	return add_row(table, &block_shape, name, row);
+}
+
+/* Neighbours that are alike share a line. */
+static int fill_blocks(struct machine *machine, struct libscols_table *table)
+{
+	cf_pfn at, number, first = 0, last = 0;
+	struct cf_block_info info;
+	bool open = false;
+	cells row, before;
+
+	for (at = machine->added_first; at < machine->added_last;
+	     at += machine->block_frames) {
+		struct subject subject = block_subject(machine, at);
+
+		if (cf_block_info(machine->map, at, &info))
+			continue;
+		number = at / machine->block_frames;
+		row_cells(machine, &block_shape, &subject, row);
+		if (open && number == last + 1 &&
+		    !memcmp(row, before, sizeof(cells))) {
+			last = number;
+			continue;
+		}
+		if (open && add_blocks(table, first, last, before))
+			return -1;
+		(void)memcpy(before, row, sizeof(cells));
+		first = last = number;
+		open = true;
+	}
+	return open ? add_blocks(table, first, last, before) : 0;
+}
+
+static int print_blocks(struct machine *machine, FILE *out)
+{
+	struct libscols_table *table = table_new(&block_shape, out);
+	int err;
+
+	if (!table)
+		return -1;
+	err = fill_blocks(machine, table);
+	if (!err && !scols_table_is_empty(table))
+		err = scols_print_table(table);
+	scols_unref_table(table);
+	return err;
+}
+
+static int print_objects(struct machine *machine, enum noun noun,
+			 enum subject_kind kind, const struct shape *shape,
+			 FILE *out)
+{
+	struct libscols_table *table = table_new(shape, out);
+	uint32_t i;
+	int err = 0;
+	cells row;
+
+	if (!table)
+		return -1;
+	for (i = 0; !err && i < machine->config.names_count; i++) {
+		struct subject subject = { .kind = kind, .name = i };
+
+		if (machine->config.names[i].noun != noun ||
+		    !machine->object[i].any)
+			continue;
+		subject.place = (struct place){
+			.kind = PLACE_NAME, .name = i, .index = PLACE_WHOLE,
+		};
+		row_cells(machine, shape, &subject, row);
+		err = add_row(table, shape, machine->name[i], row);
+	}
+	if (!err && !scols_table_is_empty(table))
+		err = scols_print_table(table);
+	scols_unref_table(table);
+	return err;
+}
+
+/* The machine's own counters, those that are not zero, as one paragraph. */
+static int print_counters(struct machine *machine, FILE *out)
+{
+	struct condition condition = { .property = PROPERTY_COUNT };
+	struct subject subject = { .kind = SUBJECT_MAP };
+	struct outcome outcome;
+	struct value value;
+	int column = 0, length;
+	char item[96], text[64];
+	unsigned i;
+
+	for (i = 0;; i++) {
+		condition.property = subject_property(SUBJECT_MAP, i);
+		if (condition.property == PROPERTY_COUNT)
+			break;
+		if (value_of(machine, &subject, &condition, &value, &outcome))
+			return -1;
+		if (!value.number)
+			continue;
+		length = snprintf(item, sizeof(item), "%s %s",
+				  property_name(condition.property),
+				  value_text(condition.property, &value, text));
+		if (column + length + 2 > 78) {
+			(void)fputs(",\n", out);
+			column = 0;
+		}
+		column += fprintf(out, "%s%s", column ? ", " : "", item);
+	}
+	return fputc('\n', out) == EOF ? -1 : 0;
+}
+
+int machine_print(struct machine *machine, enum print what, FILE *out)
+{
+	bool all = what == PRINT_ALL;
+	int err = 0;
+
+	if (all || what == PRINT_COUNTERS)
+		err = print_counters(machine, out);
+	if (!err && (all || what == PRINT_BLOCKS))
+		err = print_blocks(machine, out);
+	if (!err && (all || what == PRINT_OWNERS))
+		err = print_objects(machine, NOUN_OWNER, SUBJECT_OWNER,
+				    &owner_shape, out);
+	if (!err && what == PRINT_SETS)
+		err = print_objects(machine, NOUN_SET, SUBJECT_SET, &set_shape,
+				    out);
+	return err;
+}

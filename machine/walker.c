@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Walkers: threads that look at frames they have no claim to, in read
+ * sections, as fast as they can or with a pause inside each section.  Of what
+ * they find they take references by number and drop them again outside.
+ */
+
+#include <stdlib.h>
+#include <time.h>
+
+#include "internal.h"
+
+static void sleep_ns(uint64_t ns)
+{
+	struct timespec time = {
+		(time_t)(ns / 1000000000), (long)(ns % 1000000000),
+	};
+
+	(void)nanosleep(&time, NULL);
+}
+
+/* What one pass has seen. */
+struct pass {
+	uint64_t spans, taken, absent;
+};
+
+/* One section: look at a block, try to take the first counted run of it. */
+static void walk_block(struct walker *walker, cf_pfn first, cf_pfn last,
+		       struct pass *pass)
+{
+	struct cf_map *map = walker->machine->map;
+	cf_pfn taken = CF_PFN_NONE;
+	struct cf_span span;
+
+	cf_walk_begin(map);
+	while (cf_walk_next(map, &first, last, &span)) {
+		pass->spans++;
+		pass->absent += span.kind == CF_SPAN_ABSENT;
+		if (span.kind != CF_SPAN_RUN || taken != CF_PFN_NONE ||
+		    span.type != CF_TYPE_FOLIO)
+			continue;
+		if (!cf_try_get(map, span.first))
+			taken = span.first;
+	}
+	if (walker->pause_ns)
+		sleep_ns(walker->pause_ns);
+	cf_walk_end(map);
+	/* The reference keeps the run, and its block, beyond the section. */
+	if (taken != CF_PFN_NONE) {
+		pass->taken++;
+		cf_put(map, taken);
+	}
+}
+
+static bool walk_on(struct walker *walker, const struct pass *pass)
+{
+	bool on;
+
+	(void)pthread_mutex_lock(&walker->lock);
+	walker->passes++;
+	walker->spans += pass->spans;
+	walker->taken += pass->taken;
+	walker->absent += pass->absent;
+	on = !walker->stop;
+	(void)pthread_cond_broadcast(&walker->passed);
+	(void)pthread_mutex_unlock(&walker->lock);
+	return on;
+}
+
+static void *walker_main(void *argument)
+{
+	struct walker *walker = argument;
+	cf_pfn block = walker->machine->block_frames;
+	struct pass pass;
+	cf_pfn at, end;
+
+	do {
+		pass = (struct pass){ 0, 0, 0 };
+		for (at = walker->first; at < walker->last; at = end) {
+			end = (at / block + 1) * block;
+			if (end > walker->last)
+				end = walker->last;
+			walk_block(walker, at, end, &pass);
+		}
+	} while (walk_on(walker, &pass));
+	return NULL;
+}
+
+static void wait_pass(struct walker *walker)
+{
+	uint64_t passes;
+
+	(void)pthread_mutex_lock(&walker->lock);
+	passes = walker->passes;
+	while (walker->passes == passes)
+		(void)pthread_cond_wait(&walker->passed, &walker->lock);
+	(void)pthread_mutex_unlock(&walker->lock);
+}
+
+int step_walker(struct machine *machine, const struct step *step,
+		struct outcome *outcome)
+{
+	struct walker *walker;
+
+	if (step->place.kind == PLACE_NAME)
+		return refuse(outcome, CF_EINVAL,
+			      "blocks or frames are needed");
+	walker = calloc(1, sizeof(*walker));
+	if (!walker)
+		return refuse(outcome, CF_ENOMEM, "the process has no memory");
+	walker->machine = machine;
+	walker->pause_ns = step->key[KEY_PAUSE];
+	walker->first = step->place.first;
+	walker->last = step->place.kind == PLACE_NONE ? machine->added_last :
+							step->place.last;
+	(void)pthread_mutex_init(&walker->lock, NULL);
+	(void)pthread_cond_init(&walker->passed, NULL);
+	machine->object[step->name].walker = walker;
+	if (pthread_create(&walker->thread, NULL, walker_main, walker))
+		return refuse(outcome, CF_ENOMEM, "no thread is left");
+	walker->running = true;
+	wait_pass(walker);
+	did(outcome, "walks frames %llu to %llu",
+	    (unsigned long long)walker->first,
+	    (unsigned long long)walker->last - 1);
+	return 0;
+}
+
+static void stop_walker(struct walker *walker)
+{
+	if (!walker->running)
+		return;
+	(void)pthread_mutex_lock(&walker->lock);
+	walker->stop = true;
+	(void)pthread_mutex_unlock(&walker->lock);
+	(void)pthread_join(walker->thread, NULL);
+	walker->running = false;
+}
+
+int step_stop(struct machine *machine, const struct step *step,
+	      struct outcome *outcome)
+{
+	struct walker *walker = machine->object[step->name].walker;
+
+	if (!walker || !walker->running)
+		return refuse(outcome, CF_EGONE, "it does not walk");
+	wait_pass(walker);
+	stop_walker(walker);
+	did(outcome, "%llu passes, %llu stretches seen, %llu references taken",
+	    (unsigned long long)walker->passes,
+	    (unsigned long long)walker->spans,
+	    (unsigned long long)walker->taken);
+	return 0;
+}
+
+void walker_free(struct walker *walker)
+{
+	if (!walker)
+		return;
+	stop_walker(walker);
+	(void)pthread_cond_destroy(&walker->passed);
+	(void)pthread_mutex_destroy(&walker->lock);
+	free(walker);
+}
+
+int step_wait(struct machine *machine, const struct step *step,
+	      struct outcome *outcome)
+{
+	(void)machine;
+	sleep_ns(step->amount.number);
+	did(outcome, "waited");
+	return 0;
+}
