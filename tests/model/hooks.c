@@ -1,0 +1,632 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The hooks of the test's owners, of its subscribers, and of its port: each
+ * judges the call against the model and follows what it does.
+ */
+#include <string.h>
+
+#include "ops.h"
+
+/* The run at @pfn, which must be this owner's and of this order. */
+static struct frame *require_own(struct owner *owner, cf_pfn pfn,
+				 unsigned order, const char *hook)
+{
+	struct world *world = owner->world;
+	struct frame *head;
+
+	REQUIRE(owner->live, "%s: hook of %s, who is gone", hook, owner->name);
+	head = head_of(world, pfn);
+	REQUIRE(head && pfn_of(world, head) == pfn && head->order == order &&
+		head->owner == owner->id,
+		"%s: %#llx order %u is no run of %s", hook,
+		(unsigned long long)pfn, order, owner->name);
+	return head;
+}
+
+/* Offline frames that are all alike and this owner's. */
+static void require_own_offline(struct owner *owner, cf_pfn pfn,
+				unsigned order, const char *hook)
+{
+	struct world *world = owner->world;
+	cf_pfn i;
+
+	for (i = pfn; i < pfn + ((cf_pfn)1 << order); i++) {
+		const struct frame *frame = &world->frame[i];
+
+		REQUIRE(i < world->last && frame->type == CF_TYPE_OFFLINE &&
+			frame->owner == owner->id &&
+			frame->flags & CF_FLAG_MOVABLE,
+			"%s: %#llx is not a movable offline frame of %s", hook,
+			(unsigned long long)i, owner->name);
+		REQUIRE(world->act.kind != ACT_OFFLINE ||
+			!(frame->flags & CF_FLAG_SKIPPABLE),
+			"%s: called for a skippable frame %#llx", hook,
+			(unsigned long long)i);
+	}
+}
+
+/* What the word of a run says, apart from its references. */
+static void require_word(const struct owner *owner, cf_pfn pfn, unsigned order,
+			 enum cf_type type, uint32_t refs)
+{
+	struct cf_snapshot snapshot;
+	int err = cf_snapshot(owner->world->map, pfn, &snapshot);
+
+	REQUIRE(!err, "hook: no run at %#llx", (unsigned long long)pfn);
+	REQUIRE(snapshot.type == type && snapshot.order == order &&
+		snapshot.owner == owner->id && snapshot.refs == refs,
+		"hook: word of %#llx is type %d order %u owner %u refs %u",
+		(unsigned long long)pfn, (int)snapshot.type, snapshot.order,
+		snapshot.owner, snapshot.refs);
+}
+
+static bool is_moving(const struct world *world)
+{
+	return world->act.kind == ACT_MOVE || world->act.kind == ACT_OFFLINE ||
+	       world->act.kind == ACT_COMPACT;
+}
+
+/* The run a moving call asks about lies where that call works. */
+static void require_asked(struct world *world, cf_pfn pfn, unsigned order,
+			  const char *hook)
+{
+	const struct act *act = &world->act;
+	struct zone_id zone = { act->node, act->zone };
+
+	REQUIRE(is_moving(world), "%s: hook out of place", hook);
+	if (act->kind == ACT_COMPACT)
+		REQUIRE(zone_is(world, pfn, zone),
+			"%s: %#llx is not in the zone", hook,
+			(unsigned long long)pfn);
+	else
+		REQUIRE(pfn < act->last &&
+			pfn + ((cf_pfn)1 << order) > act->first,
+			"%s: %#llx is not in the range", hook,
+			(unsigned long long)pfn);
+}
+
+/* ---- owners ---- */
+
+/* In a release hook: take a frame and give it back. */
+static void nest(struct world *world)
+{
+	struct cf_request request = { .type = CF_TYPE_KERNEL };
+	cf_pfn pfn;
+
+	if (!cf_alloc(world->map, request, &pfn))
+		cf_put(world->map, pfn);
+}
+
+static enum cf_verdict hook_release(void *context, cf_pfn pfn, unsigned order)
+{
+	struct owner *owner = context;
+	struct world *world = owner->world;
+	struct frame *head = require_own(owner, pfn, order, "release");
+
+	REQUIRE(world->act.kind == ACT_RELEASE && pfn >= world->act.first &&
+		pfn < world->act.last, "release: hook out of place");
+	REQUIRE(head->refs == 1 && !head->told,
+		"release: %#llx has references or is told of twice",
+		(unsigned long long)pfn);
+	require_word(owner, pfn, order, (enum cf_type)head->type, 0);
+	require_code("try_get in release", cf_try_get(world->map, pfn),
+		     E(CF_EGONE));
+	head->refs = 0;
+	head->known = 0;
+	head->told = true;
+	head->kept = owner->policy & POLICY_KEEP;
+	if (owner->policy & POLICY_NESTS)
+		nest(world);
+	return head->kept ? CF_VERDICT_KEEP : CF_VERDICT_FREE;
+}
+
+static int hook_isolate(void *context, cf_pfn pfn, unsigned order)
+{
+	struct owner *owner = context;
+	struct world *world = owner->world;
+	struct frame *frame = &world->frame[pfn];
+
+	require_asked(world, pfn, order, "isolate");
+	if (frame->type == CF_TYPE_OFFLINE) {
+		require_own_offline(owner, pfn, order, "isolate");
+	} else {
+		frame = require_own(owner, pfn, order, "isolate");
+		REQUIRE(frame->type == CF_TYPE_FOLIO && frame->refs,
+			"isolate: %#llx is not a referenced folio",
+			(unsigned long long)pfn);
+		require_word(owner, pfn, order, CF_TYPE_FOLIO,
+			     frame->refs + 1);
+	}
+	REQUIRE(!frame->held, "isolate: %#llx is isolated already",
+		(unsigned long long)pfn);
+	if (owner->policy & POLICY_NO_ISOLATE) {
+		world->act.refused++;
+		return 1;
+	}
+	frame->held = true;
+	world->act.held++;
+	return 0;
+}
+
+static void hook_putback(void *context, cf_pfn pfn, unsigned order)
+{
+	struct owner *owner = context;
+	struct world *world = owner->world;
+
+	REQUIRE(is_moving(world), "putback: hook out of place");
+	if (world->frame[pfn].type == CF_TYPE_OFFLINE)
+		require_own_offline(owner, pfn, order, "putback");
+	else
+		require_own(owner, pfn, order, "putback");
+	if (!owner->ops->isolate)
+		return;
+	REQUIRE(world->frame[pfn].held, "putback: %#llx is not isolated",
+		(unsigned long long)pfn);
+	world->frame[pfn].held = false;
+	world->act.held--;
+}
+
+/* Where the engine wants to move a run. */
+static void require_target(struct world *world, cf_pfn target, unsigned order)
+{
+	cf_pfn frames = (cf_pfn)1 << order;
+	cf_pfn i;
+
+	REQUIRE(!(target & (frames - 1)) && target < world->last,
+		"migrate: target %#llx of order %u",
+		(unsigned long long)target, order);
+	for (i = target; i < target + frames; i++)
+		REQUIRE(is_free(world, i) && !is_isolated(world, i),
+			"migrate: target %#llx was not free",
+			(unsigned long long)i);
+	if (world->act.kind == ACT_COMPACT)
+		REQUIRE(!chunk_is_free(world, target),
+			"compact: moved into the free chunk of %#llx",
+			(unsigned long long)target);
+}
+
+static int migrate_offline(struct owner *owner, cf_pfn source, cf_pfn target,
+			   unsigned order)
+{
+	struct world *world = owner->world;
+	cf_pfn frames = (cf_pfn)1 << order;
+	struct run run = { CF_TYPE_OFFLINE, owner->id, 0,
+			   world->frame[source].tag };
+	struct cf_snapshot snapshot;
+
+	require_own_offline(owner, source, order, "migrate");
+	require_word(owner, target, order, CF_TYPE_OFFLINE, 0);
+	world->act.moved += frames;
+	if (owner->policy & POLICY_GIVE_UP) {
+		frames_free(world, source, source + frames);
+		return -CF_EGONE;
+	}
+	/* Whether the target may be skipped is for the engine to say. */
+	require_code("snapshot in migrate",
+		     cf_snapshot(world->map, target, &snapshot), OK);
+	REQUIRE(snapshot.flags & CF_FLAG_MOVABLE &&
+		!(snapshot.flags & CF_FLAG_NEVER_ONLINED),
+		"migrate: target has flags %#x", snapshot.flags);
+	frames_free(world, source, source + frames);
+	frames_offline(world, target, target + frames, run,
+		       snapshot.flags & (CF_FLAG_MOVABLE | CF_FLAG_SKIPPABLE));
+	return 0;
+}
+
+static int migrate_counted(struct owner *owner, cf_pfn source, cf_pfn target,
+			   unsigned order)
+{
+	struct world *world = owner->world;
+	struct frame *head = require_own(owner, source, order, "migrate");
+	bool can = head->refs == head->known && !head->pins;
+	uint32_t known = head->known;
+	int err;
+
+	require_word(owner, target, order, CF_TYPE_FOLIO, 0);
+	err = cf_freeze(world->map, source, known + 1);
+	require_code("freeze in migrate", err, can ? OK : E(CF_EAGAIN));
+	if (err)
+		return err;
+	require_code("copy_run", cf_copy_run(world->map, source, target,
+					     order), OK);
+	require_stamp(world, source);
+	cf_unfreeze(world->map, target, known);
+	run_move(world, source, target);
+	require_stamp(world, target);
+	world->act.moved += (cf_pfn)1 << order;
+	return 0;
+}
+
+static int hook_migrate(void *context, cf_pfn source, cf_pfn target,
+			unsigned order)
+{
+	struct owner *owner = context;
+	struct world *world = owner->world;
+	bool offline = world->frame[source].type == CF_TYPE_OFFLINE;
+	bool held = world->frame[source].held;
+	int err;
+
+	require_asked(world, source, order, "migrate");
+	require_target(world, target, order);
+	REQUIRE(held || !owner->ops->isolate,
+		"migrate: %#llx is not isolated", (unsigned long long)source);
+	if (owner->policy & POLICY_NO_MIGRATE) {
+		world->act.refused++;
+		return -CF_EBUSY;
+	}
+	err = offline ? migrate_offline(owner, source, target, order) :
+			migrate_counted(owner, source, target, order);
+	if (held && (!err || err == -CF_EGONE))
+		world->act.held--;
+	return err;
+}
+
+static int hook_dissolve(void *context, cf_pfn pfn, unsigned order)
+{
+	struct owner *owner = context;
+	struct world *world = owner->world;
+	struct frame *head = require_own(owner, pfn, order, "dissolve");
+
+	require_asked(world, pfn, order, "dissolve");
+	REQUIRE(!head->refs, "dissolve: %#llx has references",
+		(unsigned long long)pfn);
+	if (!head->kept) {
+		world->act.again++;
+		return -CF_EAGAIN;
+	}
+	if (owner->policy & POLICY_NO_DISSOLVE) {
+		world->act.refused++;
+		return -CF_EREFUSED;
+	}
+	world->act.dissolved += (cf_pfn)1 << order;
+	run_free(world, pfn);
+	return 0;
+}
+
+/* Is this frame of a block that comes online still to be exposed or kept? */
+static bool is_offered(struct world *world, cf_pfn pfn)
+{
+	struct cf_snapshot snapshot;
+	struct frame *frame = &world->frame[pfn];
+
+	/* A bad frame may be retired before the hook runs, or by it. */
+	if (frame->type == CF_TYPE_OFFLINE && frame->bad &&
+	    !cf_snapshot(world->map, pfn, &snapshot) &&
+	    snapshot.type == CF_TYPE_RETIRED)
+		frames_free(world, pfn, pfn + 1);
+	return frame->head != NO_HEAD && frame->type == CF_TYPE_OFFLINE;
+}
+
+/* Expose [first, last) but for what was never offered, or mark it. */
+static void online_part(struct owner *owner, cf_pfn first, cf_pfn last,
+			bool expose)
+{
+	struct world *world = owner->world;
+	cf_pfn pfn, next;
+
+	for (pfn = first; pfn < last; pfn = next + (next == pfn)) {
+		cf_pfn i;
+
+		for (next = pfn; next < last && is_offered(world, next);)
+			next++;
+		if (next == pfn)
+			continue;
+		if (expose) {
+			require_code("offline_free in online",
+				     cf_offline_free_range(world->map,
+							   owner->id, pfn,
+							   next), OK);
+			frames_free(world, pfn, next);
+		} else if (owner->policy & POLICY_SKIPPABLE) {
+			require_code("set_skippable in online",
+				     cf_offline_set_skippable(world->map,
+							      owner->id, pfn,
+							      next, true), OK);
+			for (i = pfn; i < next; i++)
+				world->frame[i].flags |= CF_FLAG_SKIPPABLE;
+		}
+	}
+}
+
+static int hook_online(void *context, cf_pfn first, cf_pfn last)
+{
+	struct owner *owner = context;
+	struct world *world = owner->world;
+	cf_pfn part = owner->policy & POLICY_FINE ? 32 : CF_CHUNK_FRAMES;
+	cf_pfn pfn, next;
+
+	REQUIRE(world->act.kind == ACT_ONLINE && first >= world->act.first &&
+		last <= world->act.last && first < last,
+		"online: hook out of place");
+	for (pfn = first; pfn < last; pfn += world->block_frames) {
+		struct block *block = block_of(world, pfn);
+
+		REQUIRE(block->state == CF_BLOCK_GOING_ONLINE &&
+			block->range_owner == owner->id && !block->asked,
+			"online: hook for block %#llx",
+			(unsigned long long)pfn);
+		block->asked = true;
+	}
+	for (pfn = first; pfn < last; pfn = next) {
+		uint32_t bit = POLICY_PATTERN_SHIFT + (pfn / part) % 8;
+
+		next = (pfn / part + 1) * part;
+		online_part(owner, pfn, next, owner->policy >> bit & 1);
+	}
+	if (!(owner->policy & POLICY_NO_ONLINE))
+		return 0;
+	world->act.refused++;
+	return 1;
+}
+
+static const char *hook_describe(void *context, cf_pfn pfn)
+{
+	(void)context;
+	(void)pfn;
+	return "a run of the test";
+}
+
+static const struct cf_owner_ops plain_ops = { 0 };
+
+static const struct cf_owner_ops mover_ops = {
+	.isolate = hook_isolate,
+	.migrate = hook_migrate,
+	.putback = hook_putback,
+};
+
+static const struct cf_owner_ops keeper_ops = {
+	.release = hook_release,
+	.dissolve = hook_dissolve,
+};
+
+static const struct cf_owner_ops memory_ops = {
+	.isolate = hook_isolate,
+	.migrate = hook_migrate,
+	.putback = hook_putback,
+	.online = hook_online,
+};
+
+static const struct cf_owner_ops full_ops = {
+	.release = hook_release,
+	.isolate = hook_isolate,
+	.migrate = hook_migrate,
+	.putback = hook_putback,
+	.dissolve = hook_dissolve,
+	.online = hook_online,
+	.describe = hook_describe,
+};
+
+static const struct cf_owner_ops bare_ops = {
+	.release = hook_release,
+	.migrate = hook_migrate,
+};
+
+static const struct {
+	const char *name;
+	const struct cf_owner_ops *ops;
+} owner_kinds[OWNERS] = {
+	{ "plain", &plain_ops },
+	{ "mover", &mover_ops },
+	{ "keeper", &keeper_ops },
+	{ "memory", &memory_ops },
+	{ "full", &full_ops },
+	{ "bare", &bare_ops },
+};
+
+/* ---- subscribers ---- */
+
+static void log_event(struct listener *listener, char what,
+		      enum cf_event event, cf_pfn first)
+{
+	struct act *act = &listener->world->act;
+
+	REQUIRE(listener->added, "subscriber: called and not added");
+	REQUIRE(act->events < EVENTS_MAX, "subscriber: too many calls");
+	REQUIRE(first == act->first, "subscriber: told of another range");
+	act->event[act->events++] = (struct event){
+		(uint8_t)(listener - listener->world->listener), what,
+		(uint8_t)event
+	};
+}
+
+static int hook_going(void *context, enum cf_event event, cf_pfn first,
+		      cf_pfn last)
+{
+	struct listener *listener = context;
+
+	(void)last;
+	log_event(listener, 'g', event, first);
+	nest(listener->world);
+	return listener->veto >> event & 1;
+}
+
+static void hook_cancel(void *context, enum cf_event event, cf_pfn first,
+			cf_pfn last)
+{
+	(void)last;
+	log_event(context, 'c', event, first);
+}
+
+static void hook_done(void *context, enum cf_event event, cf_pfn first,
+		      cf_pfn last)
+{
+	(void)last;
+	log_event(context, 'd', event, first);
+}
+
+/* Listeners stand in order of priority: the first is asked first. */
+static bool vetoes(const struct listener *listener, enum cf_event event)
+{
+	return listener->veto >> event & 1;
+}
+
+bool is_vetoed(struct world *world, enum cf_event event)
+{
+	size_t i;
+
+	for (i = 0; i < SUBSCRIBERS; i++) {
+		if (world->listener[i].added &&
+		    vetoes(&world->listener[i], event))
+			return true;
+	}
+	return false;
+}
+
+/* Take the next calls off the list: @what to those in @who, in order. */
+static uint32_t take_events(struct world *world, uint32_t at, char what,
+			    uint32_t who)
+{
+	int i;
+
+	for (i = 0; i < SUBSCRIBERS; i++) {
+		int index = what == 'c' ? SUBSCRIBERS - 1 - i : i;
+		const struct event *event = &world->act.event[at];
+
+		if (!(who >> index & 1))
+			continue;
+		REQUIRE(at < world->act.events && event->what == what &&
+			event->who == index,
+			"subscribers: '%c' of number %d is missing or late",
+			what, index);
+		at++;
+	}
+	return at;
+}
+
+/* Who is asked: all, or those up to and including the first that vetoes. */
+static uint32_t asked(struct world *world, enum cf_event event,
+		      uint32_t *ret_vetoer)
+{
+	uint32_t who = 0;
+	uint32_t i;
+
+	*ret_vetoer = 0;
+	for (i = 0; i < SUBSCRIBERS; i++) {
+		if (!world->listener[i].added)
+			continue;
+		who |= 1u << i;
+		if (vetoes(&world->listener[i], event)) {
+			*ret_vetoer = 1u << i;
+			return who;
+		}
+	}
+	return who;
+}
+
+static uint32_t all_listeners(struct world *world)
+{
+	uint32_t who = 0;
+	uint32_t i;
+
+	for (i = 0; i < SUBSCRIBERS; i++)
+		who |= (uint32_t)world->listener[i].added << i;
+	return who;
+}
+
+/*
+ * Demand that subscribers were told just this. Whether the one that vetoes is
+ * told of the cancel is left open, and so is whether anybody is asked before
+ * a refusal for another reason.
+ */
+void require_events(struct world *world, enum cf_event event,
+		    enum events events)
+{
+	uint32_t vetoer;
+	uint32_t who = asked(world, event, &vetoer);
+	uint32_t at = 0;
+	uint32_t all = world->act.events;
+
+	/* A veto that was made up since then comes too late. */
+	if (events == EVENTS_END || events == EVENTS_CANCEL)
+		who = all_listeners(world);
+	if (events == EVENTS_REFUSED && !all)
+		return;
+	if (events == EVENTS_GOING || events == EVENTS_DONE ||
+	    events == EVENTS_UNDONE || events == EVENTS_REFUSED)
+		at = take_events(world, at, 'g', who);
+	if (events == EVENTS_DONE || events == EVENTS_END)
+		at = take_events(world, at, 'd', who);
+	if (events == EVENTS_UNDONE || events == EVENTS_REFUSED) {
+		if (vetoer && all - at < (uint32_t)__builtin_popcount(who))
+			who &= ~vetoer;
+		at = take_events(world, at, 'c', who);
+	}
+	if (events == EVENTS_CANCEL)
+		at = take_events(world, at, 'c', who);
+	REQUIRE(at == all, "subscribers: told %u times, expected %u", all, at);
+}
+
+/* ---- the port ---- */
+
+static void exposed(void *context, cf_pfn first, cf_pfn last, bool initial)
+{
+	struct world *world = context;
+	cf_pfn pfn;
+
+	REQUIRE(last <= world->last, "port: exposure beyond the map");
+	for (pfn = first; pfn < last; pfn++) {
+		struct frame *frame = &world->frame[pfn];
+
+		/* The source of a migration is free in the model by now. */
+		REQUIRE(is_moving(world) ||
+			(frame->head != NO_HEAD &&
+			 frame->type == CF_TYPE_OFFLINE &&
+			 !(frame->flags & CF_FLAG_NEVER_ONLINED) == !initial),
+			"port: %s of %#llx", initial ? "first exposure" :
+			"return", (unsigned long long)pfn);
+		REQUIRE(!frame->exposed, "port: %#llx exposed twice",
+			(unsigned long long)pfn);
+		frame->exposed = !is_moving(world);
+	}
+}
+
+/* ---- the call that runs ---- */
+
+void act_begin(struct world *world, enum act_kind kind, cf_pfn first,
+	       cf_pfn last)
+{
+	memset(&world->act, 0, sizeof(world->act));
+	world->act.kind = kind;
+	world->act.first = first;
+	world->act.last = last;
+	test_port.spins = 0;
+}
+
+void act_end(struct world *world)
+{
+	REQUIRE(!world->act.held,
+		"hooks: %u runs isolated, neither migrated nor put back",
+		world->act.held);
+	REQUIRE(!test_port.sections, "a call left a read section open");
+	REQUIRE(!test_port.held_ranks, "a call left a lock held");
+	REQUIRE(!test_port.irqs_off, "a call left interrupts off");
+	world->act.kind = ACT_NONE;
+}
+
+void hooks_init(struct world *world)
+{
+	static const char *const names[SUBSCRIBERS] = { "high", "mid", "low" };
+	int i;
+
+	test_port.exposed = exposed;
+	test_port.panic = fail_panic;
+	test_port.context = world;
+	for (i = 0; i < OWNERS; i++) {
+		struct owner *owner = &world->owner[i];
+
+		owner->world = world;
+		owner->name = owner_kinds[i].name;
+		owner->ops = owner_kinds[i].ops;
+		owner->id = CF_OWNERS_MAX - 10 - (uint32_t)i;
+	}
+	for (i = 0; i < SUBSCRIBERS; i++) {
+		struct listener *listener = &world->listener[i];
+
+		listener->world = world;
+		listener->subscriber = (struct cf_subscriber){
+			.name = names[i], .priority = 10 - i,
+			.context = listener, .going = hook_going,
+			.cancel = hook_cancel, .done = hook_done,
+		};
+	}
+}

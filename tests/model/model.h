@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TESTS_MODEL_MODEL_H
+#define TESTS_MODEL_MODEL_H
+
+/*
+ * The slow obvious model: one struct a frame, one a block, one an owner.
+ *
+ * What the engine may choose (which frame) is taken from the engine and
+ * judged; all else is foretold from the headers alone.
+ */
+
+#include <coldframe/coldframe.h>
+
+#include "../fault/port.h"
+
+#define FRAMES_MAX	16384
+#define BLOCKS_MAX	10
+#define NODES_MAX	2
+#define CPUS_MAX	3
+#define OWNERS		6	/* slots for owners of the test */
+#define SUBSCRIBERS	3
+#define OPERATIONS	2
+#define NO_HEAD		UINT32_MAX
+#define NO_PAYLOAD	UINT8_MAX
+
+/* Sets of codes a call may return: bit 0 is success. */
+#define OK		1u
+#define E(code)		(1u << (code))
+
+/* How a run of the test machine is set up; drawn from the seed. */
+struct setup {
+	uint32_t block_order, blocks, nodes, cpus, poison_max;
+	uint32_t no_caches, debug_pagealloc, fenced;
+	uint32_t every;		/* operations between two comparisons */
+};
+
+/*
+ * A frame.  head is NO_HEAD for a free frame and one in a block that is not
+ * in use.  Runs of KERNEL to SLAB have their fields in their head; OFFLINE,
+ * RESERVED and RETIRED frames each stand for themselves, because those calls
+ * may cut and join runs as they like.
+ */
+struct frame {
+	uint32_t head;
+	uint8_t type, order;
+	uint8_t flags;		/* enum cf_flag */
+	uint8_t payload_order;	/* of the run it was set for; NO_PAYLOAD */
+	uint32_t owner, refs, pins;
+	uint32_t known;		/* references the owner knows of; <= refs */
+	uint32_t payload;
+	uint32_t tag;		/* the operation that made the run */
+	bool kept;		/* its owner said KEEP */
+	bool held;		/* its owner agreed to isolation */
+	bool told;		/* its owner saw the last reference go */
+	bool bad;		/* in the table of bad frames */
+	bool exposed;		/* the port was told in this call */
+};
+
+struct block {
+	enum cf_block_state state;
+	enum cf_zone_kind kind;
+	uint32_t node, range_owner;
+	bool orphan;
+	uint8_t meta;		/* enum cf_meta */
+	uint32_t group;		/* added together */
+	bool asked;		/* the online hook ran for it */
+	void *memory;		/* of the caller's; in a group's first block */
+};
+
+/* What an owner's hooks answer; set by an operation. */
+enum policy {
+	POLICY_KEEP		= 1 << 0, /* release: KEEP */
+	POLICY_NO_ISOLATE	= 1 << 1, /* isolate: no */
+	POLICY_NO_MIGRATE	= 1 << 2, /* migrate: fails */
+	POLICY_GIVE_UP		= 1 << 3, /* migrate of OFFLINE: CF_EGONE */
+	POLICY_NO_DISSOLVE	= 1 << 4, /* dissolve: no */
+	POLICY_NO_ONLINE	= 1 << 5, /* online: fails at the end */
+	POLICY_SKIPPABLE	= 1 << 6, /* online: the rest is skippable */
+	POLICY_FINE		= 1 << 7, /* online: frames, not chunks */
+	POLICY_NESTS		= 1 << 8, /* release: allocates and frees */
+	POLICY_PATTERN_SHIFT	= 9,	  /* online: which parts, 8 bits */
+	POLICY_BITS		= 17
+};
+
+struct world;
+
+struct owner {
+	struct world *world;
+	const char *name;
+	const struct cf_owner_ops *ops;
+	bool live;
+	uint32_t id;		/* also the last one, when not live */
+	uint32_t policy;
+};
+
+struct listener {
+	struct cf_subscriber subscriber;
+	struct world *world;
+	bool added;
+	uint32_t veto;		/* bit by enum cf_event */
+};
+
+struct operation {
+	struct cf_offline offline;
+	bool going;
+	cf_pfn first, last;
+	uint64_t migrated;
+};
+
+/* What the engine may do during the call that runs. */
+enum act_kind {
+	ACT_NONE,
+	ACT_RELEASE,		/* release hooks of runs at refs 1 */
+	ACT_MOVE,		/* moving out of [first, last) */
+	ACT_OFFLINE,		/* as MOVE, stepping over SKIPPABLE frames */
+	ACT_COMPACT,		/* moving within a zone */
+	ACT_ONLINE,		/* online hooks of [first, last) */
+};
+
+/* What stands in the way of taking a range, as the headers let one foretell. */
+enum outlook {
+	OUTLOOK_CLEAR,		/* nothing */
+	OUTLOOK_MOVABLE,	/* all that is there agrees to move */
+	OUTLOOK_UNSURE,		/* the engine may or may not get it away */
+	OUTLOOK_BLOCKED,	/* something cannot be moved */
+};
+
+/* A call of a subscriber's hook. */
+struct event {
+	uint8_t who;
+	char what;		/* g, c, d */
+	uint8_t event;
+};
+
+#define EVENTS_MAX	16
+
+struct act {
+	enum act_kind kind;
+	enum outlook outlook;	/* before the call */
+	cf_pfn first, last;
+	uint32_t node;
+	enum cf_zone_kind zone;
+	uint64_t moved;		/* frames the hooks moved */
+	uint32_t refused;	/* hooks that said no */
+	uint32_t held;		/* runs their owners hold still */
+	uint32_t again;		/* dissolve hooks that said CF_EAGAIN */
+	uint64_t dissolved;	/* frames their owners gave up */
+	uint32_t events;
+	struct event event[EVENTS_MAX];
+};
+
+/* What the walker said of each frame; made by compare. */
+struct seen {
+	uint8_t kind;		/* enum cf_span_kind */
+	uint32_t head;		/* of a run */
+	uint8_t order;
+};
+
+struct world {
+	struct setup setup;
+	struct cf_map *map;
+	void *storage;
+	cf_pfn last, block_frames;
+	uint32_t self_frames;	/* of a block that hosts its metadata */
+	struct frame frame[FRAMES_MAX];
+	struct block block[BLOCKS_MAX];
+	struct owner owner[OWNERS];
+	struct listener listener[SUBSCRIBERS];
+	struct operation operation[OPERATIONS];
+	struct cf_watermarks marks[NODES_MAX][CF_ZONE_COUNT];
+	uint32_t bad;		/* frames in the table */
+	uint32_t groups;
+	struct act act;
+	struct seen seen[FRAMES_MAX];
+	uint64_t words[FRAMES_MAX];
+};
+
+/* ---- failing: fail.c ---- */
+
+/* Say what is wrong and end the process. The format also names the failure. */
+__attribute__((noreturn, format(printf, 1, 2)))
+void fail(const char *format, ...);
+
+#define REQUIRE(condition, ...)						\
+	do {								\
+		if (!(condition))					\
+			fail(__VA_ARGS__);				\
+	} while (0)
+
+/* Demand that @err is in the set @codes of what @call may return. */
+void require_code(const char *call, int err, uint32_t codes);
+
+/* ---- the model: state.c ---- */
+
+struct world *world_create(const struct setup *setup);
+/* Undo all there is, through the engine, and end the map: end.c. */
+void world_destroy(struct world *world);
+
+struct block *block_of(struct world *world, cf_pfn pfn);
+bool in_use(const struct block *block);
+/* The block of a frame below the map's end is online or going offline. */
+bool is_online(struct world *world, cf_pfn pfn);
+bool is_isolated(struct world *world, cf_pfn pfn);
+bool is_free(struct world *world, cf_pfn pfn);
+bool is_free_run(struct world *world, cf_pfn first, cf_pfn last);
+bool chunk_is_free(struct world *world, cf_pfn pfn);
+bool is_counted(const struct frame *head);
+bool is_allocated(const struct frame *frame);
+struct owner *owner_by_id(struct world *world, uint32_t id);
+
+/* The head of an allocated run a frame is in, or NULL. */
+struct frame *head_of(struct world *world, cf_pfn pfn);
+cf_pfn pfn_of(struct world *world, const struct frame *frame);
+/* The next head of an allocated run in [pfn, last), or CF_PFN_NONE. */
+cf_pfn next_run(struct world *world, cf_pfn pfn, cf_pfn last);
+
+struct run {
+	uint32_t type, owner, refs, tag;
+};
+
+void run_make(struct world *world, cf_pfn pfn, unsigned order, struct run run);
+void run_free(struct world *world, cf_pfn pfn);
+void run_move(struct world *world, cf_pfn source, cf_pfn target);
+/* Frames become free, those known to be bad retired. */
+void frames_free(struct world *world, cf_pfn first, cf_pfn last);
+void frames_clear(struct world *world, cf_pfn first, cf_pfn last);
+void frames_offline(struct world *world, cf_pfn first, cf_pfn last,
+		    struct run run, uint32_t flags);
+
+/* Largest order for a run at pfn within [pfn, last) that stays legal. */
+unsigned order_at(struct world *world, cf_pfn pfn, cf_pfn last, unsigned max);
+
+struct zone_id {
+	uint32_t node;
+	enum cf_zone_kind kind;
+};
+
+bool zone_is(struct world *world, cf_pfn pfn, struct zone_id zone);
+uint64_t zone_free(struct world *world, struct zone_id zone, bool isolated);
+/* Is there an aligned free run outside isolated chunks? */
+enum fit { FIT_ANY, FIT_PARTIAL };
+bool zone_fits(struct world *world, struct zone_id zone, unsigned order,
+	       enum fit fit);
+
+uint64_t cached_now(struct world *world);
+void stamp(struct world *world, cf_pfn pfn, unsigned order, uint32_t tag);
+void require_stamp(struct world *world, cf_pfn pfn);
+
+/* ---- hooks of owners, subscribers and the port: hooks.c ---- */
+
+void hooks_init(struct world *world);
+void act_begin(struct world *world, enum act_kind kind, cf_pfn first,
+	       cf_pfn last);
+void act_end(struct world *world);
+
+/* What subscribers are to have been told in the call that ran. */
+enum events {
+	EVENTS_NONE, EVENTS_GOING, EVENTS_DONE, EVENTS_END, EVENTS_CANCEL,
+	EVENTS_UNDONE, EVENTS_REFUSED
+};
+
+bool is_vetoed(struct world *world, enum cf_event event);
+void require_events(struct world *world, enum cf_event event,
+		    enum events events);
+
+/* ---- what is in the way: outlook.c ---- */
+
+enum outlook outlook(struct world *world, cf_pfn first, cf_pfn last,
+		     enum act_kind kind);
+bool any_at_limit(struct world *world, cf_pfn first, cf_pfn last);
+void require_report(struct world *world, cf_pfn first, cf_pfn last,
+		    const struct cf_report *report);
+
+/* ---- comparing everything: compare.c ---- */
+
+void compare(struct world *world);
+
+#endif

@@ -1,0 +1,437 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The table of operations, their text, drawing them, and naming runs.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ops.h"
+
+static const struct op_type *const tables[] = {
+	run_ops, range_ops, block_ops, offline_ops, owner_ops, misc_ops,
+};
+
+#define TABLES		(sizeof(tables) / sizeof(tables[0]))
+
+const struct op_type *op_type(uint32_t code)
+{
+	const struct op_type *type;
+	size_t i;
+
+	for (i = 0; i < TABLES; i++) {
+		for (type = tables[i]; type->name; type++) {
+			if (!code--)
+				return type;
+		}
+	}
+	return NULL;
+}
+
+/* ---- random numbers: xorshift64* ---- */
+
+static uint64_t random_state = 1;
+
+void random_seed(uint64_t seed)
+{
+	random_state = seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
+}
+
+uint32_t random_below(uint32_t limit)
+{
+	random_state ^= random_state >> 12;
+	random_state ^= random_state << 25;
+	random_state ^= random_state >> 27;
+	return (uint32_t)((random_state * UINT64_C(0x2545f4914f6cdd1d)) >> 33) %
+	       limit;
+}
+
+bool random_chance(unsigned percent)
+{
+	return random_below(100) < percent;
+}
+
+unsigned random_order(unsigned max)
+{
+	if (random_chance(50))
+		return 0;
+	if (random_chance(15))
+		return CF_CHUNK_ORDER;
+	return random_below(max + 1);
+}
+
+uint32_t random_pfn(struct world *world)
+{
+	if (random_chance(98))
+		return random_below((uint32_t)world->last);
+	return random_chance(50) ? UINT32_MAX :
+	       (uint32_t)world->last + random_below(3000);
+}
+
+uint32_t random_owner(struct world *world)
+{
+	return random_chance(35) ? ARG_OWNER_NONE : random_live_owner(world);
+}
+
+uint32_t random_live_owner(struct world *world)
+{
+	uint32_t slot, tries;
+
+	if (random_chance(3))
+		return random_below(OWNERS + 4);
+	for (tries = 0; tries < 16; tries++) {
+		slot = random_below(OWNERS);
+		if (world->owner[slot].live)
+			return slot + 1;
+	}
+	return ARG_OWNER_NONE;
+}
+
+uint32_t owner_id(struct world *world, uint32_t arg)
+{
+	if (arg == ARG_OWNER_NONE)
+		return CF_OWNER_NONE;
+	if (arg <= OWNERS)
+		return world->owner[arg - 1].id;
+	if (arg == ARG_OWNER_ORPHAN)
+		return CF_OWNER_ORPHAN;
+	return arg == ARG_OWNER_BOGUS ? CF_OWNERS_MAX - 1 : CF_OWNERS_MAX + 3;
+}
+
+cf_pfn pfn_arg(uint32_t arg)
+{
+	return arg == UINT32_MAX ? CF_PFN_NONE : arg;
+}
+
+/* ---- text ---- */
+
+static const char *const owner_names[] = {
+	"none", "plain", "mover", "keeper", "memory", "full", "bare",
+	"orphan", "nobody", "beyond",
+};
+
+static const char *const type_names[] = {
+	"none", "kernel", "folio", "device", "pgtable", "slab", "reserved",
+	"offline", "retired",
+};
+
+static const char *const zone_names[] = { "normal", "movable", "device" };
+
+/* Names of an argument's values, or NULL: it is a number. */
+static const char *const *value_names(enum arg_kind kind, uint32_t *ret_count)
+{
+	switch (kind) {
+	case ARG_OWNER:
+		*ret_count = sizeof(owner_names) / sizeof(owner_names[0]);
+		return owner_names;
+	case ARG_TYPE:
+		*ret_count = sizeof(type_names) / sizeof(type_names[0]);
+		return type_names;
+	case ARG_ZONE:
+		*ret_count = sizeof(zone_names) / sizeof(zone_names[0]);
+		return zone_names;
+	default:
+		*ret_count = 0;
+		return NULL;
+	}
+}
+
+void op_print(char *text, size_t bytes, const struct op *op)
+{
+	const struct op_type *type = op_type(op->code);
+	size_t used = (size_t)snprintf(text, bytes, "%-4u %s", op->tag,
+				       type->name);
+	size_t i;
+
+	for (i = 0; i < OP_ARGS && type->arg[i].name && used < bytes; i++) {
+		uint32_t count, value = op->arg[i];
+		const char *const *names = value_names(type->arg[i].kind,
+						       &count);
+		int more;
+
+		if (value < count)
+			more = snprintf(text + used, bytes - used, " %s=%s",
+					type->arg[i].name, names[value]);
+		else
+			more = snprintf(text + used, bytes - used,
+					type->arg[i].kind == ARG_HEX ?
+					" %s=%#x" : " %s=%u",
+					type->arg[i].name, value);
+		used += (size_t)more;
+	}
+}
+
+static bool parse_value(const char *text, enum arg_kind kind,
+			uint32_t *ret_value)
+{
+	uint32_t count, i;
+	const char *const *names = value_names(kind, &count);
+	char *end;
+
+	for (i = 0; i < count; i++) {
+		if (!strcmp(text, names[i])) {
+			*ret_value = i;
+			return true;
+		}
+	}
+	*ret_value = (uint32_t)strtoul(text, &end, 0);
+	return end != text && !*end;
+}
+
+static bool parse_name(const char *name, struct op *op)
+{
+	uint32_t code;
+
+	for (code = 0; op_type(code); code++) {
+		if (!strcmp(op_type(code)->name, name)) {
+			op->code = (uint16_t)code;
+			return true;
+		}
+	}
+	return false;
+}
+
+bool op_parse(const char *text, struct op *op)
+{
+	const struct op_type *type;
+	char copy[512], *word, *save;
+	size_t i;
+
+	memset(op, 0, sizeof(*op));
+	snprintf(copy, sizeof(copy), "%s", text);
+	word = strtok_r(copy, " \n", &save);
+	if (!word)
+		return false;
+	op->tag = (uint16_t)strtoul(word, NULL, 10);
+	word = strtok_r(NULL, " \n", &save);
+	if (!word || !parse_name(word, op))
+		return false;
+	type = op_type(op->code);
+	for (i = 0; i < OP_ARGS && type->arg[i].name; i++) {
+		word = strtok_r(NULL, " \n", &save);
+		if (!word || !strchr(word, '=') ||
+		    !parse_value(strchr(word, '=') + 1, type->arg[i].kind,
+				 &op->arg[i]))
+			return false;
+	}
+	return true;
+}
+
+/* ---- drawing ---- */
+
+static uint64_t forbidden;
+
+bool op_forbid(const char *name)
+{
+	struct op op;
+
+	if (!parse_name(name, &op))
+		return false;
+	forbidden |= (uint64_t)1 << op.code;
+	return true;
+}
+
+static uint32_t blocks_in_use(struct world *world)
+{
+	uint32_t count = 0;
+	uint32_t i;
+
+	for (i = 0; i < world->setup.blocks; i++)
+		count += in_use(&world->block[i]);
+	return count;
+}
+
+/* Early on, memory and owners come first. */
+static unsigned weight_of(uint32_t code, bool early)
+{
+	const struct op_type *type = op_type(code);
+
+	if (forbidden >> code & 1)
+		return 0;
+	if (early && (!strcmp(type->name, "block_add") ||
+		      !strcmp(type->name, "block_online") ||
+		      !strcmp(type->name, "register")))
+		return type->weight * 8;
+	return type->weight;
+}
+
+void op_draw(struct world *world, struct op *op)
+{
+	bool early = blocks_in_use(world) < (world->setup.blocks + 1) / 2;
+	uint16_t tag = op->tag;
+	const struct op_type *type;
+	uint32_t total = 0;
+	uint32_t at, code;
+
+	for (code = 0; op_type(code); code++)
+		total += weight_of(code, early);
+	do {
+		at = random_below(total);
+		for (code = 0; op_type(code); code++) {
+			uint32_t weight = weight_of(code, early);
+
+			if (at < weight)
+				break;
+			at -= weight;
+		}
+		type = op_type(code);
+		memset(op, 0, sizeof(*op));
+		op->code = (uint16_t)code;
+		op->tag = tag;
+	} while (!type->draw(world, op));
+}
+
+/* ---- naming ---- */
+
+bool run_is(const struct frame *head, enum run_want want)
+{
+	switch (want) {
+	case WANT_REFERENCED:
+		return is_counted(head) && head->refs;
+	case WANT_DROPPABLE:
+		return is_counted(head) && head->refs > head->pins;
+	case WANT_FROZEN:
+		return !head->refs;
+	case WANT_FROZEN_COUNTED:
+		return is_counted(head) && !head->refs;
+	case WANT_PINNED:
+		return head->pins;
+	case WANT_COUNTED:
+		return is_counted(head);
+	default:
+		return true;
+	}
+}
+
+/* The number of this run among those of its tag. */
+static uint32_t index_of(struct world *world, cf_pfn pfn)
+{
+	uint32_t tag = world->frame[pfn].tag;
+	uint32_t index = 0;
+	cf_pfn i = 0;
+
+	while ((i = next_run(world, i, pfn)) != CF_PFN_NONE) {
+		index += world->frame[i].tag == tag;
+		i++;
+	}
+	return index;
+}
+
+bool draw_run(struct world *world, struct op *op, enum run_want want)
+{
+	cf_pfn start = random_below((uint32_t)world->last);
+	cf_pfn pfn = start;
+	bool wrapped = false;
+
+	for (;;) {
+		pfn = next_run(world, pfn, wrapped ? start : world->last);
+		if (pfn == CF_PFN_NONE && wrapped)
+			return false;
+		if (pfn == CF_PFN_NONE) {
+			wrapped = true;
+			pfn = 0;
+			continue;
+		}
+		if (run_is(&world->frame[pfn], want))
+			break;
+		pfn++;
+	}
+	op->arg[0] = world->frame[pfn].tag;
+	op->arg[1] = index_of(world, pfn);
+	return true;
+}
+
+struct frame *named_run(struct world *world, const struct op *op,
+			enum run_want want)
+{
+	uint32_t index = op->arg[1];
+	cf_pfn pfn = 0;
+
+	while ((pfn = next_run(world, pfn, world->last)) != CF_PFN_NONE) {
+		struct frame *head = &world->frame[pfn];
+
+		if (head->tag == op->arg[0] && !index--)
+			return run_is(head, want) ? head : NULL;
+		pfn++;
+	}
+	return NULL;
+}
+
+bool draw_where(struct world *world, struct op *op, enum run_want want)
+{
+	const struct frame *head;
+
+	if (random_chance(25) || !draw_run(world, op, want)) {
+		op->arg[0] = 0;
+		op->arg[1] = 0;
+		op->arg[2] = random_pfn(world);
+		return true;
+	}
+	head = named_run(world, op, WANT_ANY);
+	if (random_chance(20) && head)
+		op->arg[2] = random_below(1u << head->order);
+	return true;
+}
+
+bool named_where(struct world *world, const struct op *op, cf_pfn *ret_pfn)
+{
+	const struct frame *head;
+
+	if (!op->arg[0]) {
+		*ret_pfn = pfn_arg(op->arg[2]);
+		return true;
+	}
+	head = named_run(world, op, WANT_ANY);
+	if (!head)
+		return false;
+	*ret_pfn = pfn_of(world, head) +
+		   (op->arg[2] & (((cf_pfn)1 << head->order) - 1));
+	return true;
+}
+
+static bool is_offline_frame(const struct frame *frame)
+{
+	return frame->head != NO_HEAD && frame->type == CF_TYPE_OFFLINE;
+}
+
+bool draw_offline(struct world *world, struct op *op)
+{
+	cf_pfn start = random_below((uint32_t)world->last);
+	cf_pfn i, pfn = start;
+	uint32_t index = 0;
+
+	for (i = 0; i < world->last; i++) {
+		pfn = (start + i) % world->last;
+		if (is_offline_frame(&world->frame[pfn]))
+			break;
+	}
+	if (i == world->last)
+		return false;
+	/* Mostly from where such a stretch begins. */
+	if (random_chance(50)) {
+		while (pfn && is_offline_frame(&world->frame[pfn - 1]) &&
+		       world->frame[pfn - 1].owner == world->frame[pfn].owner)
+			pfn--;
+	}
+	for (i = 0; i < pfn; i++)
+		index += is_offline_frame(&world->frame[i]) &&
+			 world->frame[i].tag == world->frame[pfn].tag;
+	op->arg[0] = world->frame[pfn].tag;
+	op->arg[1] = index;
+	return true;
+}
+
+bool named_offline(struct world *world, const struct op *op, cf_pfn *ret_pfn)
+{
+	uint32_t index = op->arg[1];
+	cf_pfn pfn;
+
+	for (pfn = 0; pfn < world->last; pfn++) {
+		if (is_offline_frame(&world->frame[pfn]) &&
+		    world->frame[pfn].tag == op->arg[0] && !index--) {
+			*ret_pfn = pfn;
+			return true;
+		}
+	}
+	return false;
+}
