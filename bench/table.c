@@ -128,27 +128,34 @@ const struct figure *table_find(const char *name, unsigned threads,
 	return &row->figures[column];
 }
 
-/* Ten places, three or four of them digits that mean something. */
+/* Eleven places, three or four of them digits that mean something. */
+static void print_marked(const char *mark, double value)
+{
+	char text[32];
+	const char *format = "%s%.3g";
+
+	if (value < 1)
+		format = "%s%.3f";
+	else if (value < 100)
+		format = "%s%.2f";
+	else if (value < 1e8)
+		format = "%s%.0f";
+	(void)snprintf(text, sizeof(text), format, mark, value);
+	(void)printf("%11s", text);
+}
+
 static void print_value(double value)
 {
-	if (value < 1)
-		(void)printf("%10.3f", value);
-	else if (value < 100)
-		(void)printf("%10.2f", value);
-	else if (value < 1e8)
-		(void)printf("%10.0f", value);
-	else
-		(void)printf("%10.3g", value);
+	print_marked("", value);
 }
 
 static void print_median(const struct figure *figure)
 {
-	if (figure->samples == 0) {
-		(void)printf("%10s ", "-");
-		return;
-	}
-	print_value(figure->median);
-	(void)printf("%c", figure_is_doubtful(figure) ? '*' : ' ');
+	if (figure->samples == 0)
+		(void)printf("%11s", "-");
+	else
+		print_marked(figure_is_doubtful(figure) ? "*" : "",
+			     figure->median);
 }
 
 static bool is_compared(const struct row *row)
@@ -167,7 +174,7 @@ void table_print_compared(void)
 
 	(void)printf("%-47s%4s", "", "CPUs");
 	for (column = COLUMN_ENGINE; column <= COLUMN_TCMALLOC; column++)
-		(void)printf("%10s ", column_names[column]);
+		(void)printf("%11s", column_names[column]);
 	(void)printf("\n");
 	for (i = 0; i < rows_count; i++) {
 		if (!is_compared(&rows[i]))
@@ -271,7 +278,7 @@ void table_print_goals(void)
 			     "2 CPUs %s.\n\n", near->median,
 			     near->median < NEAR_NS ? "count" :
 						      "do not count");
-	(void)printf("%-47s%4s%10s%10s%10s\n", "", "CPUs", "goal", "scaled",
+	(void)printf("%-47s%4s%11s%11s%11s\n", "", "CPUs", "goal", "scaled",
 		     "median");
 	for (i = 0; i < sizeof(goals) / sizeof(goals[0]); i++) {
 		figure = table_find(goals[i].name, goals[i].threads,
@@ -282,7 +289,7 @@ void table_print_goals(void)
 		print_value(goals[i].ns);
 		print_value(goals[i].ns * scale);
 		print_median(figure);
-		(void)printf(" %s\n", figure->median <= goals[i].ns * scale ?
+		(void)printf("  %s\n", figure->median <= goals[i].ns * scale ?
 						"reached" : "NOT REACHED");
 	}
 	(void)printf("\n");
@@ -296,7 +303,7 @@ void table_print_spread(void)
 	const struct figure *figure;
 	unsigned i, column;
 
-	(void)printf("%-47s%4s  %-9s%10s%10s%10s%5s%5s\n", "", "CPUs",
+	(void)printf("%-47s%4s  %-9s%11s%11s%11s%5s%5s\n", "", "CPUs",
 		     "whose", "min", "median", "max", "n", "new");
 	for (i = 0; i < rows_count; i++) {
 		for (column = 0; column < COLUMN_COUNT; column++) {
