@@ -194,7 +194,8 @@ static void print_instructions(void)
 				     "cannot run here (package valgrind)\n");
 			return;
 		}
-		(void)printf("%-48s   %11.1f\n", counts[i].name, with - without);
+		(void)printf("%-48s   %11.1f\n", counts[i].name,
+			     with - without);
 	}
 }
 
