@@ -165,7 +165,7 @@ struct cf_subscriber {
 	const char *name;
 	int priority;
 	void *context;
-	/* Nonzero vetoes; @ret_why may be set to a sentence. */
+	/* Nonzero vetoes. */
 	int (*going)(void *context, enum cf_event event, cf_pfn first,
 		     cf_pfn last);
 	void (*cancel)(void *context, enum cf_event event, cf_pfn first,
@@ -176,15 +176,23 @@ struct cf_subscriber {
 };
 
 /**
- * cf_subscriber_add() - Return: 0, -CF_EINVAL: no name, -CF_EBUSY: added
- * already.
+ * cf_subscriber_add() - be told of blocks that come and go.
+ *
+ * Pair with cf_subscriber_remove().
+ *
+ * Context: takes CF_RANK_HOTPLUG.
+ * Return:  0, or -CF_EINVAL: no name; -CF_EBUSY: added already, or an
+ *          offline operation is going.
  */
 int cf_subscriber_add(struct cf_map *map, struct cf_subscriber *subscriber)
 	CF_MUST_CHECK;
 
 /**
- * cf_subscriber_remove() - Return: 0, -CF_EINVAL: not added, -CF_EBUSY: an
- * operation is going.
+ * cf_subscriber_remove() - be told no more.
+ *
+ * Context: takes CF_RANK_HOTPLUG.
+ * Return:  0, or -CF_EINVAL: not added; -CF_EBUSY: an offline operation is
+ *          going.
  */
 int cf_subscriber_remove(struct cf_map *map, struct cf_subscriber *subscriber)
 	CF_MUST_CHECK;
