@@ -16,59 +16,36 @@
 #include "internal.h"
 
 #define KPF(name)	((uint64_t)1 << CF_KPF_##name)
-#define KPF_FOLIO	(KPF(LRU) | KPF(UPTODATE) | KPF(SWAPBACKED) | KPF(ANON))
 
-/* One of the two files. */
+/*
+ * One of the two files.  The loops below are written once and compiled for
+ * each: ALWAYS_INLINE lets them see which functions these are.
+ */
 struct format {
+	uint64_t (*plain)(uint64_t word); /* order 0, no flags; 0 for none */
 	uint64_t (*in_run)(uint64_t word, bool is_head);
 	uint64_t free;		/* what a free frame says */
 	uint64_t absent;	/* a frame without a state */
 	uint64_t bad;		/* what a known bad frame says besides */
 };
 
-static uint64_t folio_flags(uint64_t word)
-{
-	uint64_t flags = KPF_FOLIO;
+#define ALWAYS_INLINE	static inline __attribute__((always_inline))
 
-	if (word_has(word, CF_FLAG_ISOLATED))
-		flags |= KPF(RECLAIM);
-	if (word_order(word) >= CF_CHUNK_ORDER)
-		flags |= KPF(THP);
-	return flags;
-}
-
-static uint64_t offline_flags(uint64_t word)
-{
-	uint64_t flags = KPF(OFFLINE);
-
-	if (word_has(word, CF_FLAG_MOVABLE))
-		flags |= KPF(UPTODATE);
-	if (word_has(word, CF_FLAG_NEVER_ONLINED))
-		flags |= KPF(DIRTY);
-	if (word_has(word, CF_FLAG_ISOLATED))
-		flags |= KPF(RECLAIM);
-	return flags;
-}
-
+/* What the type alone says; types have four bits. */
 static uint64_t type_flags(uint64_t word)
 {
-	switch (word_type(word)) {
-	case CF_TYPE_FOLIO:
-		return folio_flags(word);
-	case CF_TYPE_OFFLINE:
-		return offline_flags(word);
-	case CF_TYPE_DEVICE:
-	case CF_TYPE_RESERVED:
-		return KPF(RESERVED);
-	case CF_TYPE_PGTABLE:
-		return KPF(PGTABLE);
-	case CF_TYPE_SLAB:
-		return KPF(SLAB);
-	case CF_TYPE_RETIRED:
-		return KPF(HWPOISON);
-	default:
-		return 0;
-	}
+	static const uint64_t flags[1u << WORD_TYPE_BITS] = {
+		[CF_TYPE_FOLIO] = KPF(LRU) | KPF(UPTODATE) | KPF(ANON) |
+				  KPF(SWAPBACKED),
+		[CF_TYPE_DEVICE] = KPF(RESERVED),
+		[CF_TYPE_PGTABLE] = KPF(PGTABLE),
+		[CF_TYPE_SLAB] = KPF(SLAB),
+		[CF_TYPE_RESERVED] = KPF(RESERVED),
+		[CF_TYPE_OFFLINE] = KPF(OFFLINE),
+		[CF_TYPE_RETIRED] = KPF(HWPOISON),
+	};
+
+	return flags[word_type(word)];
 }
 
 static bool is_compound(uint64_t word)
@@ -84,16 +61,30 @@ static uint64_t flags_in_run(uint64_t word, bool is_head)
 
 	if (is_compound(word))
 		flags |= is_head ? KPF(COMPOUND_HEAD) : KPF(COMPOUND_TAIL);
+	if (word_is(word, CF_TYPE_FOLIO) && word_order(word) >= CF_CHUNK_ORDER)
+		flags |= KPF(THP);
+	if (word_has(word, CF_FLAG_ISOLATED))
+		flags |= KPF(RECLAIM);
+	if (word_has(word, CF_FLAG_MOVABLE))
+		flags |= KPF(UPTODATE);
+	if (word_has(word, CF_FLAG_NEVER_ONLINED))
+		flags |= KPF(DIRTY);
 	return flags;
+}
+
+static uint64_t plain_count(uint64_t word)
+{
+	return word_is(word, CF_TYPE_FOLIO) ? word_refs(word) : 0;
 }
 
 static uint64_t count_in_run(uint64_t word, bool is_head)
 {
 	(void)is_head;
-	return word_is(word, CF_TYPE_FOLIO) ? word_refs(word) : 0;
+	return plain_count(word);
 }
 
 static const struct format flags_format = {
+	.plain = type_flags,
 	.in_run = flags_in_run,
 	.free = KPF(BUDDY),
 	.absent = KPF(NOPAGE),
@@ -101,6 +92,7 @@ static const struct format flags_format = {
 };
 
 static const struct format count_format = {
+	.plain = plain_count,
 	.in_run = count_in_run,
 };
 
@@ -156,10 +148,35 @@ static cf_pfn export_inside(const struct window *window, cf_pfn at)
 	return head == CF_PFN_NONE ? at : export_run(window, head, word, at);
 }
 
+/*
+ * Frames from @at on, of a split chunk whose bitmap was @free; most of them
+ * are free or a run of one frame, and neither costs a branch.
+ */
+ALWAYS_INLINE void export_words(const struct window *window,
+				const cfi_u64 *words, cf_pfn at,
+				const struct cfi_bitmap *free,
+				const struct format *format)
+{
+	while (at < window->last) {
+		/* Acquire: see what the run's maker wrote. [run-word] */
+		uint64_t word = cfi_load_acquire(&words[at - window->first]);
+		unsigned frame = at % CF_CHUNK_FRAMES;
+		uint64_t bit = free->word[frame / 64] >> frame % 64 & 1;
+
+		if (word & (WORD_ORDER_MASK | WORD_FLAGS_MASK)) {
+			at = export_run(window, at, word, at);
+			continue;
+		}
+		bit &= word == 0;
+		window->words[at - window->first] =
+			format->plain(word) | (-bit & format->free);
+		at++;
+	}
+}
+
 /* A chunk whose frame words are valid. */
 static void export_split(const struct window *window, struct cfi_block *block)
 {
-	const struct format *format = window->format;
 	const cfi_u64 *words = &block->frame_word[window->first - block->first];
 	unsigned chunk = cfi_chunk_index(block, window->first);
 	unsigned long state = cfi_block_lock(block);
@@ -169,19 +186,10 @@ static void export_split(const struct window *window, struct cfi_block *block)
 	cfi_block_unlock(block, state);
 	/* Only the first frame can be inside a run that began before. */
 	at = export_inside(window, window->first);
-	while (at < window->last) {
-		/* Acquire: see what the run's maker wrote. [run-word] */
-		uint64_t word = cfi_load_acquire(&words[at - window->first]);
-		unsigned frame = at % CF_CHUNK_FRAMES;
-		bool is_free = free.word[frame / 64] >> frame % 64 & 1;
-
-		if (word) {
-			at = export_run(window, at, word, at);
-			continue;
-		}
-		fill(window, at, at + 1, is_free ? format->free : 0);
-		at++;
-	}
+	if (window->format == &flags_format)
+		export_words(window, words, at, &free, &flags_format);
+	else
+		export_words(window, words, at, &free, &count_format);
 }
 
 /* A chunk that is wholly free, or of one run, or in transit. */

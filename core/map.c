@@ -320,22 +320,25 @@ static int add_self(struct cf_map *map, uint64_t first, uint64_t last,
 		    const struct cf_block_config *config)
 {
 	size_t frames = round_up(cf_block_meta_bytes(map, 1), PAGE) / PAGE;
-	struct piece piece = { .blocks = 1 };
-	uint64_t number;
+	struct piece piece = { .number = last, .blocks = 1 };
+	struct cfi_block *added = NULL;
+	struct cfi_block *block;
 
 	if (frames >= (size_t)1 << map->block_shift)
 		return -CF_EINVAL;
-	for (number = first; number < last; number++)
-		if (!cf_port_frame_address(map->config.machine,
-					   number << map->block_shift, frames))
-			return -CF_ENOMEM;
-	for (number = first; number < last; number++) {
-		piece.number = number;
+	/* Nothing is published before the last of them has an address. */
+	while (piece.number-- > first) {
 		piece.memory = cf_port_frame_address(map->config.machine,
-						     number << map->block_shift,
-						     frames);
-		add_piece(map, &piece, config);
+				piece.number << map->block_shift, frames);
+		if (!piece.memory)
+			return -CF_ENOMEM;
+		init_block(map, &piece, 0, config);
+		block = piece_block(map, &piece, 0);
+		block->next = added;
+		added = block;
 	}
+	for (block = added; block; block = block->next)
+		publish(map, block);
 	return 0;
 }
 
@@ -426,7 +429,7 @@ static void remove_blocks(struct cf_map *map, uint64_t first, uint64_t last)
 	/* The blocks stay linked through their pieces once unpublished. */
 	for (number = first; number < last; number++) {
 		next = number + 1 < last ? cfi_block_at(map, number + 1) : NULL;
-		block->removed_next = next;
+		block->next = next;
 		if (number == first)
 			map->removed = block;
 		unpublish(map, number);
@@ -434,7 +437,7 @@ static void remove_blocks(struct cf_map *map, uint64_t first, uint64_t last)
 	}
 	cf_port_synchronize();
 	for (block = map->removed; block; block = next) {
-		next = block->removed_next;
+		next = block->next;
 		give_back(map, block);
 	}
 	map->removed = NULL;

@@ -82,7 +82,7 @@ struct cfi_block {
 				 * piece */
 	uint32_t piece_index;	/* (C) which of them this is */
 	void *piece;		/* (C) that piece */
-	struct cfi_block *removed_next; /* (H) while it is being removed */
+	struct cfi_block *next;	/* (H) while it is being added or removed */
 	struct cfi_chunk chunk[];
 };
 

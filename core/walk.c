@@ -38,8 +38,15 @@ static bool is_split(const struct cfi_block *block, unsigned chunk)
 	return cfi_load_acquire(&block->split) >> chunk & 1;
 }
 
+/*
+ * A walk over frames that are runs of their own is nothing but calls of
+ * cf_walk_next(): what it does for a run is inlined, all else is not.
+ */
+#define ALWAYS_INLINE	static inline __attribute__((always_inline))
+#define NEVER_INLINE	static __attribute__((noinline))
+
 /* The word of the run that begins at @pfn, or 0. */
-static uint64_t word_at(const struct cfi_block *block, cf_pfn pfn)
+ALWAYS_INLINE uint64_t word_at(const struct cfi_block *block, cf_pfn pfn)
 {
 	unsigned chunk = cfi_chunk_index(block, pfn);
 	uint64_t word = 0;
@@ -53,14 +60,14 @@ static uint64_t word_at(const struct cfi_block *block, cf_pfn pfn)
 	return word;
 }
 
-static enum cf_zone_kind zone_kind(const struct cf_map *map,
-				   const struct cfi_block *block)
+/* As cfi_zone_of() numbers zones. */
+static enum cf_zone_kind zone_kind(const struct cfi_block *block)
 {
-	return map->zone[cfi_zone_number(block)].kind;
+	return (enum cf_zone_kind)(cfi_zone_number(block) % 2);
 }
 
-static void fill_run(const struct cf_map *map, const struct cfi_block *block,
-		     cf_pfn head, uint64_t word, struct cf_span *span)
+ALWAYS_INLINE void fill_run(const struct cfi_block *block, cf_pfn head,
+			    uint64_t word, struct cf_span *span)
 {
 	bool counted = word_is_counted(word);
 
@@ -76,18 +83,17 @@ static void fill_run(const struct cf_map *map, const struct cfi_block *block,
 		.pins = counted ? word_pins(word) : 0,
 		.payload = counted ? 0 : word_payload(word),
 		.node = block->node,
-		.zone = zone_kind(map, block),
+		.zone = zone_kind(block),
 		.isolated = is_isolated(block, head),
 	};
 }
 
-static void fill_stretch(const struct cf_map *map,
-			 const struct cfi_block *block, enum cf_span_kind kind,
-			 struct cf_span *span)
+static void fill_like(const struct cfi_block *block, enum cf_span_kind kind,
+		      struct cf_span *span)
 {
 	span->kind = kind;
 	span->node = block->node;
-	span->zone = zone_kind(map, block);
+	span->zone = zone_kind(block);
 	span->isolated = is_isolated(block, span->first);
 }
 
@@ -172,8 +178,8 @@ static cf_pfn transit_last(struct cfi_block *block, cf_pfn pfn, cf_pfn limit)
 }
 
 /* No run begins at @pfn: it is free, inside a run, or in transit. */
-static void fill_other(struct cf_map *map, struct cfi_block *block, cf_pfn pfn,
-		       cf_pfn limit, struct cf_span *span)
+static void fill_in_use(struct cf_map *map, struct cfi_block *block,
+			cf_pfn pfn, cf_pfn limit, struct cf_span *span)
 {
 	uint64_t word;
 	cfi_u64 *slot;
@@ -182,45 +188,61 @@ static void fill_other(struct cf_map *map, struct cfi_block *block, cf_pfn pfn,
 	*span = (struct cf_span) { .first = pfn };
 	span->last = free_last(block, pfn, limit);
 	if (span->last > pfn) {
-		fill_stretch(map, block, CF_SPAN_FREE, span);
+		fill_like(block, CF_SPAN_FREE, span);
 		return;
 	}
 	head = cfi_find(map, pfn, &slot, &word);
 	if (head != CF_PFN_NONE) {
-		fill_run(map, cfi_block_of(map, head), head, word, span);
+		fill_run(cfi_block_of(map, head), head, word, span);
 		return;
 	}
 	span->last = transit_last(block, pfn, limit);
-	fill_stretch(map, block, CF_SPAN_TRANSIT, span);
+	fill_like(block, CF_SPAN_TRANSIT, span);
+}
+
+/* One past the part of the block of @pfn that was asked for. */
+static cf_pfn limit_of(const struct cf_map *map, cf_pfn pfn, cf_pfn last)
+{
+	cf_pfn frames = (cf_pfn)1 << map->block_shift;
+
+	return cfi_min_pfn(last - 1, pfn | (frames - 1)) + 1;
+}
+
+/* The stretch at @pfn, where no run begins. */
+NEVER_INLINE void fill_stretch(struct cf_map *map, cf_pfn pfn, cf_pfn last,
+			       struct cf_span *span)
+{
+	struct cfi_block *block = cfi_block_of(map, pfn);
+	cf_pfn limit = limit_of(map, pfn, last);
+
+	if (block && cfi_block_state(block) != CF_BLOCK_OFFLINE) {
+		fill_in_use(map, block, pfn, limit, span);
+		return;
+	}
+	*span = (struct cf_span) {
+		.first = pfn,
+		.last = limit,
+		.kind = block ? CF_SPAN_BLOCK_OFFLINE : CF_SPAN_ABSENT,
+		.node = block ? block->node : 0,
+	};
 }
 
 bool cf_walk_next(struct cf_map *map, cf_pfn *cursor, cf_pfn last,
 		  struct cf_span *ret_span)
 {
-	cf_pfn frames = (cf_pfn)1 << map->block_shift;
+	const struct cfi_block *block;
 	cf_pfn pfn = *cursor;
-	struct cfi_block *block;
-	cf_pfn limit;
-	uint64_t word;
+	uint64_t word = 0;
 
 	if (pfn >= last)
 		return false;
-	limit = cfi_min_pfn(last - 1, pfn | (frames - 1)) + 1;
 	block = cfi_block_of(map, pfn);
-	if (!block || cfi_block_state(block) == CF_BLOCK_OFFLINE) {
-		*ret_span = (struct cf_span) {
-			.first = pfn,
-			.last = limit,
-			.kind = block ? CF_SPAN_BLOCK_OFFLINE : CF_SPAN_ABSENT,
-			.node = block ? block->node : 0,
-		};
-	} else {
+	if (block)
 		word = word_at(block, pfn);
-		if (word)
-			fill_run(map, block, pfn, word, ret_span);
-		else
-			fill_other(map, block, pfn, limit, ret_span);
-	}
+	if (__builtin_expect(word != 0, 1))
+		fill_run(block, pfn, word, ret_span);
+	else
+		fill_stretch(map, pfn, last, ret_span);
 	*cursor = ret_span->last;
 	return true;
 }
