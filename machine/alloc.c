@@ -72,6 +72,12 @@ static bool is_frozen_type(unsigned type)
 	return type == CF_TYPE_PGTABLE || type == CF_TYPE_SLAB;
 }
 
+/* Does an owner ever look for a run by its frame? */
+static bool owner_asks(const struct owner *owner)
+{
+	return owner && (owner->movable || owner->splits || owner->keeps);
+}
+
 /* The engine gave us a run: note it, tell the side table, write into it. */
 static int take_run(struct machine *machine, struct set *set, cf_pfn pfn,
 		    unsigned order, bool written)
@@ -87,7 +93,7 @@ static int take_run(struct machine *machine, struct set *set, cf_pfn pfn,
 	run->refs = set->frozen ? 0 : 1;
 	if (written)
 		run_fill(machine, run);
-	if (set->owner)
+	if (owner_asks(set->owner))
 		err = run_bind(machine, pfn, run);
 	return err;
 }
@@ -421,6 +427,7 @@ int step_free(struct machine *machine, const struct step *step,
 	      struct outcome *outcome)
 {
 	bool one = step->place.index != PLACE_WHOLE;
+	uint64_t every = step_value(step, KEY_EVERY, 1);
 	size_t first, last, i;
 	struct set *set;
 	char size[24];
@@ -429,11 +436,11 @@ int step_free(struct machine *machine, const struct step *step,
 	err = place_runs(machine, &step->place, outcome, &set, &first, &last);
 	if (err)
 		return err;
-	if (!one && !machine->raw && is_whole_range(set) &&
+	if (!one && !machine->raw && every == 1 && is_whole_range(set) &&
 	    !(set->owner && set->owner->keeps)) {
 		err = free_whole_range(machine, set, outcome);
 	} else {
-		for (i = first; !err && i < last; i++) {
+		for (i = first; !err && i < last; i += every) {
 			err = free_run(machine, set, i, one, outcome);
 			progress(machine, "free", i - first, last - first);
 		}

@@ -61,7 +61,17 @@ static int lend(struct machine *machine, cf_pfn first, cf_pfn last,
 	return 0;
 }
 
-/* Take back what was lent for blocks that went, or were never added. */
+/* The last one, of blocks that could not be added after all. */
+static void drop_loan(struct machine *machine)
+{
+	struct loan *loan = machine->loans;
+
+	machine->loans = loan->next;
+	free(loan->memory);
+	free(loan);
+}
+
+/* Take back what was lent for blocks that are gone. */
 static void reclaim(struct machine *machine, cf_pfn first, cf_pfn last)
 {
 	struct loan **at = &machine->loans, *loan;
@@ -89,10 +99,27 @@ static void note_added(struct machine *machine, cf_pfn first, cf_pfn last)
 		machine->added_last = last;
 }
 
+/* One piece: what is added together is removed together. */
+static int add_piece(struct machine *machine, cf_pfn first, cf_pfn last,
+		     struct cf_block_config config)
+{
+	int err = 0;
+
+	if (config.meta == CF_META_CALLER)
+		err = lend(machine, first, last, &config);
+	if (!err)
+		err = cf_block_add(machine->map, first, last, &config);
+	if (!err)
+		note_added(machine, first, last);
+	else if (config.memory)
+		drop_loan(machine);
+	return err;
+}
+
 int step_add(struct machine *machine, const struct step *step,
 	     struct outcome *outcome)
 {
-	cf_pfn first = step->place.first, last = step->place.last;
+	cf_pfn first = step->place.first, last = step->place.last, at;
 	struct cf_block_config config = {
 		.meta = (enum cf_meta)step->key[KEY_METADATA],
 		.node = (uint32_t)step->key[KEY_NODE],
@@ -100,23 +127,19 @@ int step_add(struct machine *machine, const struct step *step,
 					step_value(step, KEY_OWNER,
 						   OWNER_ALLOCATOR)),
 	};
+	cf_pfn piece = step_has(step, KEY_EACH) ? machine->block_frames :
+						  last - first;
 	char text[64];
 	int err = 0;
 
 	if (step->key[KEY_NODE] == CF_NODE_ANY)
 		return refuse(outcome, CF_EINVAL, "which node?");
-	if (config.meta == CF_META_CALLER)
-		err = lend(machine, first, last, &config);
-	if (!err)
-		err = cf_block_add(machine->map, first, last, &config);
-	if (err) {
-		/* Loans of blocks that are there are exactly theirs. */
-		if (config.memory)
-			reclaim(machine, machine->loans->first,
-				machine->loans->last);
-		return say_error(outcome, err);
+	for (at = first; !err && at < last; at += piece) {
+		err = add_piece(machine, at, at + piece, config);
+		outcome->done += err ? 0 : piece;
 	}
-	note_added(machine, first, last);
+	if (err)
+		return say_error(outcome, err);
 	did(outcome, "%s added, offline",
 	    blocks_text(machine, first, last, text));
 	return 0;
@@ -190,7 +213,7 @@ static int step_through(struct machine *machine, struct operation *operation,
 	int err = -CF_EAGAIN;
 
 	for (pass = 0; pass < passes && err; pass++) {
-		/* Something is in motion: it signals when it has come to rest. */
+		/* What is in motion signals when it has come to rest. */
 		if (pass)
 			(void)cf_host_wait_signal(&machine->memory, 1);
 		err = cf_block_offline_step(&operation->offline);
@@ -300,9 +323,9 @@ int step_query(struct machine *machine, const struct step *step,
 
 	err = cf_block_offline_query(machine->map, first, last,
 				     &outcome->report);
+	if (err == -CF_EINVAL || err == -CF_EGONE)
+		return answer(outcome, err);
 	outcome->reported = err && outcome->report.reason != CF_REASON_NONE;
-	if (err && !outcome->reported)
-		return say_error(outcome, err);
 	if (err) {
 		explain(machine, &outcome->report, why, sizeof(why));
 		did(outcome, "%s could not go offline: %.180s",

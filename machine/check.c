@@ -111,6 +111,27 @@ static const char *verb_of(enum compare compare)
 	}
 }
 
+/* One after the other: "state is offline, free is 0, not orphan". */
+static void say_found(const struct condition *condition,
+		      const struct value *found, struct outcome *outcome)
+{
+	enum property property = condition->property;
+	size_t length = strlen(outcome->what);
+	char *end = outcome->what + length, text[64];
+	size_t room = sizeof(outcome->what) - length;
+	const char *comma = length ? ", " : "";
+
+	if (property_value(property) == VALUE_FLAG)
+		(void)snprintf(end, room, "%s%s%s", comma,
+			       found->number ? "" : "not ",
+			       property_name(property));
+	else
+		(void)snprintf(end, room, "%s%s %s %s", comma,
+			       property_name(property),
+			       verb_of(condition->compare),
+			       value_text(property, found, text));
+}
+
 static int check(struct machine *machine, const struct step *step,
 		 const struct condition *condition, struct outcome *outcome)
 {
@@ -127,14 +148,18 @@ static int check(struct machine *machine, const struct step *step,
 					outcome);
 	if (err)
 		return err;
-	did(outcome, "%s %s %s", property_name(property),
-	    verb_of(condition->compare), value_text(property, &found, is));
+	say_found(condition, &found, outcome);
 	if (holds(condition, &found, &expected))
 		return 0;
-	if (property == PROPERTY_INTACT)
+	if (property == PROPERTY_INTACT && outcome->why[0])
 		return outcome->err = -CF_EINVAL;
+	if (property_value(property) == VALUE_FLAG)
+		return refuse(outcome, CF_EINVAL, "%s%s",
+			      found.number ? "" : "not ",
+			      property_name(property));
 	return refuse(outcome, CF_EINVAL, "%s %s %s, not %s%s%s",
-		      property_name(property), verb_of(condition->compare), is,
+		      property_name(property), verb_of(condition->compare),
+		      value_text(property, &found, is),
 		      condition->compare < COMPARE_FELL ?
 		      compare_name(condition->compare) : "",
 		      condition->compare < COMPARE_FELL ? " " : "",
@@ -149,9 +174,6 @@ int step_expect(struct machine *machine, const struct step *step,
 
 	for (i = 0; !err && i < step->conditions; i++)
 		err = check(machine, step, &step->condition[i], outcome);
-	if (err)
-		outcome->wrong = true;
-	else if (step->conditions > 1)
-		did(outcome, "so it is");
+	outcome->wrong = err != 0;
 	return err;
 }

@@ -105,7 +105,8 @@ struct owner {
 	struct cf_owner_ops ops;	/* (C) */
 	uint32_t id;			/* (C) while registered */
 	bool registered;
-	bool movable, splits, keeps, dissolves, stubborn, balloon;	/* (C) */
+	/* (C) what its hooks do: */
+	bool movable, splits, keeps, dissolves, stubborn, balloon;
 	bool exposing;			/* (C) has an online hook ... */
 	enum exposes exposes;		/* (C) ... that exposes this */
 	pthread_mutex_t lock;
@@ -113,8 +114,9 @@ struct owner {
 	uint64_t kept_frames;		/* (O) */
 	struct bits *plugged;		/* (O) frames that are there */
 	struct bits *ballooned;		/* (O) frames in the balloon */
-	uint64_t releases, isolates, migrates, putbacks, splits_done;	/* (O) */
-	uint64_t dissolved;		/* (O) */
+	/* (O) how often hooks were called, or did what they were asked: */
+	uint64_t releases, isolates, migrates, putbacks;
+	uint64_t splits_done, dissolved;
 };
 
 int owner_register(struct machine *machine, struct owner *owner)

@@ -433,7 +433,7 @@ int step_say(struct machine *machine, const struct step *step,
 {
 	(void)outcome;
 	if (machine->config.out)
-		(void)fprintf(machine->config.out, "%.*s\n",
+		(void)fprintf(machine->config.out, "\n%.*s\n",
 			      (int)step->text.length, step->text.start);
 	return 0;
 }

@@ -27,7 +27,7 @@ struct outcome {
 	char what[OUTCOME_TEXT_BYTES];	/* what was done, for people */
 	char why[2 * OUTCOME_TEXT_BYTES];	/* why not; may be empty */
 	int queried;			/* what a query found: as err */
-	uint64_t done;			/* frames the step was to handle and did */
+	uint64_t done;			/* frames the step has dealt with */
 	uint64_t moved;			/* frames the engine moved for it */
 	uint64_t ns;			/* how long it took */
 };

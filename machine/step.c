@@ -140,6 +140,8 @@ static void read_last_words(int in, char *text, size_t bytes)
 	}
 	text[length] = '\0';
 	text[strcspn(text, "\n")] = '\0';
+	if (!strncmp(text, "coldframe: ", 11))
+		(void)memmove(text, text + 11, strlen(text + 11) + 1);
 }
 
 static int judge(int status, const char *words, struct outcome *outcome)

@@ -206,6 +206,16 @@ static bool is_counted(enum cf_type type)
 	       type == CF_TYPE_DEVICE;
 }
 
+/* Of a frame: what only a run has. */
+static bool needs_run(enum property property)
+{
+	return property != PROPERTY_FRAME_STATE && property != PROPERTY_BLOCK &&
+	       property != PROPERTY_RETIREMENT && property != PROPERTY_ZONE &&
+	       property != PROPERTY_IS_ISOLATED && property != PROPERTY_NODE &&
+	       property != PROPERTY_KPAGEFLAGS &&
+	       property != PROPERTY_KPAGECOUNT;
+}
+
 static int fill_frame(struct machine *machine, const struct subject *subject,
 		      enum property property, struct values *values,
 		      struct outcome *outcome)
@@ -224,9 +234,9 @@ static int fill_frame(struct machine *machine, const struct subject *subject,
 	V(IS_ISOLATED) = span.isolated;
 	V(ZONE) = span.zone;
 	V(NODE) = span.node;
-	if (property == PROPERTY_FRAME_STATE || property == PROPERTY_BLOCK ||
-	    property == PROPERTY_RETIREMENT || property == PROPERTY_ZONE ||
-	    property == PROPERTY_IS_ISOLATED || property == PROPERTY_NODE)
+	cf_export_flags(machine->map, pfn, pfn + 1, &V(KPAGEFLAGS));
+	cf_export_counts(machine->map, pfn, pfn + 1, &V(KPAGECOUNT));
+	if (!needs_run(property))
 		return 0;
 	if (span.kind != CF_SPAN_RUN)
 		return refuse(outcome, CF_EGONE, "frame %llu is in no run: %s",
@@ -416,6 +426,10 @@ const char *value_text(enum property property, const struct value *value,
 	unsigned long long number = value->number;
 	char size[24];
 
+	if (property == PROPERTY_KPAGEFLAGS) {
+		(void)snprintf(text, 64, "0x%llx", number);
+		return text;
+	}
 	switch (property_value(property)) {
 	case VALUE_SIZE:
 		return strcpy(text, machine_size(value->number, size));
@@ -433,8 +447,6 @@ const char *value_text(enum property property, const struct value *value,
 		(void)snprintf(text, 64, "%s", value->word);
 		return text;
 	case VALUE_PLACE:
-		(void)snprintf(text, 64, "frame %llu", number);
-		return text;
 	case VALUE_NUMBER:
 		break;
 	}

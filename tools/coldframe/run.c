@@ -23,7 +23,9 @@
 
 #define COMMAND		"coldframe run"
 #define TEXT_BYTES_MAX	((size_t)16 << 20)
-#define STEP_COLUMNS	46
+#define STEP_COLUMNS_MIN	30
+#define STEP_COLUMNS_MAX	56
+#define INDENT		11
 #define PROGRESS_NS	300000000
 #define PROGRESS_EVERY_NS	100000000
 
@@ -76,8 +78,8 @@ static const char help[] =
 "\n"
 "  -j, --json         one JSON object a file, one a line, instead of text\n"
 "  -q, --quiet        print only what fails, and what print and say write\n"
-"  -v, --verify=WHEN  check every equation after each \"step\", at the \"end\"\n"
-"                     (the default), or not at all: \"off\"\n"
+"  -v, --verify=WHEN  check every equation of the engine after each \"step\",\n"
+"                     at the \"end\" (the default), or never: \"off\"\n"
 "  -s, --seed=N       seed of contents and loads; 1 unless told\n"
 "  -e, --export=DIR   write proc/ and sys/ of the machine at the end\n"
 "      --color=WHEN   auto, always or never\n"
@@ -253,28 +255,81 @@ static bool has_failed(const struct step *step, const struct outcome *outcome)
 	return outcome->wrong || (outcome->err && !step->fails);
 }
 
+/* The length of the longest piece of @text that fits, at a blank. */
+static size_t piece(const char *text, size_t room)
+{
+	size_t length = strlen(text), at;
+
+	if (length <= room)
+		return length;
+	for (at = room; at > 0 && text[at] != ' '; at--)
+		;
+	return at ? at : length;
+}
+
+/* On as many lines as it takes, all indented. */
+static void print_wrapped(const char *text, size_t width)
+{
+	size_t room = width > 2 * INDENT ? width - INDENT : INDENT, length;
+
+	while (*text) {
+		length = piece(text, room);
+		(void)printf("\n%*s%.*s", INDENT, "", (int)length, text);
+		text += length;
+		while (*text == ' ')
+			text++;
+	}
+}
+
+/* Columns for the step itself. */
+static int step_columns(size_t width)
+{
+	size_t columns = width / 2 > 8 ? width / 2 - 8 : 0;
+
+	if (columns < STEP_COLUMNS_MIN)
+		return STEP_COLUMNS_MIN;
+	return columns > STEP_COLUMNS_MAX ? STEP_COLUMNS_MAX : (int)columns;
+}
+
+/* Beside the step where there is room, else below it. */
+static void print_result(const struct session *session, int step_length,
+			 const char *color, const char *mark, const char *text)
+{
+	size_t width = common_width();
+	int columns = step_columns(width);
+	char line[sizeof(((struct outcome *)0)->why) + 16];
+
+	(void)snprintf(line, sizeof(line), "%s%s", mark, text);
+	if (!mark[0] && step_length <= columns &&
+	    7 + (size_t)columns + 2 + strlen(line) <= width) {
+		if (line[0])
+			(void)printf("%*s%s%s", columns + 2 - step_length, "",
+				     color, line);
+	} else {
+		(void)fputs(color, stdout);
+		print_wrapped(line, width);
+	}
+	(void)printf("%s\n", color[0] ? paint(session, PLAIN) : "");
+}
+
 static void print_step(const struct session *session, const struct step *step,
 		       const struct outcome *outcome)
 {
 	bool failed = has_failed(step, outcome);
 	const char *mark = failed ? "FAILED: " : step->fails ? "refused: " : "";
-	const char *color = failed ? RED : step->fails ? YELLOW : is_check(step)
-			  ? GREEN : "";
+	const char *color = failed ? RED : step->fails ? YELLOW :
+			    is_check(step) ? GREEN : DIM;
 	const char *text = (failed || step->fails) && outcome->why[0] ?
 			   outcome->why : outcome->what;
-	int length = (int)step->source.length;
 
 	if (session->options->json || step->kind == STEP_SAY ||
 	    (session->options->quiet && !failed))
 		return;
 	(void)printf("%s%5u%s  %.*s", paint(session, DIM), step->line,
-		     paint(session, PLAIN), length, step->source.start);
-	if (failed || step->fails || length > STEP_COLUMNS)
-		(void)printf("\n%7s%*s", "", failed ? 0 : 4, "");
-	else if (text[0])
-		(void)printf("%*s", STEP_COLUMNS + 2 - length, "");
-	(void)printf("%s%s%s%s\n", paint(session, color), mark, text,
-		     color[0] ? paint(session, PLAIN) : "");
+		     paint(session, PLAIN), (int)step->source.length,
+		     step->source.start);
+	print_result(session, (int)step->source.length, paint(session, color),
+		     mark, text);
 }
 
 static void add_json(struct session *session, const struct step *step,
