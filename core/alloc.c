@@ -74,6 +74,9 @@ static bool watermark_allows(struct cf_map *map, struct cfi_zone *zone,
 	free = cfi_load_relaxed(&zone->free);
 	left = free > frames ? free - frames : 0;
 	low = cfi_load_relaxed(&zone->mark_low);
+	if (free >= cfi_load_relaxed(&zone->mark_high))
+		/* Relaxed: as below. */
+		cfi_store_relaxed(&zone->low_raised, 0);
 	if (left < low) {
 		uint64_t raised = 0;
 
@@ -81,9 +84,6 @@ static bool watermark_allows(struct cf_map *map, struct cfi_zone *zone,
 		if (cfi_cas_relaxed(&zone->low_raised, &raised, 1))
 			cf_port_signal(map->config.machine, CF_SIGNAL_LOW,
 				       zone->number);
-	} else if (free >= cfi_load_relaxed(&zone->mark_high)) {
-		/* Relaxed: as above. */
-		cfi_store_relaxed(&zone->low_raised, 0);
 	}
 	return flags & CF_ALLOC_RESERVE ||
 	       (free >= frames && left >= cfi_load_relaxed(&zone->mark_min));

@@ -200,6 +200,7 @@ static unsigned pick_chunk(const struct cfi_block *block, unsigned class)
 
 /*
  * The lowest class in [first, last) the block has a run of, or CLASS_NONE.
+ * @last is one past the block order if it is above CLASS_WHOLE.
  */
 unsigned cfi_tightest(const struct cfi_block *block, unsigned first,
 		      unsigned last)
@@ -208,6 +209,8 @@ unsigned cfi_tightest(const struct cfi_block *block, unsigned first,
 
 	if (first >= CLASS_WHOLE && block->whole == 0)
 		return CLASS_NONE;
+	if (first >= CLASS_WHOLE && block->whole == bits_low(block->chunks))
+		return last - 1;
 	for (class = first; class < last; class++)
 		if (pick_chunk(block, class) != BITMAP_NONE)
 			return class;
@@ -393,6 +396,36 @@ static void give_piece(struct cf_map *map, struct cfi_block *block,
 	cfi_chunk_reclass(map, block, piece->chunk);
 }
 
+/*
+ * An aligned run of whole chunks comes back: one mask, one index bit.  False
+ * if it is none, or its chunks are isolated or not listed yet.
+ */
+static bool give_chunks(struct cf_map *map, struct cfi_block *block,
+			cf_pfn first, cf_pfn last)
+{
+	cf_pfn frames = last - first;
+	unsigned count = (unsigned)(frames >> CF_CHUNK_ORDER);
+	unsigned chunk = cfi_chunk_index(block, first);
+	uint64_t mask = bits_low(count) << chunk;
+	unsigned i;
+
+	if (frames & (frames - 1) || first & (frames - 1) || count < 2 ||
+	    cfi_isolated(block) & mask ||
+	    cfi_block_state(block) == CF_BLOCK_GOING_ONLINE)
+		return false;
+	for (i = chunk; i < chunk + count; i++) {
+		CF_CHECK2(block->chunk[i].free == 0 && !is_split(block, i),
+			  block->first, i);
+		block->chunk[i].free = (uint16_t)CF_CHUNK_FRAMES;
+		block->chunk[i].class = CLASS_WHOLE;
+	}
+	block->whole |= mask;
+	count_free(map, block, (int64_t)frames);
+	cfi_index_set(zone_of(map, block), whole_run_around(block, chunk),
+		      block->number);
+	return true;
+}
+
 /**
  * cfi_give() - put frames [first, last), inside the block, into its bitmaps.
  *
@@ -406,6 +439,8 @@ uint64_t cfi_give(struct cf_map *map, struct cfi_block *block, cf_pfn first,
 	uint64_t empty = 0;
 	struct piece piece;
 
+	if (give_chunks(map, block, first, last))
+		return 0;
 	while (next_piece(block, &first, last, &piece)) {
 		give_piece(map, block, &piece);
 		if (cfi_isolated(block))

@@ -3,8 +3,9 @@
 /*
  * The index over blocks: for each class of free run, which blocks have one.
  *
- * Three levels of bits, so that a failing search and a search for the last
- * run of a terabyte both read a handful of words.  Two promises: a block
+ * Levels of bits, 64 to one, so that a failing search and a search for the
+ * last run of a terabyte both read a handful of words; a class that no block
+ * has costs one.  Two promises: a block
  * that has a maximal free run of a class has its bit set there; a bit is set
  * and cleared only under the block's lock, so it cannot be lost between the
  * one who frees and the one who came in vain.
@@ -105,8 +106,12 @@ uint64_t cfi_index_find(const struct cf_map *map, const struct cfi_zone *zone,
 			unsigned class, uint64_t from)
 {
 	const struct cfi_index *index = &zone->index[class];
-	uint64_t found = next_set(index, 0, from, map->blocks_max);
+	uint64_t found;
 
+	/* Relaxed: as in next_set(). */
+	if (cfi_load_relaxed(&zone->top[class]) == 0)
+		return INDEX_NONE;
+	found = next_set(index, 0, from, map->blocks_max);
 	if (found == INDEX_NONE && from > 0)
 		found = next_set(index, 0, 0, from);
 	return found;

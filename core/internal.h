@@ -201,6 +201,8 @@ uint32_t cfi_poison_count(const struct cf_map *map, cf_pfn first, cf_pfn last);
 /* isolate.c */
 int cfi_isolate(struct cf_map *map, struct cfi_range *range,
 		struct cf_report *report);
+uint64_t cfi_chunks_in(const struct cfi_block *block, cf_pfn first,
+		       cf_pfn last);
 void cfi_unisolate(struct cf_map *map, struct cfi_range *range);
 uint32_t cfi_range_find(struct cf_map *map, cf_pfn first, cf_pfn last);
 

@@ -74,9 +74,9 @@ static void delist(struct cf_map *map, const struct cfi_range *range)
 	cf_unlock(&map->range_lock, state);
 }
 
-/* The chunks of a block that lie in [first, last). */
-static uint64_t chunks_in(const struct cfi_block *block, cf_pfn first,
-			  cf_pfn last)
+/* The chunks of a block that lie in [first, last), chunk aligned. */
+uint64_t cfi_chunks_in(const struct cfi_block *block, cf_pfn first,
+		       cf_pfn last)
 {
 	unsigned low, high;
 
@@ -113,7 +113,8 @@ static bool isolate_block(struct cf_map *map, struct cfi_block *block,
 
 	if (online)
 		set_isolated(map, block,
-			     chunks_in(block, range->first, range->last), true);
+			     cfi_chunks_in(block, range->first, range->last),
+			     true);
 	cfi_block_unlock(block, state);
 	return online;
 }
@@ -124,7 +125,8 @@ static void unisolate_blocks(struct cf_map *map, cf_pfn first, cf_pfn last)
 		struct cfi_block *block = cfi_block_held(map, first);
 		unsigned long state = cfi_block_lock(block);
 
-		set_isolated(map, block, chunks_in(block, first, last), false);
+		set_isolated(map, block, cfi_chunks_in(block, first, last),
+			     false);
 		cfi_block_unlock(block, state);
 		first = cfi_block_last(block);
 	}
@@ -159,14 +161,18 @@ int cfi_isolate(struct cf_map *map, struct cfi_range *range,
 			return -CF_EGONE;
 		}
 	}
+	range->isolated = true;
 	range->undrained = cfi_divert_begin(map) != 0;
 	return 0;
 }
 
-/* Undo cfi_isolate(): list what is free again. Caller holds map->hotplug. */
+/* Undo cfi_isolate(), if it was done. Caller holds map->hotplug. */
 void cfi_unisolate(struct cf_map *map, struct cfi_range *range)
 {
+	if (!range->isolated)
+		return;
 	unisolate_blocks(map, range->first, range->last);
 	delist(map, range);
 	cfi_divert_end(map);
+	range->isolated = false;
 }

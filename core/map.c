@@ -57,6 +57,9 @@ static size_t index_words(const struct layout *layout)
 	return words;
 }
 
+_Static_assert(CF_PFN_LIMIT >> CF_BLOCK_ORDER_MIN >> 18 <= 64,
+	       "the uppermost level of the index is one word");
+
 static void lay_out(const struct cf_map_config *config, struct layout *layout)
 {
 	size_t blocks = (size_t)(config->last >> config->block_order);
@@ -64,7 +67,8 @@ static void lay_out(const struct cf_map_config *config, struct layout *layout)
 	size_t bits = blocks;
 	unsigned level;
 
-	for (level = 0; level < INDEX_LEVELS; level++) {
+	layout->level_words[INDEX_LEVELS - 1] = 0;
+	for (level = 0; level + 1 < INDEX_LEVELS; level++) {
 		bits = (bits + 63) / 64;
 		layout->level_words[level] = round_up(bits, 8);
 	}
@@ -123,7 +127,9 @@ static void init_zones(struct cf_map *map, const struct layout *layout,
 		zone->kind = (enum cf_zone_kind)(number % 2);
 		for (class = 0; class < INDEX_CLASSES; class++)
 			for (level = 0; level < INDEX_LEVELS; level++) {
-				zone->index[class].level[level] = words;
+				zone->index[class].level[level] =
+					level + 1 < INDEX_LEVELS ? words :
+					&zone->top[class];
 				words += layout->level_words[level];
 			}
 	}

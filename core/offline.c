@@ -196,6 +196,8 @@ struct change {
 	uint32_t owner;
 	uint32_t set, clear;	/* flags */
 	bool only_ranges;	/* the block must be of the owner's ranges */
+	bool adopt;		/* the runs become @heir's */
+	uint32_t heir;
 };
 
 static int check_block(struct cfi_block *block, cf_pfn first, cf_pfn last,
@@ -224,6 +226,13 @@ static uint64_t apply(struct cfi_block *block, cf_pfn first, cf_pfn last,
 			continue;
 		value = word_without(word_with(word, change->set),
 				     change->clear);
+		if (change->adopt) {
+			value = word_with_owner(value, change->heir);
+			cfi_owner_count(change->map, word_owner(word),
+					-(int64_t)word_frames(word));
+			cfi_owner_count(change->map, change->heir,
+					(int64_t)word_frames(word));
+		}
 		/* Relaxed: flags carry nothing but themselves. */
 		cfi_store_relaxed(slot, value);
 		if ((word_flags(word) ^ word_flags(value)) & CF_FLAG_SKIPPABLE) {
@@ -262,6 +271,7 @@ static void undo_range(cf_pfn first, cf_pfn last, const struct change *change)
 
 	back.set = change->clear;
 	back.clear = change->set;
+	back.heir = change->owner;
 	for (; first < last; first = end) {
 		block = cfi_block_of(change->map, first);
 		end = cfi_min_pfn(last, cfi_block_last(block));
@@ -328,6 +338,27 @@ int cf_offline_set_skippable(struct cf_map *map, uint32_t owner, cf_pfn first,
 	if (cfi_owner_open(map, owner))
 		err = change_all(first, last, &change);
 	cf_port_read_unlock();
+	return err;
+}
+
+int cf_offline_adopt_range(struct cf_map *map, uint32_t owner, cf_pfn first,
+			   cf_pfn last)
+{
+	struct change change = {
+		.map = map,
+		.owner = CF_OWNER_ORPHAN,
+		.adopt = true,
+		.heir = owner,
+	};
+	int err;
+
+	if (first >= last || last > map->config.last)
+		return -CF_EINVAL;
+	err = cfi_owner_begin(map, owner);
+	if (err)
+		return err;
+	err = change_all(first, last, &change);
+	cfi_owner_end();
 	return err;
 }
 

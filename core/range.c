@@ -12,19 +12,35 @@
 
 #define RANGE_PASSES	5
 
+/* Take the range's part in one block, if its chunks are not another's. */
+static bool take_in_block(struct cf_map *map, struct cfi_block *block,
+			  cf_pfn first, cf_pfn last,
+			  const struct cfi_range *range)
+{
+	unsigned long state = cfi_block_lock(block);
+	bool taken = cfi_block_state(block) == CF_BLOCK_ONLINE;
+
+	if (!range->isolated &&
+	    cfi_isolated(block) & cfi_chunks_in(block, range->first,
+						range->last))
+		taken = false;
+	taken = taken && cfi_take_exact(map, block, first, last);
+	cfi_block_unlock(block, state);
+	return taken;
+}
+
 /* Take the range's part in every block, or nothing. */
-static bool take_all(struct cf_map *map, cf_pfn first, cf_pfn last)
+static bool take_all(struct cf_map *map, cf_pfn first, cf_pfn last,
+		     const struct cfi_range *range)
 {
 	cf_pfn at = first;
 
 	while (at < last) {
-		struct cfi_block *block = cfi_block_held(map, at);
-		cf_pfn end = cfi_min_pfn(last, cfi_block_last(block));
-		unsigned long state = cfi_block_lock(block);
-		bool taken = cfi_take_exact(map, block, at, end);
+		struct cfi_block *block = cfi_block_of(map, at);
+		cf_pfn end = block ? cfi_min_pfn(last, cfi_block_last(block)) :
+			     last;
 
-		cfi_block_unlock(block, state);
-		if (!taken) {
+		if (!block || !take_in_block(map, block, at, end, range)) {
 			cfi_give_range(map, first, at);
 			return false;
 		}
@@ -48,7 +64,7 @@ static int take_pass(struct cf_map *map, cf_pfn first, cf_pfn last,
 	cfi_evacuate(map, first, last, &evacuation);
 	if (evacuation.stuck)
 		return -CF_EBUSY;
-	if (take_all(map, first, last))
+	if (take_all(map, first, last, range))
 		return 0;
 	if (range->undrained)
 		cfi_report_add(map, report, CF_REASON_CACHE, first, 0, 1);
@@ -57,7 +73,10 @@ static int take_pass(struct cf_map *map, cf_pfn first, cf_pfn last,
 
 /**
  * cfi_take_range() - take exactly [first, last) out of the bitmaps.
- * @range: filled in; the chunks around stay isolated on success
+ * @range: filled in; the chunks around may stay isolated on success
+ *
+ * What is free and nobody's is taken at once: unplugging free memory costs
+ * neither isolation nor a barrier.
  *
  * Caller holds map->hotplug and calls cfi_unisolate() when it has given the
  * frames their words.
@@ -73,6 +92,9 @@ int cfi_take_range(struct cf_map *map, cf_pfn first, cf_pfn last,
 	range->first = first & ~(CF_CHUNK_FRAMES - 1);
 	range->last = (last + CF_CHUNK_FRAMES - 1) & ~(CF_CHUNK_FRAMES - 1);
 	range->kind = RANGE_CONTIGUOUS;
+	range->isolated = false;
+	if (take_all(map, first, last, range))
+		return 0;
 	err = cfi_isolate(map, range, report);
 	if (err)
 		return err;

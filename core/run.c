@@ -182,6 +182,7 @@ static void split_in_block(struct cfi_block *block, cf_pfn first, cf_pfn last,
 {
 	unsigned long state = cfi_block_lock(block);
 	unsigned order = word_order(part);
+	cf_pfn size = word_frames(part);
 	cf_pfn at;
 
 	cfi_sequence_begin(block);
@@ -189,7 +190,7 @@ static void split_in_block(struct cfi_block *block, cf_pfn first, cf_pfn last,
 	     at += CF_CHUNK_FRAMES)
 		if (!is_split(block, cfi_chunk_index(block, at)))
 			cfi_chunk_open(block, cfi_chunk_index(block, at));
-	for (at = first; at < last; at += (cf_pfn)1 << order)
+	for (at = (first + size - 1) & ~(size - 1); at < last; at += size)
 		if (at != head)
 			/* Release: as in cfi_mark_run(). [run-word] */
 			cfi_store_release(cfi_word_slot(block, at, order),

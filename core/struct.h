@@ -88,15 +88,15 @@ struct cfi_block {
 
 /*
  * Which blocks of a zone have a maximal free run of a class: 0..8 as chunk
- * classes, 9..block order as orders of runs of whole chunks.  Three levels
- * of bits, 64 to one.  A run's bit is always set; a bit that is set may be
+ * classes, 9..block order as orders of runs of whole chunks.  Levels of
+ * bits, 64 to one; the uppermost is one word a class, in the zone itself.  A run's bit is always set; a bit that is set may be
  * stale, and whoever comes in vain clears it under the block's lock.
  */
-#define INDEX_LEVELS	3
+#define INDEX_LEVELS	4
 #define INDEX_CLASSES	(CF_BLOCK_ORDER_MAX + 1)
 
 struct cfi_index {
-	cfi_u64 *level[INDEX_LEVELS];	/* (A) [index] [index-summary] */
+	cfi_u64 *level[INDEX_LEVELS];	/* (A) [index-summary] */
 };
 
 struct cfi_zone {
@@ -108,6 +108,7 @@ struct cfi_zone {
 	cfi_u64 watching;	/* (A) watermarks are set, free is kept */
 	cfi_u64 free;		/* (A) while watching */
 	cfi_u64 mark_min, mark_low, mark_high; /* (A) */
+	cfi_u64 top[INDEX_CLASSES];	/* (A) uppermost level of the index */
 	struct cfi_index index[INDEX_CLASSES];
 };
 
@@ -171,6 +172,7 @@ struct cfi_range {
 	cf_pfn first, last;	/* (C) */
 	uint32_t id;		/* (C) */
 	enum cfi_range_kind kind; /* (C) */
+	bool isolated;		/* (H) it stands in map->range */
 	bool undrained;		/* (H) a cache may still hold frames of it */
 };
 

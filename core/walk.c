@@ -44,6 +44,8 @@ static bool is_split(const struct cfi_block *block, unsigned chunk)
  */
 #define ALWAYS_INLINE	static inline __attribute__((always_inline))
 #define NEVER_INLINE	static __attribute__((noinline))
+#define MOSTLY(condition) \
+	__builtin_expect_with_probability(condition, 1, 0.999)
 
 /* The word of the run that begins at @pfn, or 0. */
 ALWAYS_INLINE uint64_t word_at(const struct cfi_block *block, cf_pfn pfn)
@@ -69,23 +71,22 @@ static enum cf_zone_kind zone_kind(const struct cfi_block *block)
 ALWAYS_INLINE void fill_run(const struct cfi_block *block, cf_pfn head,
 			    uint64_t word, struct cf_span *span)
 {
-	bool counted = word_is_counted(word);
+	uint64_t counts = word_is_counted(word) ? word : 0;
+	uint64_t payload = word_is_counted(word) ? 0 : word;
 
-	*span = (struct cf_span) {
-		.first = head,
-		.last = head + word_frames(word),
-		.kind = CF_SPAN_RUN,
-		.type = word_type(word),
-		.order = word_order(word),
-		.flags = word_flags(word),
-		.owner = word_owner(word),
-		.refs = counted ? word_refs(word) : 0,
-		.pins = counted ? word_pins(word) : 0,
-		.payload = counted ? 0 : word_payload(word),
-		.node = block->node,
-		.zone = zone_kind(block),
-		.isolated = is_isolated(block, head),
-	};
+	span->first = head;
+	span->last = head + word_frames(word);
+	span->kind = CF_SPAN_RUN;
+	span->type = word_type(word);
+	span->order = word_order(word);
+	span->flags = word_flags(word);
+	span->owner = word_owner(word);
+	span->refs = word_refs(counts);
+	span->pins = word_pins(counts);
+	span->payload = word_payload(payload);
+	span->node = block->node;
+	span->zone = zone_kind(block);
+	span->isolated = is_isolated(block, head);
 }
 
 static void fill_like(const struct cfi_block *block, enum cf_span_kind kind,
@@ -153,8 +154,9 @@ static cf_pfn transit_in_chunk(const struct cfi_block *block, cf_pfn pfn)
 
 	/* A chunk that is not split is alike from end to end. */
 	if (!is_split(block, chunk))
-		return block->chunk[chunk].free || word_at(block, pfn) ?
-		       pfn : last;
+		return block->chunk[chunk].free ||
+		       /* Relaxed: only asks whether there is a run. */
+		       cfi_load_relaxed(&block->chunk[chunk].word) ? pfn : last;
 	while (pfn < last && word_at(block, pfn) == 0 &&
 	       free_in_chunk(block, pfn) == pfn)
 		pfn++;
@@ -181,6 +183,8 @@ static cf_pfn transit_last(struct cfi_block *block, cf_pfn pfn, cf_pfn limit)
 static void fill_in_use(struct cf_map *map, struct cfi_block *block,
 			cf_pfn pfn, cf_pfn limit, struct cf_span *span)
 {
+	const struct cfi_block *home;
+	struct cfi_block *home;
 	uint64_t word;
 	cfi_u64 *slot;
 	cf_pfn head;
@@ -192,8 +196,10 @@ static void fill_in_use(struct cf_map *map, struct cfi_block *block,
 		return;
 	}
 	head = cfi_find(map, pfn, &slot, &word);
-	if (head != CF_PFN_NONE) {
-		fill_run(cfi_block_of(map, head), head, word, span);
+	/* Its block may have gone since, if the run was not ours to keep. */
+	home = head == CF_PFN_NONE ? NULL : cfi_block_of(map, head);
+	if (home) {
+		fill_run(home, head, word, span);
 		return;
 	}
 	span->last = transit_last(block, pfn, limit);
@@ -208,23 +214,25 @@ static cf_pfn limit_of(const struct cf_map *map, cf_pfn pfn, cf_pfn last)
 	return cfi_min_pfn(last - 1, pfn | (frames - 1)) + 1;
 }
 
-/* The stretch at @pfn, where no run begins. */
-NEVER_INLINE void fill_stretch(struct cf_map *map, cf_pfn pfn, cf_pfn last,
+/* One step, where no run begins. */
+NEVER_INLINE bool next_stretch(struct cf_map *map, cf_pfn *cursor, cf_pfn last,
 			       struct cf_span *span)
 {
-	struct cfi_block *block = cfi_block_of(map, pfn);
-	cf_pfn limit = limit_of(map, pfn, last);
+	struct cfi_block *block = cfi_block_of(map, *cursor);
+	cf_pfn limit = limit_of(map, *cursor, last);
 
 	if (block && cfi_block_state(block) != CF_BLOCK_OFFLINE) {
-		fill_in_use(map, block, pfn, limit, span);
-		return;
+		fill_in_use(map, block, *cursor, limit, span);
+	} else {
+		*span = (struct cf_span) {
+			.first = *cursor,
+			.last = limit,
+			.kind = block ? CF_SPAN_BLOCK_OFFLINE : CF_SPAN_ABSENT,
+			.node = block ? block->node : 0,
+		};
 	}
-	*span = (struct cf_span) {
-		.first = pfn,
-		.last = limit,
-		.kind = block ? CF_SPAN_BLOCK_OFFLINE : CF_SPAN_ABSENT,
-		.node = block ? block->node : 0,
-	};
+	*cursor = span->last;
+	return true;
 }
 
 bool cf_walk_next(struct cf_map *map, cf_pfn *cursor, cf_pfn last,
@@ -239,10 +247,13 @@ bool cf_walk_next(struct cf_map *map, cf_pfn *cursor, cf_pfn last,
 	block = cfi_block_of(map, pfn);
 	if (block)
 		word = word_at(block, pfn);
-	if (__builtin_expect(word != 0, 1))
-		fill_run(block, pfn, word, ret_span);
+	if (word == 0)
+		return next_stretch(map, cursor, last, ret_span);
+	fill_run(block, pfn, word, ret_span);
+	/* Foretold, so that the next step need not wait for this word. */
+	if (MOSTLY(word_order(word) == 0))
+		*cursor = pfn + 1;
 	else
-		fill_stretch(map, pfn, last, ret_span);
-	*cursor = ret_span->last;
+		*cursor = pfn + word_frames(word);
 	return true;
 }

@@ -109,6 +109,26 @@ int cf_offline_set_skippable(struct cf_map *map, uint32_t owner, cf_pfn first,
 			     cf_pfn last, bool skippable) CF_MUST_CHECK;
 
 /**
+ * cf_offline_adopt_range() - take over offline frames whose owner is gone.
+ * @owner: the new owner
+ *
+ * The frames are OFFLINE and the orphan's: their owner has unregistered, or
+ * the port could not take them back after a migration. They are neither
+ * MOVABLE nor SKIPPABLE; the new owner may free them, or make them SKIPPABLE
+ * once it has adopted the block. Bad frames and a block's own metadata inside
+ * the range are stepped over.
+ *
+ * Return:  0, or with everything as it was:
+ *          -CF_EINVAL   empty range
+ *          -CF_EGONE    @owner is not registered; a frame's block is absent
+ *                       or offline
+ *          -CF_EREFUSED a frame is not offline or not an orphan
+ *          -CF_EAGAIN   a frame is being migrated
+ */
+int cf_offline_adopt_range(struct cf_map *map, uint32_t owner, cf_pfn first,
+			   cf_pfn last) CF_MUST_CHECK;
+
+/**
  * cf_offline_set_payload() - 32 bits of the owner's in the word of a run.
  * Return: 0, -CF_EGONE: not an offline head of @owner's, -CF_EAGAIN: busy.
  */

@@ -55,6 +55,8 @@ struct cf_owner_ops {
 	 * Return:  0: the target lives; the engine frees the source.
 	 *          -CF_EGONE: the source is given up and the target is not
 	 *          used (OFFLINE runs only); the engine frees both.
+	 *          If the port then cannot take a source back, that stays
+	 *          OFFLINE as the orphan's.
 	 *          Other: nothing happened; putback follows.
 	 */
 	int (*migrate)(void *context, cf_pfn source, cf_pfn target,
@@ -107,8 +109,9 @@ int cf_owner_register(struct cf_map *map, const char *name,
  *
  * Closes the id, waits for hooks that run, hands what is left to the orphan
  * owner: counted runs are freed by their last put, offline ones stay and are
- * neither skippable nor movable any more, offline blocks of its ranges wait
- * to be adopted or removed. Then the id may be used again.
+ * neither skippable nor movable any more until they are adopted with
+ * cf_offline_adopt_range(), offline blocks of its ranges wait to be adopted
+ * with cf_block_adopt() or removed. Then the id may be used again.
  *
  * Context: takes CF_RANK_HOTPLUG, waits for read sections. Not in a hook.
  * Return:  0, or -CF_EINVAL: no such owner.

@@ -107,7 +107,7 @@ enum cf_signal {
 
 /*
  * Something a waiter may wake for.
- * pre: no lock is held but HOTPLUG; any context.
+ * pre: no lock is held but HOTPLUG; any context, also inside a read section.
  */
 void cf_port_signal(void *machine, enum cf_signal what, cf_pfn pfn);
 
