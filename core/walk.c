@@ -184,7 +184,6 @@ static void fill_in_use(struct cf_map *map, struct cfi_block *block,
 			cf_pfn pfn, cf_pfn limit, struct cf_span *span)
 {
 	const struct cfi_block *home;
-	struct cfi_block *home;
 	uint64_t word;
 	cfi_u64 *slot;
 	cf_pfn head;
