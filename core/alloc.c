@@ -257,15 +257,16 @@ static bool alloc_plain(struct cf_map *map, struct cf_request request,
 			 WORD_FROZEN_TYPES;
 	enum cf_type type = (enum cf_type)request.type;
 	uint64_t word = word_make(type, 0, 0, 0);
+	unsigned unusual = request.order | request.owner | request.zone |
+			   (request.flags & ~(unsigned)CF_ALLOC_FROZEN);
 
-	if (request.order | request.owner | request.zone | request.flags ||
-	    request.type >= CF_TYPE_COUNT || !(types >> request.type & 1) ||
+	if (unusual || request.type >= CF_TYPE_COUNT || !(types >> request.type & 1) ||
 	    (request.node != CF_NODE_ANY &&
 	     (map->config.nodes > 1 || request.node > 0)))
 		return false;
 	if (!cfi_cache_alloc(map, NULL, type, ret_pfn))
 		return false;
-	if (word_is_counted(word))
+	if (!(request.flags & CF_ALLOC_FROZEN) && word_is_counted(word))
 		word = word_with_refs(word, 1);
 	cfi_mark_run(map, *ret_pfn, word);
 	return true;

@@ -414,8 +414,9 @@ static bool give_chunks(struct cf_map *map, struct cfi_block *block,
 	    cfi_block_state(block) == CF_BLOCK_GOING_ONLINE)
 		return false;
 	for (i = chunk; i < chunk + count; i++) {
-		CF_CHECK2(block->chunk[i].free == 0 && !is_split(block, i),
-			  block->first, i);
+		CF_CHECK2(block->chunk[i].free == 0, block->first, i);
+		if (is_split(block, i))
+			set_split(block, i, false);
 		block->chunk[i].free = (uint16_t)CF_CHUNK_FRAMES;
 		block->chunk[i].class = CLASS_WHOLE;
 	}

@@ -179,6 +179,7 @@ struct cfi_owner *cfi_owner_open(struct cf_map *map, uint32_t id);
 enum cf_verdict cfi_owner_release(struct cf_map *map, cf_pfn pfn,
 				  uint64_t word);
 void cfi_owner_count(struct cf_map *map, uint32_t id, int64_t frames);
+uint64_t cfi_owner_frames(const struct cf_map *map, uint32_t id);
 const char *cfi_owner_name(struct cf_map *map, uint32_t id);
 
 /* run.c: words of uncounted runs; the caller holds the block's lock */

@@ -43,7 +43,7 @@ static bool complete(const struct cf_map_config *given,
 
 /* Where the parts of the map's storage lie, in bytes from its start. */
 struct layout {
-	size_t block, zone, index, cpu, cache, owner, poison, end;
+	size_t block, zone, index, cpu, cache, owner, frames, poison, end;
 	size_t level_words[INDEX_LEVELS];
 };
 
@@ -84,9 +84,12 @@ static void lay_out(const struct cf_map_config *config, struct layout *layout)
 	layout->owner = layout->cache +
 			round_up(config->cpus * zones *
 				 sizeof(struct cfi_cache), PAGE);
-	layout->poison = layout->owner +
+	layout->frames = layout->owner +
 			 round_up(CF_OWNERS_MAX * sizeof(struct cfi_owner),
 				  PAGE);
+	layout->poison = layout->frames +
+			 round_up(OWNER_SHARDS * CF_OWNERS_MAX *
+				  sizeof(cfi_u64), PAGE);
 	layout->end = layout->poison +
 		      round_up(config->poison_max * sizeof(cfi_u64), PAGE);
 }
@@ -179,6 +182,7 @@ int cf_map_create(const struct cf_map_config *config, void *storage,
 	map->divert_holds = full.debug_pagealloc || full.no_caches;
 	map->block = (void *)(bytes + layout.block);
 	map->owner = (void *)(bytes + layout.owner);
+	map->owner_frames = (void *)(bytes + layout.frames);
 	map->poison = (void *)(bytes + layout.poison);
 	map->storage_bytes = layout.end;
 	init_locks(map);

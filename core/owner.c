@@ -47,9 +47,25 @@ void cfi_owner_end(void)
 
 void cfi_owner_count(struct cf_map *map, uint32_t id, int64_t frames)
 {
+	unsigned shard = cf_port_cpu() % OWNER_SHARDS;
+
 	if (id != CF_OWNER_NONE)
 		/* Relaxed: a count. */
-		(void)cfi_add_relaxed(&map->owner[id].frames, (uint64_t)frames);
+		(void)cfi_add_relaxed(&map->owner_frames[shard * CF_OWNERS_MAX +
+							 id],
+				      (uint64_t)frames);
+}
+
+uint64_t cfi_owner_frames(const struct cf_map *map, uint32_t id)
+{
+	uint64_t frames = 0;
+	unsigned shard;
+
+	/* Relaxed: counts; parts may be negative, the sum wraps. */
+	for (shard = 0; shard < OWNER_SHARDS; shard++)
+		frames += cfi_load_relaxed(&map->owner_frames
+					   [shard * CF_OWNERS_MAX + id]);
+	return frames;
 }
 
 /* The last reference of a run went; its word is frozen.  In a read section. */
@@ -173,9 +189,9 @@ static uint64_t orphan_block(struct cf_map *map, struct cfi_block *block,
 		block->range_owner = CF_OWNER_ORPHAN;
 		block->orphan = true;
 	}
-	/* Relaxed: a count that only this id's runs can raise; none can now. */
+	/* The count says when all are found: it can only fall by now. */
 	for (chunk = 0; chunk < block->chunks &&
-	     cfi_load_relaxed(&map->owner[id].frames) != frames; chunk++)
+	     cfi_owner_frames(map, id) != frames; chunk++)
 		frames += orphan_chunk(block, chunk, id);
 	cfi_block_unlock(block, state);
 	return frames;
@@ -278,8 +294,7 @@ int cf_owner_info(struct cf_map *map, uint32_t id,
 	if (owner || id == CF_OWNER_ORPHAN) {
 		*ret_info = (struct cf_owner_info) {
 			.name = cfi_owner_name(map, id),
-			/* Relaxed: a count. */
-			.frames = cfi_load_relaxed(&map->owner[id].frames),
+			.frames = cfi_owner_frames(map, id),
 			.blocks = count_ranges(map, id),
 			.can_migrate = owner && owner->ops->migrate,
 			.can_dissolve = owner && owner->ops->dissolve,

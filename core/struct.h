@@ -151,9 +151,14 @@ enum cfi_owner_state {
 	OWNER_CLOSING	= 2,
 };
 
+/*
+ * Frames in runs that name an owner are counted in shards, so that contexts
+ * that allocate for one owner share no line; a shard may be negative.
+ */
+#define OWNER_SHARDS	8
+
 struct cfi_owner {
 	cfi_u64 state;		/* (A) enum cfi_owner_state [owner-state] */
-	cfi_u64 frames;		/* (A) in runs that name it */
 	const char *name;	/* (C) while open */
 	const struct cf_owner_ops *ops; /* (C) while open */
 	void *context;		/* (C) while open */
@@ -197,6 +202,7 @@ struct cf_map {
 	struct cfi_zone *zone;		/* (C) nodes * 2 */
 	struct cfi_cpu *cpu;		/* (C) */
 	struct cfi_owner *owner;	/* (C) CF_OWNERS_MAX */
+	cfi_u64 *owner_frames;		/* (A) OWNER_SHARDS times CF_OWNERS_MAX */
 	cfi_u64 *poison;		/* (A,H) bad frames [poison-table] */
 	cfi_u64 poison_count;		/* (A,H) how many of
 					 * config.poison_max */

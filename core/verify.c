@@ -230,7 +230,7 @@ static bool is_window_used(const struct cf_map *map, uint32_t first)
 	uint32_t id;
 
 	for (id = first; id < first + OWNER_WINDOW; id++)
-		if (load(&map->owner[id].frames) ||
+		if (cfi_owner_frames(map, id) ||
 		    load(&map->owner[id].state) != OWNER_FREE)
 			return true;
 	return false;
@@ -248,7 +248,7 @@ static bool check_window(struct audit *audit, uint32_t first)
 			count_block(&window, cfi_block_at(map, number));
 	/* The allocator itself is not counted. */
 	for (i = first == CF_OWNER_NONE; i < OWNER_WINDOW; i++) {
-		uint64_t frames = load(&map->owner[first + i].frames);
+		uint64_t frames = cfi_owner_frames(map, first + i);
 
 		if (!equal(audit, CF_FINDING_OWNER_COUNT, CF_PFN_NONE,
 			   window.frames[i], frames))

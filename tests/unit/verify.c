@@ -373,9 +373,9 @@ static void owners(void)
 		     CF_FINDING_OWNER_COUNT, CF_PFN_NONE);
 	break_atomic(word_of(PFN + 8), word_with_owner(folio, CF_OWNER_ORPHAN),
 		     CF_FINDING_OWNER_COUNT, CF_PFN_NONE);
-	break_atomic(&map->owner[owner].frames, 0, CF_FINDING_OWNER_COUNT,
+	break_atomic(&map->owner_frames[owner], 0, CF_FINDING_OWNER_COUNT,
 		     CF_PFN_NONE);
-	break_atomic(&map->owner[3000].frames, 1, CF_FINDING_OWNER_COUNT,
+	break_atomic(&map->owner_frames[3000], 1, CF_FINDING_OWNER_COUNT,
 		     CF_PFN_NONE);
 	break_atomic(&map->owner[owner].state, OWNER_FREE, CF_FINDING_OWNER,
 		     PFN + 8);
