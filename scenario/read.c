@@ -80,6 +80,9 @@ int scenario_wrong(struct scenario *scenario, const char *format, ...)
 			continue;
 		}
 		switch (*++format) {
+		case '%':
+			at = append(scenario->error, at, format, 1);
+			break;
 		case 't':
 			text = va_arg(values, const struct text *);
 			at = append(scenario->error, at, text->start,
@@ -297,7 +300,7 @@ int read_percent(struct scenario *scenario, unsigned *ret_percent)
 	if (parse_digits(word, &number, &length) || number > 100 ||
 	    length + 1 != word.length || word.start[length] != '%')
 		return scenario_wrong(scenario, "within: \"%t\" is not a"
-				      " percentage like 5%", &word);
+				      " percentage like 5%%", &word);
 	*ret_percent = (unsigned)number;
 	return 0;
 }

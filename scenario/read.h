@@ -18,7 +18,7 @@ bool text_same(struct text a, struct text b);
 
 /**
  * scenario_wrong() - say what is wrong.
- * @format: %t a struct text *, %s a string, %u a uint64_t
+ * @format: %t a struct text *, %s a string, %u a uint64_t, %% itself
  * Return:  -1
  */
 int scenario_wrong(struct scenario *scenario, const char *format, ...);

@@ -372,7 +372,7 @@ static void note(struct session *session, const struct step *step,
 		session->held += !failed;
 	}
 	/* What comes after a step that was to work makes no sense. */
-	session->stopped = failed && !is_check(step);
+	session->stopped |= failed && !is_check(step);
 	print_step(session, step, outcome);
 	if (session->options->json)
 		add_json(session, step, outcome);
