@@ -653,6 +653,35 @@ static int mark_stretch(void *context, cf_pfn first, cf_pfn last)
 	return err;
 }
 
+static int adopt_stretch(void *context, cf_pfn first, cf_pfn last)
+{
+	struct marking *marking = context;
+	int err = cf_offline_adopt_range(marking->machine->map, marking->owner,
+					 first, last);
+
+	if (!err)
+		marking->frames += last - first;
+	return err;
+}
+
+int step_offline_adopt(struct machine *machine, const struct step *step,
+		       struct outcome *outcome)
+{
+	struct marking marking = {
+		machine, owner_id(machine, step->key[KEY_OWNER]), true, 0,
+	};
+	int err = place_each(machine, &step->place, adopt_stretch, &marking);
+	char size[24];
+
+	if (err)
+		return refuse(outcome, (enum cf_err)-err, "%s",
+			      cf_strerror(err));
+	outcome->done = marking.frames;
+	did(outcome, "%s taken over by %s", machine_size(marking.frames, size),
+	    name_of_owner(machine, marking.owner));
+	return 0;
+}
+
 int step_skippable(struct machine *machine, const struct step *step,
 		   struct outcome *outcome)
 {

@@ -50,6 +50,7 @@ static const step_fn functions[STEP_COUNT] = {
 	[STEP_EMPTY] = step_empty,
 	[STEP_OFFLINE_ALLOC] = step_offline_alloc,
 	[STEP_OFFLINE_FREE] = step_offline_free,
+	[STEP_OFFLINE_ADOPT] = step_offline_adopt,
 	[STEP_SKIPPABLE] = step_skippable,
 	[STEP_PAYLOAD] = step_payload,
 	[STEP_PLUG] = step_plug,

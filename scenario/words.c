@@ -73,6 +73,8 @@ const struct verb scenario_verbs[STEP_COUNT] = {
 		OFFLINE_KEYS, K(OWNER) },
 	[STEP_OFFLINE_FREE] = { "offline-free", { ARG_FRAMES }, NOUN_NONE,
 		K(OWNER), 0 },
+	[STEP_OFFLINE_ADOPT] = { "offline-adopt", { ARG_FRAMES }, NOUN_NONE,
+		K(OWNER), K(OWNER) },
 	[STEP_SKIPPABLE] = { "skippable", { ARG_FRAMES }, NOUN_NONE,
 		K(OWNER) | K(OFF), K(OWNER) },
 	[STEP_PAYLOAD] = { "payload", { ARG_RUNS, ARG_NUMBER }, NOUN_NONE,

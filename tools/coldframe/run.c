@@ -316,7 +316,8 @@ static void print_step(const struct session *session, const struct step *step,
 		       const struct outcome *outcome)
 {
 	bool failed = has_failed(step, outcome);
-	const char *mark = failed ? "FAILED: " : step->fails ? "refused: " : "";
+	const char *mark = failed ? "FAILED: " : !step->fails ? "" :
+			   outcome->reported ? "refused: " : "fails: ";
 	const char *color = failed ? RED : step->fails ? YELLOW :
 			    is_check(step) ? GREEN : DIM;
 	const char *text = (failed || step->fails) && outcome->why[0] ?
