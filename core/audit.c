@@ -369,7 +369,7 @@ static bool check_index(struct audit *audit, const struct cfi_block *block)
 		if (has_class(block, class) &&
 		    !indexed(zone, class, block->number))
 			return fail(audit, CF_FINDING_INDEX, block->first,
-				    class, 0);
+				    1, 0);
 	return true;
 }
 
@@ -430,25 +430,24 @@ static bool check_poison(struct audit *audit, const struct cfi_block *block)
 /* Nothing is left of a block that is not in use. */
 static bool check_unused(struct audit *audit, const struct cfi_block *block)
 {
-	uint64_t counts = (uint64_t)block->free + block->offline +
-			  block->never_onlined + block->skippable +
-			  block->retired + block->reserved;
-	uint64_t masks = block->whole | block->pending | cfi_isolated(block) |
-			 load(&block->split);
+	uint64_t left = block->whole | block->pending | cfi_isolated(block) |
+			load(&block->split) | block->free | block->offline |
+			block->never_onlined | block->skippable |
+			block->retired | block->reserved;
 	unsigned i;
 
 	for (i = 0; i < CLASS_WHOLE; i++)
-		masks |= block->avail[i];
-	if (counts || masks)
-		return fail(audit, CF_FINDING_STATE, block->first, 0,
-			    counts ? counts : masks);
+		left |= block->avail[i];
+	if (left)
+		return fail(audit, CF_FINDING_STATE, block->first, 0, left);
 	for (i = 0; i < block->chunks; i++) {
 		const struct cfi_chunk *c = &block->chunk[i];
 
-		if (load(&c->word) || c->free || c->skip ||
-		    c->class != CLASS_NONE)
+		left = load(&c->word) | c->free | c->skip |
+		       (c->class ^ CLASS_NONE);
+		if (left)
 			return fail(audit, CF_FINDING_STATE,
-				    chunk_first(block, i), 0, load(&c->word));
+				    chunk_first(block, i), 0, left);
 	}
 	return true;
 }

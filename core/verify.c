@@ -35,9 +35,12 @@ static bool check_cached(struct audit *audit, cf_pfn pfn, unsigned zone)
 	uint64_t word = 0;
 	cfi_u64 *slot;
 
-	if (!block || !in_use(block) || cfi_zone_number(block) != zone)
+	if (!block || !in_use(block))
+		return fail(audit, CF_FINDING_STATE, pfn, CF_BLOCK_ONLINE,
+			    block ? CF_BLOCK_OFFLINE : CF_BLOCK_ABSENT);
+	if (cfi_zone_number(block) != zone)
 		return fail(audit, CF_FINDING_STATE, pfn, zone,
-			    block ? cfi_zone_number(block) : CF_PFN_NONE);
+			    cfi_zone_number(block));
 	if (is_free(block, pfn))
 		return fail(audit, CF_FINDING_CACHED_TWICE, pfn, 0, 1);
 	if (cfi_find(audit->map, pfn, &slot, &word) != CF_PFN_NONE)
@@ -146,7 +149,7 @@ static bool check_listed(struct audit *audit, const struct cfi_zone *zone,
 	while (number != INDEX_NONE && number >= from) {
 		if (!cfi_block_at(map, number))
 			return fail(audit, CF_FINDING_INDEX,
-				    number << map->block_shift, 0, class);
+				    number << map->block_shift, 0, 1);
 		from = number + 1;
 		number = cfi_index_find(map, zone, class, from);
 	}

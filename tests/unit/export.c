@@ -39,7 +39,7 @@ static void without_state(void)
 	ground_make();
 	self = SELF_FIRST + ground_self();
 	export_all();
-	CHECK(say(0, NORMAL_FIRST, BIT(CF_KPF_NOPAGE), 0));
+	CHECK(say(OFFLINE_FIRST, NORMAL_FIRST, BIT(CF_KPF_NOPAGE), 0));
 	CHECK(say(SELF_LAST, GROUND_LAST, BIT(CF_KPF_NOPAGE), 0));
 	CHECK(say(NORMAL_FIRST, MOVABLE_LAST, BIT(CF_KPF_BUDDY), 0));
 	CHECK(say(self, SELF_LAST, BIT(CF_KPF_BUDDY), 0));
@@ -157,10 +157,10 @@ static void never_onlined(void)
 
 	ground_make();
 	CHECK(cf_owner_register(map, "keeper", &ops, NULL, &id) == 0);
-	CHECK(cf_block_adopt(map, BLOCK, 2 * BLOCK, id) == 0);
-	ground_online(BLOCK, 2 * BLOCK, CF_ZONE_NORMAL);
+	CHECK(cf_block_adopt(map, OFFLINE_FIRST, OFFLINE_LAST, id) == 0);
+	ground_online(OFFLINE_FIRST, OFFLINE_LAST, CF_ZONE_NORMAL);
 	export_all();
-	CHECK(say(BLOCK, 2 * BLOCK, 0x800010, 0));
+	CHECK(say(OFFLINE_FIRST, OFFLINE_LAST, 0x800010, 0));
 	ground_drop();
 }
 

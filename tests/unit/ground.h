@@ -6,9 +6,9 @@
  * A map to stand on, over the test port: small blocks, so that runs span
  * some, and one block of each kind.
  *
- *	block	0	1	 2-3	 4-7	 8-9	  10	   11
- *		absent	offline	 absent	 NORMAL	 MOVABLE  NORMAL   absent
- *							  (SELF)
+ *	block	0	 1-3	 4-7	 8-9	  10		 11
+ *		offline	 absent	 NORMAL	 MOVABLE  NORMAL, SELF	 absent
+ *	node	0		 0	 0	  1
  */
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +21,8 @@
 
 #define BLOCK_ORDER	11
 #define BLOCK		((cf_pfn)1 << BLOCK_ORDER)
+#define OFFLINE_FIRST	((cf_pfn)0)
+#define OFFLINE_LAST	BLOCK
 #define NORMAL_FIRST	(4 * BLOCK)
 #define NORMAL_LAST	(8 * BLOCK)
 #define MOVABLE_FIRST	(8 * BLOCK)
@@ -46,9 +48,10 @@ static int ground_migrate(void *context, cf_pfn source, cf_pfn target,
 
 static const struct cf_owner_ops ground_ops = { .migrate = ground_migrate };
 
-static inline void ground_add(cf_pfn first, cf_pfn last, enum cf_meta meta)
+static inline void ground_add(cf_pfn first, cf_pfn last, enum cf_meta meta,
+			      uint32_t node)
 {
-	struct cf_block_config config = { .meta = meta };
+	struct cf_block_config config = { .meta = meta, .node = node };
 
 	CHECK(cf_block_add(map, first, last, &config) == 0);
 }
@@ -65,6 +68,7 @@ static inline void ground_make(void)
 		.last = GROUND_LAST,
 		.block_order = BLOCK_ORDER,
 		.cpus = GROUND_CPUS,
+		.nodes = 2,
 	};
 	size_t bytes = cf_map_bytes(&config);
 
@@ -75,9 +79,9 @@ static inline void ground_make(void)
 	memset(map_storage, 0, bytes);
 	CHECK(cf_map_create(&config, map_storage, &map) == 0);
 	CHECK(cf_owner_register(map, "test", &ground_ops, NULL, &owner) == 0);
-	ground_add(BLOCK, 2 * BLOCK, CF_META_PORT);
-	ground_add(NORMAL_FIRST, MOVABLE_LAST, CF_META_PORT);
-	ground_add(SELF_FIRST, SELF_LAST, CF_META_SELF);
+	ground_add(OFFLINE_FIRST, OFFLINE_LAST, CF_META_PORT, 0);
+	ground_add(NORMAL_FIRST, MOVABLE_LAST, CF_META_PORT, 0);
+	ground_add(SELF_FIRST, SELF_LAST, CF_META_SELF, 1);
 	ground_online(NORMAL_FIRST, NORMAL_LAST, CF_ZONE_NORMAL);
 	ground_online(MOVABLE_FIRST, MOVABLE_LAST, CF_ZONE_MOVABLE);
 	ground_online(SELF_FIRST, SELF_LAST, CF_ZONE_NORMAL);

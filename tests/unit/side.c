@@ -49,7 +49,7 @@ static void refusals(void)
 	CHECK(map->side == NULL && pieces_out() == out);
 
 	CHECK(cf_side_add(map, &side, 8) == 0);
-	CHECK(cf_side_extend(&side, 0, &entry) == -CF_EGONE);
+	CHECK(cf_side_extend(&side, OFFLINE_LAST, &entry) == -CF_EGONE);
 	CHECK(cf_side_extend(&side, GROUND_LAST, &entry) == -CF_EGONE);
 	CHECK(cf_side_extend(&side, CF_PFN_NONE, &entry) == -CF_EGONE);
 	test_port_arm(TEST_META_ALLOC, 1);
@@ -57,7 +57,7 @@ static void refusals(void)
 	CHECK(test_port_disarm());
 	CHECK(entry == &side && pieces_out() == out + 1);
 	CHECK(cf_side_find(&side, NORMAL_FIRST) == NULL);
-	CHECK(cf_side_find(&side, 0) == NULL);
+	CHECK(cf_side_find(&side, OFFLINE_LAST) == NULL);
 	CHECK(cf_side_find(&side, CF_PFN_NONE) == NULL);
 	cf_side_remove(map, &side);
 	CHECK_EQ(pieces_out(), out);
@@ -100,7 +100,7 @@ static void entries_of_any_size(void)
 /* A block that is removed takes its leaves along, in every table. */
 static void goes_with_its_block(void)
 {
-	cf_pfn first = BLOCK;
+	cf_pfn first = OFFLINE_FIRST;
 	size_t out;
 
 	ground_make();
@@ -116,7 +116,7 @@ static void goes_with_its_block(void)
 	CHECK(cf_side_find(&side, first) == NULL);
 	CHECK(cf_side_find(&other, first + 9) == NULL);
 	CHECK(cf_side_find(&side, NORMAL_FIRST) != NULL);
-	ground_add(first, first + BLOCK, CF_META_PORT);
+	ground_add(first, first + BLOCK, CF_META_PORT, 0);
 	CHECK(cf_side_find(&side, first) == NULL);
 	CHECK(is_zero(extend(&side, first), 16));
 	CHECK(is_zero(extend(&other, first + 9), 3));
@@ -170,9 +170,9 @@ static void from_a_hook(void)
 	ground_make();
 	CHECK(cf_side_add(map, &side, 2) == 0);
 	CHECK(cf_owner_register(map, "extends", &ops, &side, &id) == 0);
-	CHECK(cf_block_adopt(map, BLOCK, 2 * BLOCK, id) == 0);
-	ground_online(BLOCK, 2 * BLOCK, CF_ZONE_NORMAL);
-	CHECK(cf_side_find(&side, BLOCK) != NULL);
+	CHECK(cf_block_adopt(map, OFFLINE_FIRST, OFFLINE_LAST, id) == 0);
+	ground_online(OFFLINE_FIRST, OFFLINE_LAST, CF_ZONE_NORMAL);
+	CHECK(cf_side_find(&side, OFFLINE_FIRST) != NULL);
 	cf_side_remove(map, &side);
 	ground_drop();
 }

@@ -14,13 +14,18 @@ static struct cf_stat stat_now(void)
 	return stat;
 }
 
-static struct cf_zone_stat zone_now(enum cf_zone_kind kind)
+static struct cf_zone_stat zone_of_node(unsigned node, enum cf_zone_kind kind)
 {
 	struct cf_zone_stat stat;
 
 	memset(&stat, 0xff, sizeof(stat));
-	CHECK(cf_zone_stat(map, 0, kind, &stat) == 0);
+	CHECK(cf_zone_stat(map, node, kind, &stat) == 0);
 	return stat;
+}
+
+static struct cf_zone_stat zone_now(enum cf_zone_kind kind)
+{
+	return zone_of_node(0, kind);
 }
 
 static void equations(const struct cf_stat *stat)
@@ -53,6 +58,10 @@ static void fresh(void)
 	CHECK_EQ(stat.free, ground_frames());
 	CHECK_EQ(stat.managed, stat.free);
 	CHECK_EQ(stat.cached + stat.offline + stat.isolated + stat.retired, 0);
+	CHECK_EQ(zone_of_node(1, CF_ZONE_NORMAL).present, BLOCK);
+	CHECK_EQ(zone_of_node(1, CF_ZONE_NORMAL).managed,
+		 BLOCK - ground_self());
+	CHECK_EQ(zone_of_node(1, CF_ZONE_MOVABLE).present, 0);
 	ground_drop();
 }
 
@@ -125,7 +134,7 @@ static void offline(void)
 	CHECK_EQ(stat.managed, ground_frames() - 701);
 	CHECK_EQ(zone_now(CF_ZONE_NORMAL).offline, 700);
 	CHECK_EQ(zone_now(CF_ZONE_NORMAL).managed,
-		 5 * BLOCK - ground_self() - 701);
+		 4 * BLOCK - 701);
 	ground_drop();
 }
 
@@ -143,14 +152,14 @@ static void isolated(void)
 	equations(&stat);
 	CHECK_EQ(stat.present, 7 * BLOCK);
 	CHECK_EQ(stat.isolated, BLOCK - 100);
-	CHECK_EQ(zone_now(CF_ZONE_NORMAL).blocks, 5);
+	CHECK_EQ(zone_now(CF_ZONE_NORMAL).blocks, 4);
 	cf_free_range(map, NORMAL_FIRST, NORMAL_FIRST + 100);
 	CHECK(cf_block_offline_step(&operation) == 0);
 	stat = stat_now();
 	equations(&stat);
 	CHECK_EQ(stat.present, 6 * BLOCK);
 	CHECK_EQ(stat.isolated, 0);
-	CHECK_EQ(zone_now(CF_ZONE_NORMAL).blocks, 4);
+	CHECK_EQ(zone_now(CF_ZONE_NORMAL).blocks, 3);
 	ground_drop();
 }
 
@@ -199,7 +208,7 @@ static void zone_refuses(void)
 	struct cf_zone_stat stat = { .present = 77 };
 
 	ground_make();
-	CHECK(cf_zone_stat(map, 1, CF_ZONE_NORMAL, &stat) == -CF_EINVAL);
+	CHECK(cf_zone_stat(map, 2, CF_ZONE_NORMAL, &stat) == -CF_EINVAL);
 	CHECK(cf_zone_stat(map, 0, CF_ZONE_DEVICE, &stat) == -CF_EINVAL);
 	CHECK(cf_zone_stat(map, 0, CF_ZONE_COUNT, &stat) == -CF_EINVAL);
 	CHECK_EQ(stat.present, 77);
@@ -241,7 +250,7 @@ static void random_ground(void)
 	uint64_t found[CF_MAX_ORDER + 1];
 	struct cf_zone_stat zone;
 	struct cf_stat stat;
-	unsigned round, kind;
+	unsigned round, number;
 
 	ground_make();
 	for (round = 0; round < 20; round++) {
@@ -250,10 +259,10 @@ static void random_ground(void)
 		churn(100);
 		stat = stat_now();
 		equations(&stat);
-		for (kind = 0; kind <= CF_ZONE_MOVABLE; kind++) {
-			zone = zone_now((enum cf_zone_kind)kind);
-			count_runs(cfi_zone_of(map, 0, (enum cf_zone_kind)kind),
-				   found);
+		for (number = 0; number < map->zones; number++) {
+			zone = zone_of_node(map->zone[number].node,
+					    map->zone[number].kind);
+			count_runs(&map->zone[number], found);
 			CHECK(!memcmp(found, zone.runs, sizeof(found)));
 			CHECK_EQ(zone.free, frames_in_runs(&zone));
 			free += zone.free;
@@ -278,7 +287,7 @@ static int ask(void *context, enum cf_event event, cf_pfn first, cf_pfn last)
 	(void)first;
 	(void)last;
 	cf_stat(map, stat);
-	CHECK(zone_now(CF_ZONE_NORMAL).blocks == 5);
+	CHECK(zone_now(CF_ZONE_NORMAL).blocks == 4);
 	return 0;
 }
 

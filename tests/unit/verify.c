@@ -6,6 +6,8 @@
 #include "ground.h"
 
 #define PFN	NORMAL_FIRST	/* where most things are broken */
+#define SKIP	(NORMAL_FIRST + BLOCK)
+#define ONE	(NORMAL_FIRST + 2 * BLOCK)
 
 static bool seen[CF_FINDING_COUNT];
 
@@ -43,6 +45,7 @@ static void finds(enum cf_finding_kind kind, cf_pfn pfn)
 	tap_check(finding.kind == kind, cf_finding_name(finding.kind),
 		  "found instead of", (int)kind);
 	CHECK_EQ(finding.pfn, pfn);
+	CHECK(finding.expected != finding.found);
 	CHECK_EQ(test_port.held_ranks, 0);
 	seen[kind] = true;
 }
@@ -92,7 +95,11 @@ static void break_word(cf_pfn pfn, uint64_t value)
 	break_atomic(word_of(pfn), value, CF_FINDING_WORD, pfn);
 }
 
-/* On PFN: slab of order 3, folio of order 0 beside it, offline from 256 on. */
+/*
+ * On PFN: slab of order 3, folio of order 0 beside it, offline from 256 on,
+ * a free chunk, a run of two chunks. On SKIP one skippable run. On ONE all
+ * but the first frame of a chunk taken.
+ */
 static void furnish(void)
 {
 	ground_make();
@@ -100,6 +107,9 @@ static void furnish(void)
 	take_at(CF_TYPE_FOLIO, PFN + 8, PFN + 9, owner);
 	take_offline(PFN + 256, PFN + 512, CF_FLAG_MOVABLE);
 	take_at(CF_TYPE_KERNEL, PFN + 1024, PFN + 2048, 0);
+	CHECK(cf_block_adopt(map, SKIP, SKIP + BLOCK, owner) == 0);
+	take_offline(SKIP, SKIP + BLOCK, CF_FLAG_SKIPPABLE);
+	take_at(CF_TYPE_PGTABLE, ONE + 1, ONE + 512, 0);
 	CHECK(ground_holds());
 }
 
@@ -136,6 +146,9 @@ static void words(void)
 	break_word(PFN + 8, word_with(folio, CF_FLAG_ISOLATED));
 	break_word(PFN + 8, word_with_order(folio, 4));
 	break_word(PFN + 8, folio + WORD_ONE_PIN + WORD_ONE_PIN);
+	cfi_store_relaxed(word_of(PFN + 8), folio + WORD_ONE_PIN);
+	CHECK(ground_holds());
+	cfi_store_relaxed(word_of(PFN + 8), folio);
 	break_word(PFN + 256, word_with(offline, CF_FLAG_SELF));
 	break_word(PFN + 256, word_with_owner(offline, CF_OWNER_ORPHAN));
 	break_word(PFN + 1024, word_with_order(kernel, 8));
@@ -247,14 +260,19 @@ static void caches(void)
 	/* A frame of another zone, of an offline block, of none. */
 	one->frame[3] = MOVABLE_FIRST;
 	finds(CF_FINDING_STATE, MOVABLE_FIRST);
-	one->frame[3] = BLOCK;
-	finds(CF_FINDING_STATE, BLOCK);
+	one->frame[3] = OFFLINE_FIRST;
+	finds(CF_FINDING_STATE, OFFLINE_FIRST);
 	one->frame[3] = CF_PFN_NONE;
 	finds(CF_FINDING_STATE, CF_PFN_NONE);
 	one->frame[3] = frame;
+	frame = one->frame[0];
+	one->frame[0] = MOVABLE_FIRST;
+	finds(CF_FINDING_STATE, MOVABLE_FIRST);
+	one->frame[0] = frame;
 	CHECK(ground_holds());
 	/* Stock nobody knows of. */
 	break_atomic(&map->stocked[0], 1, CF_FINDING_INDEX, CF_PFN_NONE);
+	break_atomic(&map->stocked[0], 2, CF_FINDING_INDEX, CF_PFN_NONE);
 	map->cpu[1].listed = 0;
 	cfi_store_relaxed(&map->stocked[0], 1);
 	finds(CF_FINDING_INDEX, CF_PFN_NONE);
@@ -279,6 +297,9 @@ static void chunks(void)
 	BREAK_MASK(bitmap_of(PFN)->word[3], 1, CF_FINDING_CHUNK_FREE, PFN);
 	BREAK_FIELD(split->skip, 1, CF_FINDING_CHUNK_SKIP, PFN);
 	BREAK_FIELD(taken->skip, 512, CF_FINDING_CHUNK_SKIP, PFN + 1024);
+	BREAK_MASK(chunk_of(SKIP)->skip, 512, CF_FINDING_CHUNK_SKIP, SKIP);
+	BREAK_MASK(chunk_of(SKIP + 512)->skip, 512, CF_FINDING_CHUNK_SKIP,
+		   SKIP + 512);
 	BREAK_FIELD(split->class, 1, CF_FINDING_CHUNK_CLASS, PFN);
 	BREAK_MASK(whole->class, 1, CF_FINDING_CHUNK_CLASS, PFN + 512);
 	BREAK_MASK(taken->class, 2, CF_FINDING_CHUNK_CLASS, PFN + 1024);
@@ -306,20 +327,27 @@ static void masks(void)
 static void indexes(void)
 {
 	struct cfi_index *index;
-	unsigned level;
+	unsigned level, class;
 
 	furnish();
 	index = &zone_of(PFN)->index[chunk_of(PFN)->class];
 	for (level = 0; level < INDEX_LEVELS; level++)
 		break_atomic(&index->level[level][0], 0, CF_FINDING_INDEX, PFN);
+	index = &zone_of(ONE)->index[0];
+	break_atomic(&index->level[0][0], 0, CF_FINDING_INDEX, ONE);
 	index = &zone_of(MOVABLE_FIRST)->index[BLOCK_ORDER];
 	break_atomic(&index->level[0][0], (uint64_t)1 << 9, CF_FINDING_INDEX,
 		     MOVABLE_FIRST);
 	/* A block nobody could clear the bit of. */
-	index = &zone_of(PFN)->index[0];
-	cfi_index_set(zone_of(PFN), 0, 3);
-	finds(CF_FINDING_INDEX, 3 * BLOCK);
-	cfi_index_clear(zone_of(PFN), 0, 3);
+	for (class = 0; class <= BLOCK_ORDER; class++) {
+		cfi_index_set(zone_of(PFN), class, 3);
+		finds(CF_FINDING_INDEX, 3 * BLOCK);
+		cfi_index_clear(zone_of(PFN), class, 3);
+		cfi_index_set(zone_of(MOVABLE_FIRST), class, 11);
+		finds(CF_FINDING_INDEX, 11 * BLOCK);
+		cfi_index_clear(zone_of(MOVABLE_FIRST), class, 11);
+	}
+	CHECK(ground_holds());
 	/* A bit that is set in vain is none. */
 	cfi_index_set(zone_of(PFN), 1, PFN / BLOCK);
 	CHECK(ground_holds());
@@ -331,6 +359,7 @@ static void counters(void)
 	struct cf_watermarks marks = { 1, 2, 3 };
 	struct cfi_block *block;
 	struct cfi_zone *zone;
+	unsigned type;
 
 	furnish();
 	block = block_of(PFN);
@@ -341,18 +370,57 @@ static void counters(void)
 	BREAK_FIELD(block->skippable, 1, CF_FINDING_MANAGED, PFN);
 	BREAK_FIELD(block->retired, 1, CF_FINDING_MANAGED, PFN);
 	BREAK_FIELD(block->reserved, 1, CF_FINDING_MANAGED, PFN);
-	break_atomic(&zone->blocks, 4, CF_FINDING_PRESENT, CF_PFN_NONE);
+	break_atomic(&zone->blocks, 3, CF_FINDING_PRESENT, CF_PFN_NONE);
 	break_atomic(&zone->free, 1, CF_FINDING_BLOCK_FREE, CF_PFN_NONE);
+	zone = zone_of(MOVABLE_FIRST);
+	break_atomic(&zone->blocks, 3, CF_FINDING_PRESENT, CF_PFN_NONE);
+	zone = zone_of(SELF_FIRST);
+	break_atomic(&zone->blocks, 0, CF_FINDING_PRESENT, CF_PFN_NONE);
+	BREAK_FIELD(block_of(SELF_FIRST)->reserved, 1, CF_FINDING_MANAGED,
+		    SELF_FIRST);
+	zone = zone_of(PFN);
 	CHECK(cf_zone_set_watermarks(map, 0, CF_ZONE_NORMAL, marks) == 0);
 	CHECK(ground_holds());
 	break_atomic(&zone->free, 1, CF_FINDING_BLOCK_FREE, CF_PFN_NONE);
 	block->watched = false;
 	finds(CF_FINDING_BLOCK_FREE, CF_PFN_NONE);
 	block->watched = true;
-	break_atomic(&map->type_frames[CF_TYPE_SLAB], 77,
-		     CF_FINDING_TYPE_COUNT, CF_PFN_NONE);
+	for (type = CF_TYPE_KERNEL; type <= CF_TYPE_SLAB; type++)
+		break_atomic(&map->type_frames[type], 77,
+			     CF_FINDING_TYPE_COUNT, CF_PFN_NONE);
 	break_atomic(&map->cpu[2].type_frames[CF_TYPE_KERNEL],
 		     (uint64_t)-1, CF_FINDING_TYPE_COUNT, CF_PFN_NONE);
+	ground_drop();
+}
+
+static void break_owner_count(uint32_t id, unsigned shard)
+{
+	cfi_u64 *count = &map->owner_frames[shard * CF_OWNERS_MAX + id];
+
+	break_atomic(count, cfi_load_relaxed(count) + 1,
+		     CF_FINDING_OWNER_COUNT, CF_PFN_NONE);
+}
+
+/* Ids beyond those that are counted at once. */
+static void many_owners(void)
+{
+	uint32_t last = owner;
+
+	ground_make();
+	while (last < 200)
+		CHECK(cf_owner_register(map, "many", &ground_ops, NULL,
+					&last) == 0);
+	take_at(CF_TYPE_FOLIO, PFN, PFN + 3, 63);
+	take_at(CF_TYPE_FOLIO, PFN + 3, PFN + 5, 64);
+	take_at(CF_TYPE_FOLIO, PFN + 512, PFN + 1024, 127);
+	take_at(CF_TYPE_FOLIO, PFN + 5, PFN + 6, 200);
+	CHECK(ground_holds());
+	break_owner_count(63, 0);
+	break_owner_count(64, 1);
+	break_owner_count(128, OWNER_SHARDS - 1);
+	break_atomic(word_of(PFN + 512),
+		     word_with_owner(value_of(PFN + 512), 199),
+		     CF_FINDING_OWNER_COUNT, CF_PFN_NONE);
 	ground_drop();
 }
 
@@ -373,10 +441,8 @@ static void owners(void)
 		     CF_FINDING_OWNER_COUNT, CF_PFN_NONE);
 	break_atomic(word_of(PFN + 8), word_with_owner(folio, CF_OWNER_ORPHAN),
 		     CF_FINDING_OWNER_COUNT, CF_PFN_NONE);
-	break_atomic(&map->owner_frames[owner], 0, CF_FINDING_OWNER_COUNT,
-		     CF_PFN_NONE);
-	break_atomic(&map->owner_frames[3000], 1, CF_FINDING_OWNER_COUNT,
-		     CF_PFN_NONE);
+	break_owner_count(owner, 0);
+	break_owner_count(3000, 3);
 	break_atomic(&map->owner[owner].state, OWNER_FREE, CF_FINDING_OWNER,
 		     PFN + 8);
 	BREAK_FIELD(block->range_owner, 900, CF_FINDING_OWNER, PFN);
@@ -391,7 +457,8 @@ static void owners(void)
 static void states(void)
 {
 	struct cfi_block *block;
-	cf_pfn at = BLOCK;
+	cf_pfn at = OFFLINE_FIRST;
+	unsigned class;
 
 	ground_make();
 	block = block_of(at);
@@ -405,7 +472,8 @@ static void states(void)
 	BREAK_FIELD(block->retired, 1, CF_FINDING_STATE, at);
 	BREAK_FIELD(block->reserved, 1, CF_FINDING_STATE, at);
 	BREAK_MASK(block->whole, 2, CF_FINDING_STATE, at);
-	BREAK_MASK(block->avail[4], 2, CF_FINDING_STATE, at);
+	for (class = 0; class < CLASS_WHOLE; class++)
+		BREAK_MASK(block->avail[class], 2, CF_FINDING_STATE, at);
 	BREAK_MASK(block->pending, 2, CF_FINDING_STATE, at);
 	BREAK_FIELD(chunk_of(at)->free, 1, CF_FINDING_STATE, at);
 	BREAK_FIELD(chunk_of(at)->skip, 1, CF_FINDING_STATE, at);
@@ -441,6 +509,9 @@ static void ranges(void)
 	set_isolated(PFN + 512, true);
 	finds(CF_FINDING_RANGE, PFN + 512);
 	set_isolated(PFN + 512, false);
+	set_isolated(ONE, true);
+	finds(CF_FINDING_RANGE, ONE);
+	set_isolated(ONE, false);
 	CHECK(ground_holds());
 	CHECK(cf_block_offline_start(map, &operation, PFN, PFN + BLOCK,
 				     NULL) == 0);
@@ -453,6 +524,13 @@ static void ranges(void)
 	BREAK_MASK(block_of(PFN)->pending, 2, CF_FINDING_PENDING, PFN);
 	CHECK(cf_block_offline_cancel(&operation) == 0);
 	CHECK(ground_holds());
+	/* What is stepped over does not count as full. */
+	CHECK(cf_block_offline_start(map, &operation, SKIP, SKIP + BLOCK,
+				     NULL) == 0);
+	CHECK(ground_holds());
+	CHECK_EQ(block_of(SKIP)->pending, 0);
+	BREAK_MASK(block_of(SKIP)->pending, 4, CF_FINDING_PENDING, SKIP);
+	CHECK(cf_block_offline_cancel(&operation) == 0);
 	ground_drop();
 }
 
@@ -482,19 +560,24 @@ static void poison(void)
 	break_bad(PFN + 600, false);
 	break_bad(PFN + 5, true);
 	break_bad(PFN + 1500, true);
-	break_bad(stock_of(0)->frame[2], true);
+	break_bad(stock_of(0)->frame[0], true);
 	CHECK(cf_retire(map, PFN + 5, &state) == 0);
 	CHECK(cf_retire(map, PFN + 50, &state) == 0);
 	CHECK(cf_retire(map, PFN + 300, &state) == 0);
 	CHECK(ground_holds());
+	/* No longer the first of the table; at both ends of a block. */
+	break_bad(PFN + 40, true);
+	break_bad(ONE, true);
+	break_bad(ONE + BLOCK - 1, true);
 	break_atomic(word_of(PFN), word_without(value_of(PFN), CF_FLAG_POISON),
 		     CF_FINDING_POISON, PFN + 5);
 	BREAK_FIELD(block_of(PFN)->poison, 1, CF_FINDING_POISON, PFN);
 	/* Pending in a block that is offline. */
-	bad = BLOCK + 3;
+	bad = OFFLINE_FIRST + 3;
 	CHECK(cf_retire(map, bad, &state) == 0);
 	CHECK(ground_holds());
-	BREAK_FIELD(block_of(bad)->poison, 1, CF_FINDING_POISON, BLOCK);
+	BREAK_FIELD(block_of(bad)->poison, 1, CF_FINDING_POISON,
+		    OFFLINE_FIRST);
 	ground_drop();
 }
 
@@ -561,6 +644,7 @@ int main(void)
 	tap_run("the index against blocks", indexes);
 	tap_run("counters of blocks, zones and types", counters);
 	tap_run("owners", owners);
+	tap_run("more owners than are counted at once", many_owners);
 	tap_run("blocks that are not in use", states);
 	tap_run("isolation and operations", ranges);
 	tap_run("known bad frames", poison);

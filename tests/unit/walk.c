@@ -47,14 +47,17 @@ static void blocks(void)
 	struct cf_span span;
 
 	ground_make();
-	is_stretch(0, BLOCK, CF_SPAN_ABSENT);
-	is_stretch(5, BLOCK, CF_SPAN_ABSENT);
-	is_stretch(BLOCK, 2 * BLOCK, CF_SPAN_BLOCK_OFFLINE);
-	is_stretch(2 * BLOCK, 3 * BLOCK, CF_SPAN_ABSENT);
+	is_stretch(0, BLOCK, CF_SPAN_BLOCK_OFFLINE);
+	is_stretch(BLOCK, 2 * BLOCK, CF_SPAN_ABSENT);
+	is_stretch(3 * BLOCK - 1, 3 * BLOCK, CF_SPAN_ABSENT);
 	is_stretch(NORMAL_FIRST, NORMAL_FIRST + BLOCK, CF_SPAN_FREE);
 	is_stretch(NORMAL_FIRST + 513, NORMAL_FIRST + BLOCK, CF_SPAN_FREE);
 	span = step(MOVABLE_FIRST, GROUND_LAST);
 	CHECK(span.kind == CF_SPAN_FREE && span.zone == CF_ZONE_MOVABLE);
+	CHECK_EQ(span.node, 0);
+	span = step(SELF_LAST - 1, GROUND_LAST);
+	CHECK(span.kind == CF_SPAN_FREE && span.zone == CF_ZONE_NORMAL);
+	CHECK_EQ(span.node, 1);
 	/* Beyond the map, and as far as a number goes. */
 	is_stretch(GROUND_LAST - 1, GROUND_LAST, CF_SPAN_ABSENT);
 	span = step(GROUND_LAST, GROUND_LAST + 10);
@@ -122,6 +125,7 @@ static void uncounted_runs(void)
 	CHECK(span.type == CF_TYPE_RETIRED && span.last == pfn + 101);
 	span = step(SELF_FIRST, GROUND_LAST);
 	CHECK(span.type == CF_TYPE_RESERVED && span.flags == CF_FLAG_SELF);
+	CHECK(span.node == 1 && span.payload == 0);
 	ground_drop();
 }
 
