@@ -193,6 +193,7 @@ static int migrate_offline(struct owner *owner, cf_pfn source, cf_pfn target,
 	struct run run = { CF_TYPE_OFFLINE, owner->id, 0,
 			   world->frame[source].tag };
 	struct cf_snapshot snapshot;
+	uint32_t payload;
 
 	require_own_offline(owner, source, order, "migrate");
 	require_word(owner, target, order, CF_TYPE_OFFLINE, 0);
@@ -201,15 +202,16 @@ static int migrate_offline(struct owner *owner, cf_pfn source, cf_pfn target,
 		frames_free(world, source, source + frames);
 		return -CF_EGONE;
 	}
-	/* Whether the target may be skipped is for the engine to say. */
+	require_code("snapshot in migrate",
+		     cf_snapshot(world->map, source, &snapshot), OK);
+	payload = snapshot.payload;
 	require_code("snapshot in migrate",
 		     cf_snapshot(world->map, target, &snapshot), OK);
-	REQUIRE(snapshot.flags & CF_FLAG_MOVABLE &&
-		!(snapshot.flags & CF_FLAG_NEVER_ONLINED),
-		"migrate: target has flags %#x", snapshot.flags);
+	REQUIRE(snapshot.payload == payload,
+		"migrate: target has payload %#x, not %#x", snapshot.payload,
+		payload);
 	frames_free(world, source, source + frames);
-	frames_offline(world, target, target + frames, run,
-		       snapshot.flags & (CF_FLAG_MOVABLE | CF_FLAG_SKIPPABLE));
+	frames_offline(world, target, target + frames, run, CF_FLAG_MOVABLE);
 	return 0;
 }
 
@@ -289,11 +291,15 @@ static bool is_offered(struct world *world, cf_pfn pfn)
 	struct cf_snapshot snapshot;
 	struct frame *frame = &world->frame[pfn];
 
-	/* A bad frame may be retired before the hook runs, or by it. */
-	if (frame->type == CF_TYPE_OFFLINE && frame->bad &&
-	    !cf_snapshot(world->map, pfn, &snapshot) &&
-	    snapshot.type == CF_TYPE_RETIRED)
+	/* A bad frame is retired before the hook runs. */
+	if (frame->type == CF_TYPE_OFFLINE && frame->bad) {
+		require_code("snapshot in online",
+			     cf_snapshot(world->map, pfn, &snapshot), OK);
+		REQUIRE(snapshot.type == CF_TYPE_RETIRED,
+			"online: bad frame %#llx is offered",
+			(unsigned long long)pfn);
 		frames_free(world, pfn, pfn + 1);
+	}
 	return frame->head != NO_HEAD && frame->type == CF_TYPE_OFFLINE;
 }
 

@@ -313,15 +313,12 @@ static bool any_going(struct world *world)
 static bool apply_subscribe(struct world *world, const struct op *op)
 {
 	struct listener *listener = &world->listener[op->arg[0] % SUBSCRIBERS];
-	int err;
+	bool busy = listener->added || any_going(world);
+	int err = cf_subscriber_add(world->map, &listener->subscriber);
 
-	/* Whether it is told of an operation it did not see go is left open. */
-	if (any_going(world))
-		return false;
-	err = cf_subscriber_add(world->map, &listener->subscriber);
-	require_code("subscriber_add", err,
-		     listener->added ? E(CF_EBUSY) : OK);
-	listener->added = true;
+	require_code("subscriber_add", err, busy ? E(CF_EBUSY) : OK);
+	if (!err)
+		listener->added = true;
 	return true;
 }
 

@@ -106,7 +106,8 @@ static bool any_movable_zone(struct world *world, cf_pfn first, cf_pfn last)
 	cf_pfn pfn;
 
 	for (pfn = first; pfn < last && pfn < world->last; pfn++) {
-		if (block_of(world, pfn)->kind == CF_ZONE_MOVABLE)
+		if (is_online(world, pfn) &&
+		    block_of(world, pfn)->kind == CF_ZONE_MOVABLE)
 			return true;
 	}
 	return false;
@@ -425,10 +426,10 @@ static uint32_t held_codes(struct world *world, uint32_t id, cf_pfn first,
 		const struct frame *frame = &world->frame[pfn];
 
 		if (is_carved(frame))
-			codes |= OK | E(CF_EREFUSED);
-		else if (frame->head == NO_HEAD ||
-			 frame->type != CF_TYPE_OFFLINE || frame->owner != id)
-			return (codes & ~OK) | E(CF_EREFUSED);
+			continue;
+		if (frame->head == NO_HEAD || frame->type != CF_TYPE_OFFLINE ||
+		    frame->owner != id)
+			return codes | E(CF_EREFUSED);
 	}
 	if (id == CF_OWNER_ORPHAN)
 		codes |= OK | E(CF_EREFUSED);

@@ -7,9 +7,6 @@
 
 #include "ops.h"
 
-/* A holder's get may refuse this far below the limit. */
-#define GUARD_BAND	8192
-
 /* ---- allocation ---- */
 
 uint32_t request_codes(struct world *world, const struct cf_request *request)
@@ -102,8 +99,7 @@ static void judge_fit(struct world *world, const struct cf_request *request,
 				 (enum cf_zone_kind)request->zone };
 
 	if (request->order < CF_CHUNK_ORDER && chunk_is_free(world, pfn)) {
-		REQUIRE(!(request->flags & CF_ALLOC_NOSPLIT) ||
-			(!request->order && !world->setup.no_caches),
+		REQUIRE(!(request->flags & CF_ALLOC_NOSPLIT),
 			"alloc: NOSPLIT broke the free chunk of %#llx",
 			(unsigned long long)pfn);
 		REQUIRE(!zone_fits(world, zone, request->order, FIT_PARTIAL),
@@ -474,11 +470,7 @@ static bool apply_get(struct world *world, const struct op *op)
 	if (!head)
 		return false;
 	while (count--) {
-		codes = OK;
-		if (head->refs >= CF_REFS_MAX)
-			codes = E(CF_ELIMIT);
-		else if (head->refs > CF_REFS_MAX - GUARD_BAND)
-			codes = OK | E(CF_ELIMIT);
+		codes = head->refs < CF_REFS_MAX ? OK : E(CF_ELIMIT);
 		err = cf_get(world->map, pfn_of(world, head));
 		require_code("get", err, codes);
 		if (err)
@@ -495,7 +487,7 @@ static bool draw_get(struct world *world, struct op *op)
 		return false;
 	op->arg[2] = 1;
 	if (named_run(world, op, WANT_ANY)->refs > CF_REFS_MAX / 2)
-		op->arg[2] = random_below(GUARD_BAND + 2);
+		op->arg[2] = random_below(6);
 	return true;
 }
 
@@ -645,7 +637,7 @@ static bool draw_unfreeze(struct world *world, struct op *op)
 {
 	op->arg[2] = 1 + random_below(3);
 	if (random_chance(5))
-		op->arg[2] = CF_REFS_MAX - GUARD_BAND;
+		op->arg[2] = CF_REFS_MAX - random_below(4);
 	return draw_run(world, op, WANT_FROZEN_COUNTED);
 }
 

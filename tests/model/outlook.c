@@ -6,8 +6,6 @@
 #include "model.h"
 
 /* No room for one more reference: the engine cannot hold it still. */
-#define REFS_FULL	(CF_REFS_MAX - 8192)
-
 bool any_at_limit(struct world *world, cf_pfn first, cf_pfn last)
 {
 	cf_pfn pfn;
@@ -15,7 +13,7 @@ bool any_at_limit(struct world *world, cf_pfn first, cf_pfn last)
 	for (pfn = first; pfn < last; pfn++) {
 		const struct frame *head = head_of(world, pfn);
 
-		if (head && head->refs >= REFS_FULL)
+		if (head && head->refs >= CF_REFS_MAX)
 			return true;
 	}
 	return false;
@@ -33,7 +31,7 @@ static enum outlook referenced_outlook(struct world *world,
 	if (owner->policy & POLICY_NO_MIGRATE ||
 	    (owner->ops->isolate && owner->policy & POLICY_NO_ISOLATE))
 		return OUTLOOK_BLOCKED;
-	if (head->flags & CF_FLAG_POISON || head->refs >= REFS_FULL)
+	if (head->flags & CF_FLAG_POISON || head->refs >= CF_REFS_MAX)
 		return OUTLOOK_UNSURE;
 	return OUTLOOK_MOVABLE;
 }
@@ -118,7 +116,7 @@ static bool reason_holds(struct world *world, const struct frame *head,
 	case CF_REASON_PINNED:
 		return head->pins;
 	case CF_REASON_REFERENCED:
-		return head->refs > head->known || head->refs >= REFS_FULL;
+		return head->refs > head->known || head->refs >= CF_REFS_MAX;
 	case CF_REASON_FROZEN:
 		return allocated && !head->refs;
 	case CF_REASON_OFFLINE:
@@ -181,15 +179,9 @@ static void require_run(struct world *world, cf_pfn first, cf_pfn last,
 void require_report(struct world *world, cf_pfn first, cf_pfn last,
 		    const struct cf_report *report)
 {
-	uint64_t sum = 0;
-	size_t i;
-
 	REQUIRE(report->reason > CF_REASON_NONE &&
 		report->reason < CF_REASON_COUNT, "report: no reason given");
-	for (i = 0; i < CF_REASON_COUNT; i++)
-		sum += report->frames[i];
-	REQUIRE(report->reason == CF_REASON_OPERATION ||
-		(report->frames[report->reason] && sum),
+	REQUIRE(report->frames[report->reason],
 		"report: no frames counted for %s",
 		cf_reason_name(report->reason));
 	if (report->reason == CF_REASON_OPERATION) {
