@@ -80,7 +80,6 @@ const char *cf_reason_name(enum cf_reason reason)
 		[CF_REASON_VETO] = "veto",
 		[CF_REASON_STATE] = "state",
 		[CF_REASON_HOLE] = "hole",
-		[CF_REASON_SPAN] = "span",
 		[CF_REASON_CACHE] = "cache",
 		[CF_REASON_PORT] = "port",
 	};

@@ -40,7 +40,6 @@ static const char *const reasons[CF_REASON_COUNT] = {
 	[CF_REASON_OWNER] = "stays: its owner refused",
 	[CF_REASON_NO_TARGET] = "stays: there is no memory to move it to",
 	[CF_REASON_TRANSIT] = "is between two states this moment",
-	[CF_REASON_SPAN] = "reaches beyond the range",
 };
 
 static void say_run(struct machine *machine, struct sentence *sentence,

@@ -140,9 +140,8 @@ enum cf_reason {
 	CF_REASON_VETO       = 11, /* a subscriber refused */
 	CF_REASON_STATE      = 12, /* the block is not in the right state */
 	CF_REASON_HOLE       = 13, /* no block there */
-	CF_REASON_SPAN       = 14, /* a run reaches beyond the range */
-	CF_REASON_CACHE      = 15, /* a CPU's cache could not be drained */
-	CF_REASON_PORT       = 16, /* the port failed */
+	CF_REASON_CACHE      = 14, /* a CPU's cache could not be drained */
+	CF_REASON_PORT       = 15, /* the port failed */
 	CF_REASON_COUNT
 };
 
