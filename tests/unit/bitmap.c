@@ -33,7 +33,18 @@ static uint64_t random_bits(int density)
 	return bits;
 }
 
-/* Bits, some aligned groups of them turned: large runs occur, too. */
+static void paint(struct cfi_bitmap *map, unsigned first, unsigned last,
+		  bool ones)
+{
+	for (; first < last; first++) {
+		uint64_t bit = (uint64_t)1 << first % 64;
+
+		map->word[first / 64] = ones ? map->word[first / 64] | bit :
+					map->word[first / 64] & ~bit;
+	}
+}
+
+/* Bits, aligned groups of ones or zeroes over them: large runs occur, too. */
 static struct cfi_bitmap random_bitmap(unsigned round)
 {
 	struct cfi_bitmap map;
@@ -44,8 +55,7 @@ static struct cfi_bitmap random_bitmap(unsigned round)
 	for (i = 0; i < round % 5; i++) {
 		order = (unsigned)(random_next() % 10);
 		at = (unsigned)(random_next() % FRAMES) & ~((1u << order) - 1);
-		for (unsigned bit = at; bit < at + (1u << order); bit++)
-			map.word[bit / 64] ^= (uint64_t)1 << bit % 64;
+		paint(&map, at, at + (1u << order), random_next() & 1);
 	}
 	return map;
 }

@@ -60,7 +60,7 @@ void machine_on_other(void (*act)(void *context), void *context);
 bool panics(void (*act)(void), uint64_t value);
 
 /* Head of a run; CF_PFN_NONE, and a failed check, if there is none. */
-#define alloc(request) take_run((request), __FILE__, __LINE__)
+#define alloc(...) take_run((__VA_ARGS__), __FILE__, __LINE__)
 
 static inline cf_pfn take_run(struct cf_request request, const char *file,
 			      int line)
@@ -207,6 +207,7 @@ struct keeper {
 	cf_pfn target;			/* of the last migrate */
 	cf_pfn online_last;		/* of the last online */
 	uint32_t refs;		/* references it holds of its counted runs */
+	unsigned mark;		/* for the test's own use */
 	void (*then)(struct keeper *keeper, enum hook hook, cf_pfn pfn,
 		     unsigned order);
 };

@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Caches: stock of one frame, contexts that others empty, ways past them.
+ * Two contexts on a small machine; marks of a context set by hand.
+ */
+#include "core/internal.h"
+#include "tests/unit/machine.h"
+
+#define MOST		4096
+#define STOCK		(2 * MAGAZINE_FRAMES)
+
+static cf_pfn frame[MOST];
+
+static struct cfi_cpu *context(unsigned number)
+{
+	return &m.map->cpu[number];
+}
+
+/* Pretend that a context is inside its cache, as an interrupt finds it. */
+static void set_busy(unsigned number, bool busy)
+{
+	cfi_store_relaxed(&context(number)->busy, busy);
+}
+
+static void last_in_first_out(void)
+{
+	struct machine_config config = { .blocks = 2 };
+	cf_pfn a, b;
+
+	if (!CHECK(machine_make(config)))
+		return;
+	a = alloc(kernel(0));
+	b = alloc(kernel(0));
+	/* A fresh stock goes out from the lowest frame. */
+	CHECK_EQ(b, a + 1);
+	cf_put(m.map, a);
+	CHECK_EQ(alloc(kernel(0)), a);
+	cf_put(m.map, b);
+	cf_put(m.map, a);
+	CHECK_EQ(alloc(kernel(0)), a);
+	CHECK_EQ(alloc(kernel(0)), b);
+	cf_put(m.map, a);
+	cf_put(m.map, b);
+	CHECK(machine_end());
+}
+
+/* Never more than two magazines stay; a refill is one. */
+static void stock_is_bounded(void)
+{
+	struct machine_config config = { .blocks = 2 };
+	size_t count, i;
+
+	if (!CHECK(machine_make(config)))
+		return;
+	frame[0] = alloc(kernel(0));
+	CHECK_EQ(stat_now().cached, MAGAZINE_FRAMES - 1);
+	count = 1 + fill(kernel(0), frame + 1, 1023);
+	CHECK_EQ(stat_now().free + stat_now().cached, 2048 - count);
+	for (i = 0; i < count; i++) {
+		cf_put(m.map, frame[i]);
+		CHECK(stat_now().cached <= STOCK);
+		CHECK_EQ(unused_frames(), 2048 - count + i + 1);
+	}
+	CHECK(machine_end());
+}
+
+static void draining(void)
+{
+	struct machine_config config = { .blocks = 2 };
+	struct cf_stat stat;
+
+	if (!CHECK(machine_make(config)))
+		return;
+	cf_put(m.map, alloc(kernel(0)));
+	CHECK(stat_now().cached > 0);
+	CHECK(cfi_caches_stocked(m.map));
+	CHECK_EQ(cf_drain(m.map), 0);
+	stat = stat_now();
+	CHECK_EQ(stat.cached, 0);
+	CHECK_EQ(stat.free, 2048);
+	CHECK(!cfi_caches_stocked(m.map));
+	CHECK_EQ(whole_chunks(), 4);
+	/* And the cache serves again. */
+	cf_put(m.map, alloc(kernel(0)));
+	CHECK(stat_now().cached > 0);
+	cf_drain_cpu(m.map);
+	CHECK_EQ(stat_now().cached, 0);
+	CHECK(!cfi_caches_stocked(m.map));
+	CHECK(machine_end());
+}
+
+static void use_cache(void *unused)
+{
+	(void)unused;
+	cf_put(m.map, alloc(kernel(0)));
+}
+
+static void drain_all(void *unused)
+{
+	(void)unused;
+	CHECK_EQ(cf_drain(m.map), 0);
+}
+
+/* Whoever drains empties the caches of all others. */
+static void drained_by_others(void)
+{
+	struct machine_config config = { .blocks = 2, .cpus = 2 };
+
+	if (!CHECK(machine_make(config)))
+		return;
+	use_cache(NULL);
+	machine_on_other(use_cache, NULL);
+	CHECK(stat_now().cached > MAGAZINE_FRAMES);
+	machine_on_other(drain_all, NULL);
+	CHECK_EQ(stat_now().cached, 0);
+	machine_on_other(use_cache, NULL);
+	CHECK_EQ(cf_drain(m.map), 0);
+	CHECK_EQ(stat_now().cached, 0);
+	/* Only one's own. */
+	machine_on_other(use_cache, NULL);
+	cf_drain_cpu(m.map);
+	CHECK_EQ(stat_now().cached, MAGAZINE_FRAMES);
+	CHECK(machine_end());
+}
+
+/* A context that stays inside is not waited for; the others are emptied. */
+static void busy_too_long(void)
+{
+	struct machine_config config = { .blocks = 2 };
+
+	if (!CHECK(machine_make(config)))
+		return;
+	use_cache(NULL);
+	machine_on_other(use_cache, NULL);
+	set_busy(1, true);
+	FAILS(CF_EAGAIN, cf_drain(m.map));
+	CHECK_EQ(stat_now().cached, MAGAZINE_FRAMES);
+	/* Nobody is kept out afterwards. */
+	use_cache(NULL);
+	CHECK(stat_now().cached > MAGAZINE_FRAMES);
+	set_busy(1, false);
+	CHECK_EQ(cf_drain(m.map), 0);
+	CHECK_EQ(stat_now().cached, 0);
+	CHECK(machine_end());
+}
+
+/* As an interrupt inside the cache: everything works, past the cache. */
+static void inside_oneself(void)
+{
+	struct machine_config config = { .blocks = 2 };
+	uint64_t cached;
+	cf_pfn a, b;
+
+	if (!CHECK(machine_make(config)))
+		return;
+	a = alloc(kernel(0));
+	cached = stat_now().cached;
+	set_busy(0, true);
+	b = alloc(kernel(0));
+	CHECK(b != a);
+	CHECK_EQ(stat_now().cached, cached);
+	CHECK_EQ(stat_now().by_type[CF_TYPE_KERNEL], 2);
+	cf_put(m.map, a);
+	CHECK_EQ(stat_now().cached, cached);
+	cf_put(m.map, b);
+	CHECK_EQ(stat_now().by_type[CF_TYPE_KERNEL], 0);
+	/* It did not leave for the one it interrupted. */
+	CHECK_EQ(cfi_load_relaxed(&context(0)->busy), 1);
+	set_busy(0, false);
+	CHECK(machine_end());
+}
+
+/* While anything is isolated nothing enters or leaves a cache. */
+static void kept_out(void)
+{
+	struct machine_config config = { .blocks = 2 };
+	unsigned long state;
+	cf_pfn pfn;
+
+	if (!CHECK(machine_make(config)))
+		return;
+	pfn = alloc(kernel(0));
+	CHECK_EQ(cfi_divert_begin(m.map), 0);
+	CHECK_EQ(stat_now().cached, 0);
+	cf_put(m.map, pfn);
+	CHECK_EQ(stat_now().cached, 0);
+	pfn = alloc(kernel(0));
+	CHECK_EQ(stat_now().cached, 0);
+	/* Two may keep contexts out; the last one lets them in. */
+	CHECK_EQ(cfi_divert_begin(m.map), 0);
+	cfi_divert_end(m.map);
+	cf_put(m.map, pfn);
+	CHECK_EQ(stat_now().cached, 0);
+	CHECK_EQ(cfi_divert_drain(m.map), 0);
+	cfi_divert_end(m.map);
+	use_cache(NULL);
+	CHECK(stat_now().cached > 0);
+	state = cf_lock(&m.map->drain_lock);
+	CHECK_EQ(m.map->divert_holds, 0);
+	cf_unlock(&m.map->drain_lock, state);
+	CHECK(machine_end());
+}
+
+static void divert_underflow(void)
+{
+	cfi_divert_end(m.map);
+}
+
+static void misuse(void)
+{
+	struct machine_config config = { 0 };
+
+	if (!CHECK(machine_make(config)))
+		return;
+	CHECK(panics(divert_underflow, 0));
+	CHECK(machine_end());
+}
+
+/* Offlining raises it for as long as it goes. */
+static void kept_out_by_offlining(void)
+{
+	struct machine_config config = { .blocks = 2 };
+	struct cf_offline operation = { { 0 } };
+	cf_pfn pfn;
+
+	if (!CHECK(machine_make(config)))
+		return;
+	pfn = alloc(kernel(0));
+	CHECK_EQ(cf_block_offline_start(m.map, &operation, 1024, 2048, NULL),
+		 0);
+	CHECK_EQ(stat_now().cached, 0);
+	cf_put(m.map, pfn);
+	CHECK_EQ(stat_now().cached, 0);
+	CHECK_EQ(cf_block_offline_cancel(&operation), 0);
+	use_cache(NULL);
+	CHECK(stat_now().cached > 0);
+	CHECK(machine_end());
+}
+
+static void use_without_number(void *unused)
+{
+	(void)unused;
+	cf_host_leave(NULL);
+	CHECK_EQ(cf_port_cpu(), CF_CPU_NONE);
+	use_cache(NULL);
+	cf_put(m.map, alloc(kernel(9)));
+	cf_drain_cpu(m.map);
+}
+
+static void contexts_without_number(void)
+{
+	struct machine_config config = { .blocks = 2 };
+
+	if (!CHECK(machine_make(config)))
+		return;
+	machine_on_other(use_without_number, NULL);
+	CHECK_EQ(stat_now().cached, 0);
+	CHECK_EQ(stat_now().by_type[CF_TYPE_KERNEL], 0);
+	CHECK(machine_end());
+}
+
+static void put_frames(void *frames)
+{
+	put_all(frames, 200);
+}
+
+/* Freed elsewhere than allocated: sums stay right. */
+static void counts_of_contexts(void)
+{
+	struct machine_config config = { .blocks = 2 };
+	struct cf_stat stat;
+
+	if (!CHECK(machine_make(config)))
+		return;
+	CHECK_EQ(fill(kernel(0), frame, 200), 200);
+	CHECK_EQ(stat_now().by_type[CF_TYPE_KERNEL], 200);
+	machine_on_other(put_frames, frame);
+	stat = stat_now();
+	CHECK_EQ(stat.by_type[CF_TYPE_KERNEL], 0);
+	CHECK_EQ(stat.free + stat.cached, 2048);
+	CHECK(stat.cached <= 2 * STOCK);
+	CHECK(machine_end());
+}
+
+/* A frame goes into the stock of its zone, and out for nothing else. */
+static void zones_are_apart(void)
+{
+	struct machine_config config = { .blocks = 1, .movable = 1,
+					 .nodes = 2 };
+	struct keeper keeper = { 0 };
+	struct cf_request request;
+	unsigned node;
+	size_t i;
+
+	if (!CHECK(machine_make(config)) || !CHECK(keeper_add(&keeper, "k", 0)))
+		return;
+	request = in_zone(folio(0, keeper.id), CF_ZONE_MOVABLE);
+	for (i = 0; i < 150; i++) {
+		request.node = i % 2;
+		frame[i] = alloc(request);
+	}
+	put_all(frame, 150);
+	for (i = 0; i < 100; i++) {
+		request = kernel(0);
+		request.node = i % 2;
+		frame[i] = alloc(request);
+		node = (unsigned)(frame[i] / 2048);
+		CHECK_EQ(node, i % 2);
+		CHECK_EQ(frame[i] / 1024, 2 * node);
+	}
+	put_all(frame, 100);
+	CHECK(keeper_remove(&keeper));
+	CHECK(machine_end());
+}
+
+static void without_caches(void)
+{
+	struct machine_config config = { .blocks = 2, .no_caches = true };
+
+	if (!CHECK(machine_make(config)))
+		return;
+	CHECK_EQ(fill(kernel(0), frame, 300), 300);
+	CHECK_EQ(stat_now().cached, 0);
+	CHECK_EQ(stat_now().free, 2048 - 300);
+	put_all(frame, 300);
+	CHECK_EQ(stat_now().cached, 0);
+	CHECK_EQ(cf_drain(m.map), 0);
+	use_cache(NULL);
+	CHECK_EQ(stat_now().cached, 0);
+	CHECK(machine_end());
+}
+
+static void with_a_fence(void)
+{
+	struct machine_config config = { .blocks = 2, .fenced = true };
+
+	if (!CHECK(machine_make(config)))
+		return;
+	CHECK_EQ(fill(kernel(0), frame, 300), 300);
+	put_all(frame, 300);
+	machine_on_other(use_cache, NULL);
+	CHECK(stat_now().cached > 0);
+	CHECK_EQ(cf_drain(m.map), 0);
+	CHECK_EQ(stat_now().cached, 0);
+	CHECK(machine_end());
+}
+
+int main(void)
+{
+	tap_run("last in, first out; lowest first", last_in_first_out);
+	tap_run("two magazines are the most", stock_is_bounded);
+	tap_run("draining empties, and the cache serves on", draining);
+	tap_run("caches are drained by others", drained_by_others);
+	tap_run("a context that stays inside", busy_too_long);
+	tap_run("inside oneself the cache is passed by", inside_oneself);
+	tap_run("kept out: nothing enters or leaves", kept_out);
+	tap_run("letting in once too often panics", misuse);
+	tap_run("offlining keeps contexts out", kept_out_by_offlining);
+	tap_run("contexts without a number", contexts_without_number);
+	tap_run("freed by another than allocated", counts_of_contexts);
+	tap_run("zones and nodes do not mix", zones_are_apart);
+	tap_run("maps without caches", without_caches);
+	tap_run("maps with fenced caches", with_a_fence);
+	return tap_done();
+}
