@@ -101,10 +101,36 @@ static int offline_once(struct stage *stage)
 				NULL);
 }
 
+/* Frames the port would not take back are the orphan's: take them over. */
+static void adopt(struct stage *stage)
+{
+	cf_pfn pfn;
+
+	for (pfn = stage->first; pfn < stage->last; pfn++) {
+		struct cf_snapshot snapshot;
+		cf_pfn last;
+
+		if (cf_snapshot(stage->map, pfn, &snapshot) ||
+		    snapshot.owner != CF_OWNER_ORPHAN)
+			continue;
+		last = pfn + ((cf_pfn)1 << snapshot.order);
+		MUST(cf_offline_adopt_range(stage->map, stage->balloon, pfn,
+					    last));
+		MUST(cf_offline_free_range(stage->map, stage->balloon, pfn,
+					   last));
+	}
+}
+
 static int offline_patient(struct stage *stage)
 {
 	return cf_block_offline(stage->map, stage->first, stage->last, 8,
 				NULL);
+}
+
+static int offline_balloon(struct stage *stage)
+{
+	adopt(stage);
+	return offline_patient(stage);
 }
 
 static void undo_offline(struct stage *stage)
@@ -463,11 +489,11 @@ const struct fault_case fault_cases[] = {
 	  { [FAULT_DISSOLVE] = OK | E(CF_EBUSY),
 	    [FAULT_GOING] = E(CF_EREFUSED),
 	    [FAULT_BARRIER] = OK | E(CF_EAGAIN) } },
-	{ "block_offline, a balloon", setup_balloon, offline_patient,
+	{ "block_offline, a balloon", setup_balloon, offline_balloon,
 	  undo_offline, SAME_ORPHANED, SAME_ANY,
 	  { [FAULT_ISOLATE] = OK | E(CF_EBUSY),
 	    [FAULT_MIGRATE] = OK | E(CF_EBUSY),
-	    [FAULT_RETURNED] = E(CF_EBUSY) | FINAL,
+	    [FAULT_RETURNED] = E(CF_EBUSY),
 	    [FAULT_GOING] = E(CF_EREFUSED),
 	    [FAULT_BARRIER] = OK | E(CF_EAGAIN) } },
 	{ "block_offline_start", setup_movable, start, undo_start,
@@ -482,8 +508,7 @@ const struct fault_case fault_cases[] = {
 				    E(CF_EAGAIN) } },
 	{ "alloc_range, zeroed", setup_empty, alloc_range_zero,
 	  undo_alloc_range, SAME_ALL, SAME_ALL,
-	  { [FAULT_FRAME_ADDRESS] = E(CF_EPORT),
-	    [FAULT_BARRIER] = OK | E(CF_EAGAIN) } },
+	  { [FAULT_FRAME_ADDRESS] = E(CF_EPORT) } },
 	{ "offline_alloc_range", setup_range, offline_range,
 	  undo_offline_range, SAME_MOVED, SAME_MOVED,
 	  { MOVING, [FAULT_BARRIER] = OK | E(CF_EAGAIN) } },

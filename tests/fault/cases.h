@@ -6,7 +6,6 @@
 
 #define OK		1u
 #define E(code)		(1u << (code))
-#define FINAL		(1u << 31)	/* this failure leaves no way back */
 
 /*
  * One operation under faults. codes[fault] is the set of what act may return

@@ -415,6 +415,23 @@ static bool is_carved(const struct frame *frame)
 					  frame->type == CF_TYPE_RETIRED);
 }
 
+/* Frames of the range that a call on the orphan's frames may meet. */
+static uint64_t count_orphans(struct world *world, cf_pfn first, cf_pfn last)
+{
+	uint64_t count = 0;
+	cf_pfn pfn;
+
+	for (pfn = first; pfn < last && pfn < world->last; pfn++) {
+		const struct frame *frame = &world->frame[pfn];
+
+		count += frame->head != NO_HEAD &&
+			 (is_carved(frame) ||
+			  (frame->type == CF_TYPE_OFFLINE &&
+			   frame->owner == CF_OWNER_ORPHAN));
+	}
+	return count;
+}
+
 /* Codes of calls on frames that are offline already. */
 static uint32_t held_codes(struct world *world, uint32_t id, cf_pfn first,
 			   cf_pfn last)
@@ -431,9 +448,7 @@ static uint32_t held_codes(struct world *world, uint32_t id, cf_pfn first,
 		    frame->owner != id)
 			return codes | E(CF_EREFUSED);
 	}
-	if (id == CF_OWNER_ORPHAN)
-		codes |= OK | E(CF_EREFUSED);
-	return codes;
+	return id == CF_OWNER_ORPHAN ? codes | E(CF_EREFUSED) : codes;
 }
 
 static void require_exposed(struct world *world, cf_pfn first, cf_pfn last)
@@ -598,7 +613,7 @@ static bool apply_set_payload(struct world *world, const struct op *op)
 			(unsigned long long)pfn);
 		codes = frame->owner == id ? OK : E(CF_EGONE);
 		if (id == CF_OWNER_ORPHAN)
-			codes = OK | E(CF_EGONE);
+			codes |= E(CF_EGONE);
 	}
 	err = cf_offline_set_payload(world->map, id, pfn, op->arg[3]);
 	require_code("offline_set_payload", err, codes);
@@ -614,6 +629,41 @@ static bool draw_set_payload(struct world *world, struct op *op)
 	if (!draw_held(world, op))
 		return false;
 	op->arg[3] = random_below(UINT32_MAX);
+	return true;
+}
+
+/* The new owner is arg[2]; frames of the orphan's, or it is refused. */
+static bool apply_adopt_frames(struct world *world, const struct op *op)
+{
+	uint32_t id = owner_id(world, op->arg[2]);
+	uint32_t codes;
+	cf_pfn first, last, pfn;
+	int err;
+
+	if (!named_offline(world, op, &first))
+		return false;
+	last = first + op->arg[3];
+	codes = range_codes(world, first, last);
+	if (count_orphans(world, first, last) < last - first)
+		codes |= E(CF_EREFUSED);
+	if (!owner_by_id(world, id))
+		codes |= E(CF_EGONE);
+	err = cf_offline_adopt_range(world->map, id, first, last);
+	require_code("offline_adopt_range", err, codes ? codes : OK);
+	for (pfn = first; !err && pfn < last; pfn++) {
+		if (!is_carved(&world->frame[pfn]))
+			world->frame[pfn].owner = id;
+	}
+	return true;
+}
+
+static bool draw_adopt_frames(struct world *world, struct op *op)
+{
+	if (!draw_held(world, op))
+		return false;
+	if (op->arg[2] != ARG_OWNER_ORPHAN && random_chance(80))
+		return false;
+	op->arg[2] = random_live_owner(world);
 	return true;
 }
 
@@ -642,5 +692,7 @@ const struct op_type range_ops[] = {
 	  14, draw_set_skippable, apply_set_skippable },
 	{ "set_payload", { HELD_ARGS, { "payload", ARG_HEX } },
 	  6, draw_set_payload, apply_set_payload },
+	{ "offline_adopt", { HELD_ARGS, { "frames", ARG_NUMBER } },
+	  8, draw_adopt_frames, apply_adopt_frames },
 	{ NULL, { { NULL, ARG_NUMBER } }, 0, NULL, NULL },
 };

@@ -116,7 +116,7 @@ static void judge_fit(struct world *world, const struct cf_request *request,
 }
 
 static void judge_choice(struct world *world, const struct cf_request *request,
-			 cf_pfn pfn)
+			 cf_pfn pfn, uint64_t cached)
 {
 	cf_pfn frames = (cf_pfn)1 << request->order;
 	struct zone_id zone;
@@ -140,7 +140,8 @@ static void judge_choice(struct world *world, const struct cf_request *request,
 		"alloc: took from zone %d", (int)zone.kind);
 	REQUIRE(node_allowed(request, zone.node), "alloc: left its node");
 	min = world->marks[zone.node][zone.kind].min;
-	if (!min || request->flags & CF_ALLOC_RESERVE)
+	/* What a cache has taken already is not held against the mark. */
+	if (!min || request->flags & CF_ALLOC_RESERVE || cached)
 		return;
 	free = zone_free(world, zone, true);
 	REQUIRE(free >= min, "alloc: went below the min watermark");
@@ -199,7 +200,7 @@ static bool alloc_one(struct world *world, struct cf_request request,
 		REQUIRE(pfn == CF_PFN_NONE, "alloc: failed and wrote ret_pfn");
 		return false;
 	}
-	judge_choice(world, &request, pfn);
+	judge_choice(world, &request, pfn, cached);
 	if (!cached)
 		judge_fit(world, &request, pfn);
 	if (request.flags & CF_ALLOC_ZERO)

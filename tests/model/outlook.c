@@ -164,12 +164,6 @@ static void require_run(struct world *world, cf_pfn first, cf_pfn last,
 		"report: %#llx has %u references, %u pins, reported %u, %u",
 		(unsigned long long)report->pfn, head->refs, head->pins,
 		report->refs, report->pins);
-	if (report->reason == CF_REASON_SPAN) {
-		REQUIRE(report->pfn < first || end > last,
-			"report: %#llx does not reach out of the range",
-			(unsigned long long)report->pfn);
-		return;
-	}
 	REQUIRE(reason_holds(world, head, report),
 		"report: %s does not hold for %s at %#llx",
 		cf_reason_name(report->reason), cf_type_name(report->type),
@@ -192,7 +186,6 @@ void require_report(struct world *world, cf_pfn first, cf_pfn last,
 	}
 	if (world->act.outlook == OUTLOOK_MOVABLE)
 		REQUIRE(report->reason == CF_REASON_NO_TARGET ||
-			report->reason == CF_REASON_SPAN ||
 			(report->reason == CF_REASON_TRANSIT &&
 			 world->act.again),
 			"report: %s for what agrees to move",
