@@ -158,10 +158,11 @@ static bool try_zones(struct cf_map *map, struct cfi_taking taking,
 	unsigned node = node_of(map, taking.node);
 	unsigned nodes = taking.flags & CF_ALLOC_THISNODE ? 1 :
 			 map->config.nodes;
+	unsigned lowest = taking.this_zone ? taking.zone : CF_ZONE_NORMAL;
 	unsigned kind;
 
 	for (; nodes > 0; nodes--) {
-		for (kind = taking.zone + 1u; kind-- > 0;)
+		for (kind = taking.zone + 1u; kind-- > lowest;)
 			if (take_somehow(map,
 					 cfi_zone_of(map, node,
 						     (enum cf_zone_kind)kind),

@@ -79,6 +79,7 @@ static int empty_chunk(struct cf_map *map, cf_pfn first,
 	struct cfi_evacuation evacuation = {
 		.take_all = true,
 		.keep_kept = true,
+		.this_zone = true,
 		.flags = CF_ALLOC_NOSPLIT | CF_ALLOC_THISNODE |
 			 CF_ALLOC_NOWAIT,
 	};

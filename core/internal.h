@@ -159,6 +159,7 @@ void cfi_divert_end(struct cf_map *map);
 struct cfi_taking {		/* what cfi_take() looks for */
 	uint8_t order, node, zone;
 	uint16_t flags;		/* enum cf_alloc_flag */
+	bool this_zone;		/* no other kind of zone */
 };
 int cfi_take(struct cf_map *map, struct cfi_taking taking, cf_pfn *ret_pfn);
 void cfi_give_range(struct cf_map *map, cf_pfn first, cf_pfn last);
@@ -215,6 +216,7 @@ struct cfi_evacuation {
 	bool query;		/* look only */
 	bool take_all;		/* nothing may stay: step over nothing */
 	bool keep_kept;		/* owners need not give up kept runs */
+	bool this_zone;		/* targets in the same zone only */
 	uint16_t flags;		/* enum cf_alloc_flag for targets */
 	struct cf_report *report; /* or NULL */
 };

@@ -99,6 +99,7 @@ static int take_target(const struct run *run,
 		.node = (uint8_t)zone->node,
 		.zone = (uint8_t)zone->kind,
 		.flags = evacuation->flags,
+		.this_zone = evacuation->this_zone,
 	};
 	int err = cfi_take(run->map, taking, ret_target);
 

@@ -503,7 +503,7 @@ int cf_offline_set_payload(struct cf_map *map, uint32_t owner, cf_pfn pfn,
 
 	cf_port_read_lock();
 	block = cfi_block_of(map, pfn);
-	if (!block)
+	if (!block || (owner != CF_OWNER_NONE && !cfi_owner_open(map, owner)))
 		goto out;
 	state = cfi_block_lock(block);
 	slot = cfi_word_at(block, pfn);

@@ -283,14 +283,17 @@ static int retire(struct cf_map *map, cf_pfn pfn,
 
 int cf_retire(struct cf_map *map, cf_pfn pfn, enum cf_retire_state *ret_state)
 {
+	enum cf_retire_state known = CF_RETIRE_NONE;
 	unsigned long state;
 	int err;
 
 	if (pfn >= map->config.last)
 		return -CF_EINVAL;
 	state = cf_lock(&map->hotplug);
-	err = retire(map, pfn, ret_state);
+	err = retire(map, pfn, &known);
 	cf_unlock(&map->hotplug, state);
+	if (!err)
+		*ret_state = known;
 	return err;
 }
 

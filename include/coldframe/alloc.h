@@ -89,7 +89,11 @@ int cf_drain(struct cf_map *map) CF_MUST_CHECK;
 /** cf_drain_cpu() - the running context empties its own caches, as at exit. */
 void cf_drain_cpu(struct cf_map *map);
 
-/* Watermarks of a zone, in frames; min <= low <= high. All zero: none. */
+/*
+ * Watermarks of a zone, in frames; min <= low <= high. All zero: none.
+ * What contexts already hold in their caches is not counted as free, and is
+ * served all the same.
+ */
 struct cf_watermarks {
 	uint64_t min;	/* below: only CF_ALLOC_RESERVE succeeds */
 	uint64_t low;	/* falling below raises CF_SIGNAL_LOW once ... */
@@ -118,7 +122,8 @@ struct cf_compaction {
  * @ret_done:    what was done, also on failure
  *
  * Picks the chunks with the fewest frames to move, moves those into partly
- * free chunks and never breaks a free chunk.
+ * free chunks of the same zone and never breaks a free chunk. Owners are not
+ * asked to give up what they keep.
  *
  * Context: as cf_alloc_range().
  * Return:  0 if at least one chunk was freed, or
