@@ -11,6 +11,19 @@
 
 static cf_pfn frame[MOST];
 
+/* The linker sends the engine's calls here: --wrap. */
+int __real_cf_port_barrier_all(void);
+int __wrap_cf_port_barrier_all(void);
+
+static bool barrier_fails;
+static unsigned barriers;
+
+int __wrap_cf_port_barrier_all(void)
+{
+	barriers++;
+	return barrier_fails ? -1 : __real_cf_port_barrier_all();
+}
+
 static struct cfi_cpu *context(unsigned number)
 {
 	return &m.map->cpu[number];
@@ -139,6 +152,31 @@ static void busy_too_long(void)
 	use_cache(NULL);
 	CHECK(stat_now().cached > MAGAZINE_FRAMES);
 	set_busy(1, false);
+	CHECK_EQ(cf_drain(m.map), 0);
+	CHECK_EQ(stat_now().cached, 0);
+	CHECK(machine_end());
+}
+
+/* Nothing is known of others without a barrier: their caches stay. */
+static void barrier_goes_wrong(void)
+{
+	struct machine_config config = { .blocks = 2 };
+	uint64_t cached;
+
+	if (cf_host_fenced()) {
+		tap_skip_this("caches are fenced here");
+		return;
+	}
+	if (!CHECK(machine_make(config)))
+		return;
+	use_cache(NULL);
+	cached = stat_now().cached;
+	barriers = 0;
+	barrier_fails = true;
+	FAILS(CF_EAGAIN, cf_drain(m.map));
+	barrier_fails = false;
+	CHECK_EQ(barriers, 1);
+	CHECK_EQ(stat_now().cached, cached);
 	CHECK_EQ(cf_drain(m.map), 0);
 	CHECK_EQ(stat_now().cached, 0);
 	CHECK(machine_end());
@@ -352,6 +390,7 @@ int main(void)
 	tap_run("draining empties, and the cache serves on", draining);
 	tap_run("caches are drained by others", drained_by_others);
 	tap_run("a context that stays inside", busy_too_long);
+	tap_run("the barrier goes wrong", barrier_goes_wrong);
 	tap_run("inside oneself the cache is passed by", inside_oneself);
 	tap_run("kept out: nothing enters or leaves", kept_out);
 	tap_run("letting in once too often panics", misuse);

@@ -190,6 +190,25 @@ static void neighbours(void)
 	CHECK(machine_end());
 }
 
+/* A run may begin in a block to the left; there need not be one. */
+static void holes_to_the_left(void)
+{
+	struct machine_config config = { .blocks = 1, .absent = 7 };
+	cf_pfn head, at;
+
+	if (!CHECK(machine_make(config)) ||
+	    !CHECK(add_online(5 * 1024, 6 * 1024, CF_ZONE_NORMAL, 0)) ||
+	    !CHECK(add_online(7 * 1024, 8 * 1024, CF_ZONE_NORMAL, 0)))
+		return;
+	for (at = 5 * 1024; at < 6 * 1024; at++)
+		CHECK(cf_find_head(m.map, at) == CF_PFN_NONE);
+	FAILS(CF_EGONE, cf_try_get_interior(m.map, 7 * 1024 + 77, &head));
+	CHECK_EQ(cf_alloc_range(m.map, 7 * 1024, 8 * 1024, kernel(0), NULL), 0);
+	CHECK_EQ(cf_find_head(m.map, 8 * 1024 - 1), 7 * 1024);
+	cf_put(m.map, 7 * 1024);
+	CHECK(machine_end());
+}
+
 static void check_refused(cf_pfn pfn)
 {
 	cf_pfn head = 12345;
@@ -346,6 +365,7 @@ int main(void)
 	tap_run("the limit of pins", limit_of_pins);
 	tap_run("a run is found from all its frames, every order", interior);
 	tap_run("neighbours of a full chunk", neighbours);
+	tap_run("holes to the left of a frame", holes_to_the_left);
 	tap_run("frames that are no head of a counted run", refused_frames);
 	tap_run("frames of a block's own metadata", refused_metadata);
 	tap_run("a busy word", refused_busy);

@@ -538,6 +538,12 @@ static int on_online(void *context, cf_pfn first, cf_pfn last)
 	return note(keeper, HOOK_ONLINE, first, 0);
 }
 
+static const char *on_describe(void *context, cf_pfn pfn)
+{
+	(void)note(context, HOOK_DESCRIBE, pfn, 0);
+	return KEEPER_DETAIL;
+}
+
 bool keeper_add(struct keeper *keeper, const char *name, unsigned hooks)
 {
 	int err;
@@ -551,6 +557,7 @@ bool keeper_add(struct keeper *keeper, const char *name, unsigned hooks)
 		.split = hooks & 1u << HOOK_SPLIT ? on_split : NULL,
 		.dissolve = hooks & 1u << HOOK_DISSOLVE ? on_dissolve : NULL,
 		.online = hooks & 1u << HOOK_ONLINE ? on_online : NULL,
+		.describe = hooks & 1u << HOOK_DESCRIBE ? on_describe : NULL,
 	};
 	err = cf_owner_register(m.map, name, &keeper->ops, keeper,
 				&keeper->id);

@@ -191,10 +191,12 @@ enum hook {
 	HOOK_SPLIT,
 	HOOK_DISSOLVE,
 	HOOK_ONLINE,
+	HOOK_DESCRIBE,		/* says KEEPER_DETAIL */
 	HOOK_COUNT
 };
 
 #define HOOKS_ALL	((1u << HOOK_COUNT) - 1)
+#define KEEPER_DETAIL	"what its owner calls it"
 
 struct keeper {
 	uint32_t id;

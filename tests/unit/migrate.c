@@ -140,7 +140,7 @@ static void look_at_words(struct keeper *keeper, enum hook hook, cf_pfn pfn,
 {
 	struct cf_snapshot run = snapshot(pfn);
 
-	if (hook == HOOK_RELEASE)
+	if (hook == HOOK_RELEASE || hook == HOOK_DESCRIBE)
 		return;
 	CHECK_EQ(run.owner, keeper->id);
 	CHECK_EQ(run.order, order);
@@ -223,6 +223,8 @@ static void owner_refuses_to_isolate(void)
 	CHECK_EQ(report.order, 9);
 	CHECK_EQ(report.owner, keeper.id);
 	CHECK(report.who && strcmp(report.who, "keeper") == 0);
+	CHECK(report.detail && strcmp(report.detail, KEEPER_DETAIL) == 0);
+	CHECK_EQ(keeper.pfn[HOOK_DESCRIBE], at);
 	CHECK_EQ(report.frames[CF_REASON_OWNER], 512);
 	cf_put(m.map, at);
 	finish(&keeper);
@@ -324,6 +326,7 @@ static void unmovable(void)
 	struct keeper keeper = { 0 };
 	struct keeper fixed = { 0 };
 	struct cf_request slab = { .type = CF_TYPE_SLAB };
+	struct cf_report report;
 	cf_pfn pfn = at + 32;
 
 	if (!begin(&keeper, HOOKS_ALL) ||
@@ -332,6 +335,8 @@ static void unmovable(void)
 	if (place(kernel(0), pfn, pfn + 16))
 		check_stuck((struct stuck){ CF_REASON_UNMOVABLE, CF_TYPE_KERNEL,
 					    pfn, 4, 0, 1, 0, "allocator" });
+	CHECK_EQ(offline(&report), -CF_EBUSY);
+	CHECK(report.detail == NULL);
 	cf_put(m.map, pfn);
 	if (place(folio(0, 0), pfn, pfn + 16))
 		check_stuck((struct stuck){ CF_REASON_UNMOVABLE, CF_TYPE_FOLIO,
@@ -470,6 +475,49 @@ static void in_transit(void)
 	finish(&keeper);
 }
 
+/* Held by another for a moment. */
+static void busy_runs(void)
+{
+	struct keeper keeper = { 0 };
+	struct cf_report report;
+	cfi_u64 *word;
+	uint64_t was;
+
+	if (!begin(&keeper, HOOKS_ALL) ||
+	    !place(folio(0, keeper.id), at, at + 64))
+		return;
+	word = cfi_word_at(cfi_block_of(m.map, at), at);
+	was = cfi_load_relaxed(word);
+	cfi_store_relaxed(word, word_with(word_with_refs(was, 0),
+					  CF_FLAG_BUSY));
+	FAILS_PARTLY(CF_EAGAIN, offline(&report));
+	CHECK_EQ(report.reason, CF_REASON_TRANSIT);
+	CHECK_EQ(report.pfn, at);
+	CHECK_EQ(report.frames[CF_REASON_TRANSIT], 64);
+	CHECK_EQ(keeper.calls[HOOK_ISOLATE] + keeper.calls[HOOK_DISSOLVE], 0);
+	cfi_store_relaxed(word, was);
+	cf_put(m.map, at);
+	finish(&keeper);
+}
+
+/* The engine needs a reference of its own to move a run. */
+static void no_reference_left(void)
+{
+	struct keeper keeper = { 0 };
+
+	if (!begin(&keeper, HOOKS_ALL) ||
+	    !place(folio(0, keeper.id), at, at + 64))
+		return;
+	CHECK_EQ(cf_freeze(m.map, at, 1), 0);
+	cf_unfreeze(m.map, at, CF_REFS_MAX);
+	check_stuck((struct stuck){ CF_REASON_REFERENCED, CF_TYPE_FOLIO, at, 6,
+				    keeper.id, CF_REFS_MAX, 0, "keeper" });
+	CHECK_EQ(keeper.calls[HOOK_ISOLATE], 0);
+	CHECK_EQ(cf_freeze(m.map, at, CF_REFS_MAX), 0);
+	cf_free_frozen(m.map, at, 6);
+	finish(&keeper);
+}
+
 /* No room: the owner may cut the run so that it fits. */
 static void cut_for(struct keeper *keeper, enum hook hook, cf_pfn pfn,
 		    unsigned order)
@@ -539,6 +587,8 @@ int main(void)
 	tap_run("dissolve gives up, waits, refuses", dissolving);
 	tap_run("frozen, and nobody to ask", frozen_without_dissolve);
 	tap_run("frames in transit", in_transit);
+	tap_run("runs that are busy", busy_runs);
+	tap_run("no reference left for the engine", no_reference_left);
 	tap_run("no room: split, or say so", no_room);
 	return tap_done();
 }

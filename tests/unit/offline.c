@@ -236,6 +236,12 @@ static void range_refuses(void)
 						  CF_FLAG_MOVABLE, &report));
 	FAILS(CF_EREFUSED, cf_offline_alloc_range(m.map, id, 0, 1,
 						  CF_FLAG_SKIPPABLE, &report));
+	CHECK_EQ(cf_block_adopt(m.map, 3072, 4096, id), 0);
+	FAILS(CF_EGONE, cf_offline_alloc_range(m.map, id, 4000, 4097,
+					       CF_FLAG_SKIPPABLE, &report));
+	FAILS(CF_EREFUSED, cf_offline_alloc_range(m.map, id, 3071, 3073,
+						  CF_FLAG_SKIPPABLE, &report));
+	CHECK_EQ(cf_block_adopt(m.map, 3072, 4096, 0), 0);
 	pfn = alloc(kernel(0));
 	FAILS(CF_EBUSY, cf_offline_alloc_range(m.map, id, 0, 3072, 0,
 					       &report));
@@ -556,6 +562,35 @@ static void migrate_answers(void)
 	finish(&keeper);
 }
 
+/* Nowhere to move it to: it stays, and its owner is told. */
+static void migrate_without_room(void)
+{
+	struct keeper keeper = { 0 };
+	struct cf_report report;
+	size_t count = 0;
+
+	if (!begin(&keeper, HOOKS_ALL))
+		return;
+	CHECK_EQ(cf_offline_alloc_range(m.map, keeper.id, 0, 512,
+					CF_FLAG_MOVABLE, NULL), 0);
+	while (count < MOST &&
+	       !cf_offline_alloc(m.map, keeper.id, 9, CF_FLAG_MOVABLE,
+				 &frame[count]))
+		count++;
+	CHECK_EQ(count, 7);
+	FAILS(CF_EBUSY, cf_block_offline(m.map, 0, 1024, 2, &report));
+	CHECK_EQ(report.reason, CF_REASON_NO_TARGET);
+	CHECK_EQ(report.pfn, 0);
+	CHECK_EQ(report.order, 9);
+	CHECK_EQ(keeper.calls[HOOK_MIGRATE], 0);
+	CHECK_EQ(keeper.calls[HOOK_PUTBACK], keeper.calls[HOOK_ISOLATE]);
+	while (count > 0)
+		CHECK_EQ(cf_offline_free(m.map, keeper.id, frame[--count], 9),
+			 0);
+	CHECK_EQ(cf_offline_free(m.map, keeper.id, 0, 9), 0);
+	finish(&keeper);
+}
+
 /* The host gave the source back, but it cannot be used: it stays offline. */
 static void migrate_and_port_fails(void)
 {
@@ -700,6 +735,7 @@ int main(void)
 	tap_run("payload: the owner's heads only", payload);
 	tap_run("offline runs move", migrates);
 	tap_run("what a migrate hook may answer", migrate_answers);
+	tap_run("nowhere to move to", migrate_without_room);
 	tap_run("the port cannot use a source again", migrate_and_port_fails);
 	tap_run("orphans are adopted", adopts);
 	tap_run("adoptions that are refused", adopt_refuses);

@@ -216,6 +216,8 @@ static void start_refuses(void)
 	CHECK_EQ(cf_block_add(m.map, 4096, 5120, &block), 0);
 #define START(first, last)						\
 	cf_block_offline_start(m.map, &operation, (first), (last), &report)
+	FAILS(CF_EINVAL, cf_block_offline_step(&operation));
+	FAILS(CF_EINVAL, cf_block_offline_cancel(&operation));
 	FAILS(CF_EINVAL, START(1024, 1024));
 	FAILS(CF_EINVAL, START(2048, 1024));
 	FAILS(CF_EINVAL, START(1000, 2048));
