@@ -451,11 +451,13 @@ int machine_export(struct machine *machine, const char *directory, char *why,
 		return -1;
 	}
 	load_pause(machine);
+	walkers_rest(machine);
 	err = cf_drain(machine->map);
 	if (err)
 		(void)snprintf(why, bytes, "%s", cf_strerror(err));
 	else
 		err = write_all(&export);
+	walkers_go_on(machine);
 	load_resume(machine);
 	return err ? -1 : 0;
 }

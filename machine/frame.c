@@ -293,6 +293,8 @@ static int unfreeze_run(struct machine *machine, const struct step *step,
 {
 	uint32_t refs = (uint32_t)step_value(step, KEY_REFS, 1);
 
+	if (set->type == CF_TYPE_PGTABLE || set->type == CF_TYPE_SLAB)
+		return -CF_EINVAL;	/* never have references */
 	set->frozen = false;
 	cf_unfreeze(machine->map, run->pfn, refs);
 	run->state = RUN_HELD;

@@ -204,13 +204,17 @@ struct walker {
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t passed;
-	bool running, stop;		/* (W) */
+	bool running, stop, rest, resting;	/* (W) */
 	uint64_t pause_ns;		/* (C) */
 	cf_pfn first, last;		/* (C) */
 	uint64_t passes, spans, taken, absent;	/* (W) */
 };
 
 void walker_free(struct walker *walker);
+
+/* Until walkers_go_on() all walkers stand still, and hold nothing. */
+void walkers_rest(struct machine *machine);
+void walkers_go_on(struct machine *machine);
 
 /* ---- the load (load.c) ---- */
 

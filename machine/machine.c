@@ -352,7 +352,9 @@ bool machine_verify(struct machine *machine, char *why, size_t bytes)
 	bool holds;
 
 	load_pause(machine);
+	walkers_rest(machine);
 	holds = cf_verify(machine->map, &finding);
+	walkers_go_on(machine);
 	load_resume(machine);
 	if (!holds)
 		(void)snprintf(why, bytes, "%s at frame %llu: %llu expected,"

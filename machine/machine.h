@@ -69,7 +69,7 @@ void machine_step(struct machine *machine, const struct step *step,
 		  struct outcome *ret_outcome);
 
 /**
- * machine_verify() - check every equation; a load pauses meanwhile.
+ * machine_verify() - check every equation; what runs pauses meanwhile.
  * Return: true: all hold; false: @why says what and where.
  */
 bool machine_verify(struct machine *machine, char *why, size_t bytes);

@@ -62,8 +62,14 @@ static bool walk_on(struct walker *walker, const struct pass *pass)
 	walker->spans += pass->spans;
 	walker->taken += pass->taken;
 	walker->absent += pass->absent;
-	on = !walker->stop;
 	(void)pthread_cond_broadcast(&walker->passed);
+	while (walker->rest) {
+		walker->resting = true;
+		(void)pthread_cond_broadcast(&walker->passed);
+		(void)pthread_cond_wait(&walker->passed, &walker->lock);
+		walker->resting = false;
+	}
+	on = !walker->stop;
 	(void)pthread_mutex_unlock(&walker->lock);
 	return on;
 }
@@ -162,6 +168,50 @@ void walker_free(struct walker *walker)
 	(void)pthread_cond_destroy(&walker->passed);
 	(void)pthread_mutex_destroy(&walker->lock);
 	free(walker);
+}
+
+static struct walker *walker_at(struct machine *machine, uint32_t number)
+{
+	struct walker *walker = machine->object[number].walker;
+
+	if (machine->config.names[number].noun != NOUN_WALKER || !walker ||
+	    !walker->running)
+		return NULL;
+	return walker;
+}
+
+void walkers_rest(struct machine *machine)
+{
+	uint32_t i;
+
+	for (i = 0; i < machine->config.names_count; i++) {
+		struct walker *walker = walker_at(machine, i);
+
+		if (!walker)
+			continue;
+		(void)pthread_mutex_lock(&walker->lock);
+		walker->rest = true;
+		while (!walker->resting)
+			(void)pthread_cond_wait(&walker->passed,
+						&walker->lock);
+		(void)pthread_mutex_unlock(&walker->lock);
+	}
+}
+
+void walkers_go_on(struct machine *machine)
+{
+	uint32_t i;
+
+	for (i = 0; i < machine->config.names_count; i++) {
+		struct walker *walker = walker_at(machine, i);
+
+		if (!walker)
+			continue;
+		(void)pthread_mutex_lock(&walker->lock);
+		walker->rest = false;
+		(void)pthread_cond_broadcast(&walker->passed);
+		(void)pthread_mutex_unlock(&walker->lock);
+	}
 }
 
 int step_wait(struct machine *machine, const struct step *step,

@@ -398,11 +398,13 @@ static int read_verb(struct scenario *scenario, enum step_kind *ret_kind)
 	return 0;
 }
 
-/* "on cpu N" before a step. */
+/* "on cpu N" before a step, if it is there. */
 static int read_cpu(struct scenario *scenario, struct step *step)
 {
 	uint64_t cpu;
 
+	if (!take_if(scenario, "on"))
+		return 0;
 	if (!take_if(scenario, "cpu") || read_number(scenario, "cpu", &cpu))
 		return scenario_wrong(scenario, "write \"on cpu N STEP\"");
 	if (cpu >= scenario->cpus)
@@ -451,15 +453,13 @@ static int read_step(struct scenario *scenario, struct step *step)
 	struct text word;
 	unsigned i;
 
-	if (take_if(scenario, "on") && read_cpu(scenario, step))
-		return -1;
-	if (read_verb(scenario, &step->kind))
+	if (read_cpu(scenario, step) || read_verb(scenario, &step->kind))
 		return -1;
 	if (step->kind == STEP_EXPECT) {
 		word = peek_word(scenario);
 		if (!text_is(word, "fails") && !text_is(word, "caught"))
 			return read_expectation(scenario, step);
-		if (read_prefix(scenario, step) ||
+		if (read_prefix(scenario, step) || read_cpu(scenario, step) ||
 		    read_verb(scenario, &step->kind))
 			return -1;
 		if (is_plain(step->kind))
