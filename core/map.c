@@ -325,6 +325,25 @@ static void add_piece(struct cf_map *map, const struct piece *piece,
 	}
 }
 
+/* The frames a block keeps its metadata in can be touched while it is added. */
+static void protect_self(struct cf_map *map, cf_pfn first, uint64_t frames,
+			 bool usable)
+{
+	if (map->config.debug_pagealloc)
+		cf_port_protect(map->config.machine, first, first + frames,
+				usable);
+}
+
+static void unprepare(struct cf_map *map, struct cfi_block *added)
+{
+	struct cfi_block *next;
+
+	for (; added; added = next) {
+		next = added->next;
+		protect_self(map, added->first, added->self_frames, false);
+	}
+}
+
 /* Blocks that host their own metadata: each is a piece of its own. */
 static int add_self(struct cf_map *map, uint64_t first, uint64_t last,
 		    const struct cf_block_config *config)
@@ -333,15 +352,20 @@ static int add_self(struct cf_map *map, uint64_t first, uint64_t last,
 	struct piece piece = { .number = last, .blocks = 1 };
 	struct cfi_block *added = NULL;
 	struct cfi_block *block;
+	cf_pfn at;
 
 	if (frames >= (size_t)1 << map->block_shift)
 		return -CF_EINVAL;
 	/* Nothing is published before the last of them has an address. */
 	while (piece.number-- > first) {
-		piece.memory = cf_port_frame_address(map->config.machine,
-				piece.number << map->block_shift, frames);
-		if (!piece.memory)
+		at = piece.number << map->block_shift;
+		piece.memory = cf_port_frame_address(map->config.machine, at,
+						     frames);
+		if (!piece.memory) {
+			unprepare(map, added);
 			return -CF_ENOMEM;
+		}
+		protect_self(map, at, frames, true);
 		init_block(map, &piece, 0, config);
 		block = piece_block(map, &piece, 0);
 		block->next = added;
@@ -422,7 +446,9 @@ static int can_remove(struct cf_map *map, uint64_t first, uint64_t last)
 static void give_back(struct cf_map *map, struct cfi_block *block)
 {
 	cfi_side_drop_block(map, block->number);
-	if (block->meta == CF_META_PORT &&
+	if (block->meta == CF_META_SELF)
+		protect_self(map, block->first, block->self_frames, false);
+	else if (block->meta == CF_META_PORT &&
 	    block->piece_index + 1 == block->piece_blocks)
 		cf_port_meta_free(map->config.machine, block->piece,
 				  cf_block_meta_bytes(map,
