@@ -342,30 +342,39 @@ static void zones_before_nodes(void)
 	CHECK(machine_end());
 }
 
+struct any {
+	unsigned order;
+	cf_pfn pfn;
+};
+
 static void alloc_any_node(void *context)
 {
-	struct cf_request request = kernel(9);
-	cf_pfn *pfn = context;
+	struct any *any = context;
+	struct cf_request request = kernel(any->order);
 
 	request.node = CF_NODE_ANY;
-	*pfn = alloc(request);
+	any->pfn = alloc(request);
 }
 
 /* The caller's own node: contexts are spread over nodes. */
 static void any_node(void)
 {
 	struct machine_config config = { .nodes = 2, .blocks = 1 };
-	cf_pfn here = 0;
-	cf_pfn there = 0;
+	unsigned order;
 
 	if (!CHECK(machine_make(config)))
 		return;
-	alloc_any_node(&here);
-	machine_on_other(alloc_any_node, &there);
-	CHECK_EQ(here / 1024, 0);
-	CHECK_EQ(there / 1024, 1);
-	cf_put(m.map, here);
-	cf_put(m.map, there);
+	for (order = 0; order <= 9; order += 3) {
+		struct any here = { .order = order };
+		struct any there = { .order = order };
+
+		alloc_any_node(&here);
+		machine_on_other(alloc_any_node, &there);
+		CHECK_EQ(here.pfn / 1024, 0);
+		CHECK_EQ(there.pfn / 1024, 1);
+		cf_put(m.map, here.pfn);
+		cf_put(m.map, there.pfn);
+	}
 	CHECK(machine_end());
 }
 

@@ -14,6 +14,8 @@ static cf_pfn frame[MOST];
 /* The linker sends the engine's calls here: --wrap. */
 int __real_cf_port_barrier_all(void);
 int __wrap_cf_port_barrier_all(void);
+void __real_cf_port_read_lock(void);
+void __wrap_cf_port_read_lock(void);
 
 static bool barrier_fails;
 static unsigned barriers;
@@ -27,6 +29,19 @@ int __wrap_cf_port_barrier_all(void)
 static struct cfi_cpu *context(unsigned number)
 {
 	return &m.map->cpu[number];
+}
+
+/* Called in the middle of a refill, as an interrupt may come there. */
+static void (*in_refill)(void);
+
+void __wrap_cf_port_read_lock(void)
+{
+	void (*act)(void) = in_refill;
+
+	__real_cf_port_read_lock();
+	in_refill = NULL;
+	if (act)
+		act();
 }
 
 /* Pretend that a context is inside its cache, as an interrupt finds it. */
@@ -208,6 +223,35 @@ static void inside_oneself(void)
 	CHECK(machine_end());
 }
 
+static cf_pfn given_inside;
+
+static void alloc_and_put(void)
+{
+	CHECK_EQ(cfi_load_relaxed(&context(0)->busy), 1);
+	CHECK_EQ(cf_alloc(m.map, kernel(0), &given_inside), 0);
+	cf_put(m.map, given_inside);
+	CHECK_EQ(cf_alloc(m.map, kernel(0), &given_inside), 0);
+}
+
+/* The same where it happens: a handler in the middle of a refill. */
+static void inside_a_refill(void)
+{
+	struct machine_config config = { .blocks = 2 };
+	cf_pfn pfn;
+
+	if (!CHECK(machine_make(config)))
+		return;
+	in_refill = alloc_and_put;
+	pfn = alloc(kernel(0));
+	CHECK(in_refill == NULL);
+	CHECK(pfn != given_inside);
+	CHECK_EQ(stat_now().cached, MAGAZINE_FRAMES - 1);
+	CHECK_EQ(cfi_load_relaxed(&context(0)->busy), 0);
+	cf_put(m.map, given_inside);
+	cf_put(m.map, pfn);
+	CHECK(machine_end());
+}
+
 /* While anything is isolated nothing enters or leaves a cache. */
 static void kept_out(void)
 {
@@ -320,6 +364,26 @@ static void counts_of_contexts(void)
 	CHECK(machine_end());
 }
 
+/* Frames of owners come from stock as well. */
+static void stock_for_owners(void)
+{
+	struct machine_config config = { .blocks = 1, .movable = 1 };
+	struct keeper keeper = { 0 };
+	cf_pfn a, b;
+
+	if (!CHECK(machine_make(config)) || !CHECK(keeper_add(&keeper, "k", 0)))
+		return;
+	a = alloc(folio(0, keeper.id));
+	CHECK_EQ(stat_now().cached, MAGAZINE_FRAMES - 1);
+	b = alloc(in_zone(folio(0, keeper.id), CF_ZONE_MOVABLE));
+	CHECK_EQ(stat_now().cached, 2 * (MAGAZINE_FRAMES - 1));
+	cf_put(m.map, a);
+	cf_put(m.map, b);
+	CHECK_EQ(stat_now().cached, 2 * MAGAZINE_FRAMES);
+	CHECK(keeper_remove(&keeper));
+	CHECK(machine_end());
+}
+
 /* A frame goes into the stock of its zone, and out for nothing else. */
 static void zones_are_apart(void)
 {
@@ -392,11 +456,13 @@ int main(void)
 	tap_run("a context that stays inside", busy_too_long);
 	tap_run("the barrier goes wrong", barrier_goes_wrong);
 	tap_run("inside oneself the cache is passed by", inside_oneself);
+	tap_run("a handler inside a refill", inside_a_refill);
 	tap_run("kept out: nothing enters or leaves", kept_out);
 	tap_run("letting in once too often panics", misuse);
 	tap_run("offlining keeps contexts out", kept_out_by_offlining);
 	tap_run("contexts without a number", contexts_without_number);
 	tap_run("freed by another than allocated", counts_of_contexts);
+	tap_run("frames with an owner", stock_for_owners);
 	tap_run("zones and nodes do not mix", zones_are_apart);
 	tap_run("maps without caches", without_caches);
 	tap_run("maps with fenced caches", with_a_fence);

@@ -1,54 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Readers of contents: sync waits for those that run, not for those that
- * come.  A thread that syncs while this one reads.
+ * come.  Another context syncs while this one reads.
  */
-#define _GNU_SOURCE
-#include <pthread.h>
-#include <stdlib.h>
-#include <time.h>
-
 #include "core/internal.h"
 #include "tests/unit/machine.h"
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static bool synced;	/* under it */
-
-static void *sync_contents(void *unused)
+static void sync_contents(void *unused)
 {
+	(void)unused;
 	cf_content_sync(m.map);
-	(void)pthread_mutex_lock(&lock);
-	synced = true;
-	(void)pthread_mutex_unlock(&lock);
-	return unused;
-}
-
-static bool is_synced(void)
-{
-	bool value;
-
-	(void)pthread_mutex_lock(&lock);
-	value = synced;
-	(void)pthread_mutex_unlock(&lock);
-	return value;
-}
-
-static void rest(void)
-{
-	const struct timespec a_while = { 0, 20000000 };
-
-	(void)nanosleep(&a_while, NULL);
-}
-
-static pthread_t begin_sync(void)
-{
-	pthread_t thread;
-
-	synced = false;
-	if (pthread_create(&thread, NULL, sync_contents, NULL))
-		abort();
-	rest();
-	return thread;
 }
 
 static bool begin(void)
@@ -73,71 +34,85 @@ static void nobody_reads(void)
 
 static void waits_for_readers(void)
 {
-	unsigned first, second;
-	pthread_t thread;
+	unsigned first, second, round;
 
 	if (!begin())
 		return;
-	first = cf_content_begin(m.map);
-	second = cf_content_begin(m.map);
-	thread = begin_sync();
-	CHECK(!is_synced());
-	cf_content_end(m.map, first);
-	rest();
-	CHECK(!is_synced());
-	cf_content_end(m.map, second);
-	(void)pthread_join(thread, NULL);
-	CHECK(is_synced());
+	/* Both tickets have their turn. */
+	for (round = 0; round < 2; round++) {
+		first = cf_content_begin(m.map);
+		second = cf_content_begin(m.map);
+		background_begin(sync_contents, NULL);
+		CHECK(!background_is_done());
+		cf_content_end(m.map, first);
+		rest();
+		CHECK(!background_is_done());
+		cf_content_end(m.map, second);
+		background_end();
+	}
 	CHECK(machine_end());
 }
 
 /* Whoever comes while it waits sees OFFLINE: it need not be waited for. */
 static void does_not_wait_for_new_ones(void)
 {
-	unsigned old, new;
-	pthread_t thread;
+	unsigned old, new, round;
 
 	if (!begin())
 		return;
-	old = cf_content_begin(m.map);
-	thread = begin_sync();
-	new = cf_content_begin(m.map);
-	CHECK(!is_synced());
-	cf_content_end(m.map, old);
-	(void)pthread_join(thread, NULL);
-	CHECK(is_synced());
-	cf_content_end(m.map, new);
+	for (round = 0; round < 2; round++) {
+		old = cf_content_begin(m.map);
+		background_begin(sync_contents, NULL);
+		new = cf_content_begin(m.map);
+		CHECK(!background_is_done());
+		cf_content_end(m.map, old);
+		background_end();
+		cf_content_end(m.map, new);
+	}
 	CHECK(machine_end());
 }
 
-static void *offline_block(void *ret_err)
+static void offline_block(void *unused)
 {
-	*(int *)ret_err = cf_block_offline(m.map, 1024, 2048, 2, NULL);
-	(void)pthread_mutex_lock(&lock);
-	synced = true;
-	(void)pthread_mutex_unlock(&lock);
-	return NULL;
+	(void)unused;
+	CHECK_EQ(cf_block_offline(m.map, 1024, 2048, 2, NULL), 0);
 }
 
 /* A block's frames do not go while somebody reads. */
 static void offlining_waits(void)
 {
-	pthread_t thread;
 	unsigned ticket;
-	int err = 1;
 
 	if (!begin())
 		return;
-	synced = false;
 	ticket = cf_content_begin(m.map);
-	if (pthread_create(&thread, NULL, offline_block, &err))
-		abort();
-	rest();
-	CHECK(!is_synced());
+	background_begin(offline_block, NULL);
+	CHECK(!background_is_done());
 	cf_content_end(m.map, ticket);
-	(void)pthread_join(thread, NULL);
-	CHECK_EQ(err, 0);
+	background_end();
 	CHECK_EQ(block_info(1024).state, CF_BLOCK_OFFLINE);
+	CHECK(machine_end());
+}
+
+/* Neither does a target go to the host while somebody reads it. */
+static void moves_wait(void)
+{
+	struct keeper keeper = { 0 };
+	unsigned ticket;
+
+	if (!begin() || !CHECK(keeper_add(&keeper, "keeper", HOOKS_ALL)))
+		return;
+	CHECK_EQ(cf_offline_alloc_range(m.map, keeper.id, 1024, 1028,
+					CF_FLAG_MOVABLE, NULL), 0);
+	ticket = cf_content_begin(m.map);
+	background_begin(offline_block, NULL);
+	CHECK(!background_is_done());
+	CHECK_EQ(keeper.calls[HOOK_MIGRATE], 0);
+	cf_content_end(m.map, ticket);
+	background_end();
+	CHECK_EQ(keeper.calls[HOOK_MIGRATE], 1);
+	CHECK_EQ(cf_offline_free(m.map, keeper.id, keeper.target, 2), 0);
+	CHECK(keeper_remove(&keeper));
 	CHECK(machine_end());
 }
 
@@ -147,5 +122,6 @@ int main(void)
 	tap_run("sync waits for readers", waits_for_readers);
 	tap_run("sync does not wait for new ones", does_not_wait_for_new_ones);
 	tap_run("offlining waits for readers", offlining_waits);
+	tap_run("targets wait for readers", moves_wait);
 	return tap_done();
 }

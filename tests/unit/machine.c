@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/internal.h"
@@ -294,6 +295,54 @@ void machine_on_other(void (*act)(void *context), void *context)
 	if (pthread_create(&thread, NULL, run_other, &other))
 		abort();
 	(void)pthread_join(thread, NULL);
+}
+
+/* Background. */
+static struct {
+	pthread_mutex_t lock;
+	pthread_t thread;
+	struct other other;
+	bool done;		/* under the lock */
+} background = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+static void *run_background(void *unused)
+{
+	(void)run_other(&background.other);
+	(void)pthread_mutex_lock(&background.lock);
+	background.done = true;
+	(void)pthread_mutex_unlock(&background.lock);
+	return unused;
+}
+
+void background_begin(void (*act)(void *context), void *context)
+{
+	background.other = (struct other){ act, context };
+	background.done = false;
+	if (pthread_create(&background.thread, NULL, run_background, NULL))
+		abort();
+	rest();
+}
+
+bool background_is_done(void)
+{
+	bool done;
+
+	(void)pthread_mutex_lock(&background.lock);
+	done = background.done;
+	(void)pthread_mutex_unlock(&background.lock);
+	return done;
+}
+
+void background_end(void)
+{
+	(void)pthread_join(background.thread, NULL);
+}
+
+void rest(void)
+{
+	const struct timespec a_while = { 0, 20000000 };
+
+	(void)nanosleep(&a_while, NULL);
 }
 
 /* Panics: the child says what it heard through a pipe. */

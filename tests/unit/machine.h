@@ -56,6 +56,15 @@ bool machine_verify(void);
 /* Context 1 runs @act in a thread; its caches stay as they are. */
 void machine_on_other(void (*act)(void *context), void *context);
 
+/*
+ * Another context runs @act while the test goes on, for 20 ms at first so
+ * that it comes to where it has to wait.  One at a time; end it.
+ */
+void background_begin(void (*act)(void *context), void *context);
+bool background_is_done(void);
+void background_end(void);
+void rest(void);	/* 20 ms */
+
 /* Does @act panic with @value first?  It runs in a child. */
 bool panics(void (*act)(void), uint64_t value);
 

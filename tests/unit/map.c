@@ -19,19 +19,39 @@ void __wrap_cf_port_meta_free(void *machine, void *memory, size_t bytes);
 
 static size_t meta_bytes;	/* the engine has of the port */
 
+/* Its pieces: each goes back as it came. */
+static struct {
+	void *memory;
+	size_t bytes;
+} meta_piece[64];
+
 void *__wrap_cf_port_meta_alloc(void *machine, size_t bytes)
 {
 	void *memory = __real_cf_port_meta_alloc(machine, bytes);
 
+	unsigned i = 0;
+
+	if (!memory)
+		return NULL;
 	/* Any contents, says the contract. */
-	if (memory)
-		memset(memory, 0xa5, bytes);
-	meta_bytes += memory ? bytes : 0;
+	memset(memory, 0xa5, bytes);
+	while (meta_piece[i].memory)
+		i++;
+	meta_piece[i].memory = memory;
+	meta_piece[i].bytes = bytes;
+	meta_bytes += bytes;
 	return memory;
 }
 
 void __wrap_cf_port_meta_free(void *machine, void *memory, size_t bytes)
 {
+	unsigned i = 0;
+
+	while (i < 63 && meta_piece[i].memory != memory)
+		i++;
+	CHECK(memory && meta_piece[i].memory == memory);
+	CHECK_EQ(meta_piece[i].bytes, bytes);
+	meta_piece[i].memory = NULL;
 	meta_bytes -= bytes;
 	__real_cf_port_meta_free(machine, memory, bytes);
 }
@@ -365,6 +385,33 @@ static void given_back(void)
 	CHECK_EQ(meta_bytes, 0);
 }
 
+static void remove_block(void *unused)
+{
+	(void)unused;
+	CHECK_EQ(cf_block_remove(m.map, 1024, 2048), 0);
+}
+
+/* Nobody reads metadata that has gone. */
+static void removal_waits(void)
+{
+	const struct cf_block_config port = { .meta = CF_META_PORT };
+	size_t before;
+
+	if (!begin())
+		return;
+	CHECK_EQ(add(1024, 2048, port), 0);
+	before = meta_bytes;
+	cf_walk_begin(m.map);
+	background_begin(remove_block, NULL);
+	CHECK(!background_is_done());
+	CHECK_EQ(meta_bytes, before);
+	cf_walk_end(m.map);
+	background_end();
+	CHECK(meta_bytes < before);
+	CHECK_EQ(block_info(1024).state, CF_BLOCK_ABSENT);
+	CHECK(machine_end());
+}
+
 static void infos(void)
 {
 	struct cf_block_info info = { .free = 12345 };
@@ -408,6 +455,7 @@ int main(void)
 	tap_run("the online hook comes after it", metadata_before_the_hook);
 	tap_run("pieces go as they came", pieces);
 	tap_run("metadata goes back to the port", given_back);
+	tap_run("removal waits for walkers", removal_waits);
 	tap_run("what is known of a block", infos);
 	return tap_done();
 }

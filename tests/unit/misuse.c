@@ -243,13 +243,8 @@ static void kept_runs(void)
 	CHECK(machine_end());
 }
 
-static void wrong_pins(void)
+static void check_pins(cf_pfn pfn)
 {
-	cf_pfn pfn;
-
-	if (!begin())
-		return;
-	pfn = alloc(kernel(0));
 	victim = pfn;
 	CHECK(panics(unpin, pfn));
 	CHECK_EQ(cf_pin(m.map, pfn), 0);
@@ -257,6 +252,19 @@ static void wrong_pins(void)
 	/* What is left is the pin's: a put would leave it without one. */
 	CHECK(panics(put, pfn));
 	cf_unpin(m.map, pfn);
+}
+
+/* With and without an owner: two ways to put. */
+static void wrong_pins(void)
+{
+	struct keeper keeper = { 0 };
+
+	if (!begin() || !CHECK(keeper_add(&keeper, "k", 1u << HOOK_RELEASE)))
+		return;
+	check_pins(alloc(kernel(0)));
+	check_pins(alloc(folio(5, keeper.id)));
+	CHECK_EQ(keeper.calls[HOOK_RELEASE], 1);
+	CHECK(keeper_remove(&keeper));
 	CHECK(machine_end());
 }
 

@@ -307,6 +307,45 @@ static void owner_stays(void)
 	(void)finish(&keeper);
 }
 
+static void unregister(void *keeper)
+{
+	CHECK_EQ(cf_owner_unregister(m.map, ((struct keeper *)keeper)->id,
+				     NULL), 0);
+}
+
+static void leave_from_hook(struct keeper *keeper, enum hook hook, cf_pfn pfn,
+			    unsigned order)
+{
+	cf_pfn more;
+
+	(void)order;
+	(void)pfn;
+	if (hook != HOOK_RELEASE)
+		return;
+	background_begin(unregister, keeper);
+	/* It is closed already: no new runs. */
+	FAILS_PARTLY(CF_EGONE, cf_alloc(m.map, folio(0, keeper->id), &more));
+	CHECK(!background_is_done());
+}
+
+/* Nobody is inside a hook when an owner has left. */
+static void leaving_waits_for_hooks(void)
+{
+	struct keeper keeper = { .then = leave_from_hook };
+	cf_pfn a, b;
+
+	if (!begin(&keeper, 1u << HOOK_RELEASE))
+		return;
+	a = alloc(folio(3, keeper.id));
+	b = alloc(folio(3, keeper.id));
+	cf_put(m.map, a);
+	background_end();
+	CHECK_EQ(snapshot(b).owner, CF_OWNER_ORPHAN);
+	cf_put(m.map, b);
+	CHECK_EQ(keeper.calls[HOOK_RELEASE], 1);
+	CHECK(machine_end());
+}
+
 /* What an owner leaves behind: small, large, across blocks, offline. */
 static void orphans(void)
 {
@@ -475,6 +514,7 @@ int main(void)
 	tap_run("a put without owner opens no section", no_owner_no_section);
 	tap_run("asynchronous freezing", asynchronous_freezing);
 	tap_run("the owner stays through freeze and split", owner_stays);
+	tap_run("leaving waits for hooks that run", leaving_waits_for_hooks);
 	tap_run("what an owner leaves behind", orphans);
 	tap_run("an id is used again", id_is_used_again);
 	tap_run("orphans are not skippable", skippable_orphans);
