@@ -93,6 +93,13 @@ void test_port_arm(enum test_call call, uint64_t at)
 	test_port.fault_call = call;
 	test_port.fault_at = at;
 	test_port.fault_fired = false;
+	test_port.fault_lasts = false;
+}
+
+void test_port_break(enum test_call call)
+{
+	test_port_arm(call, 1);
+	test_port.fault_lasts = true;
 }
 
 bool test_port_disarm(void)
@@ -109,6 +116,7 @@ static bool fault(enum test_call call)
 		return false;
 	if (--test_port.fault_at)
 		return false;
+	test_port.fault_at = test_port.fault_lasts;
 	test_port.fault_fired = true;
 	return true;
 }

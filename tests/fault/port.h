@@ -44,6 +44,7 @@ struct test_port {
 	/* The @fault_at-th call of @fault_call from now on fails; 0: none. */
 	enum test_call fault_call;
 	uint64_t fault_at;
+	bool fault_lasts;	/* and all after it */
 	bool fault_fired;
 
 	/* Told of exposures that succeed. */
@@ -63,6 +64,9 @@ size_t test_port_done(void);
 
 /* Let the @at-th call from now on fail. Pair with test_port_disarm(). */
 void test_port_arm(enum test_call call, uint64_t at);
+
+/* Let all calls from now on fail. Pair with test_port_disarm(). */
+void test_port_break(enum test_call call);
 
 /* No more faults. Returns whether the armed one happened. */
 bool test_port_disarm(void);

@@ -191,6 +191,8 @@ static int dissolve(void *context, cf_pfn pfn, unsigned order)
 	struct stage *stage = context;
 
 	(void)order;
+	if (stage->undecided)
+		return -CF_EAGAIN;
 	if (hook_fails(stage, FAULT_DISSOLVE))
 		return -CF_EREFUSED;
 	run_forget(stage, pfn);

@@ -55,6 +55,7 @@ struct stage {
 	bool fault_fired;
 	uint64_t moved;		/* frames */
 	unsigned going, cancelled, done;
+	bool undecided;		/* dissolve answers CF_EAGAIN */
 	cf_pfn first, last;	/* for a case's own use */
 	cf_pfn pfn;
 	/* Called in the migrate hook with the source, if set. */
