@@ -140,6 +140,7 @@ static void removal_order(void)
 	memset(extend(&side, NORMAL_FIRST), 1, 4);
 	memset(extend(&third, NORMAL_FIRST), 3, 4);
 	(void)extend(&other, NORMAL_FIRST);
+	(void)extend(&other, NORMAL_FIRST + BLOCK);
 	cf_side_remove(map, &other);
 	CHECK_EQ(*extend(&side, NORMAL_FIRST), 1);
 	CHECK_EQ(*extend(&third, NORMAL_FIRST), 3);
@@ -151,6 +152,8 @@ static void removal_order(void)
 	CHECK(cf_side_add(map, &side, 9) == 0);
 	CHECK(is_zero(extend(&side, NORMAL_FIRST), 9));
 	cf_side_remove(map, &side);
+	CHECK(map->side == NULL);
+	CHECK(cf_block_remove(map, OFFLINE_FIRST, OFFLINE_LAST) == 0);
 	ground_drop();
 }
 

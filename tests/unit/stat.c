@@ -138,6 +138,33 @@ static void offline(void)
 	ground_drop();
 }
 
+/* An owner that exposes only the first half. */
+static int expose_half(void *context, cf_pfn first, cf_pfn last)
+{
+	return cf_offline_free_range(map, *(uint32_t *)context, first,
+				     (first + last) / 2);
+}
+
+static void never_onlined(void)
+{
+	static const struct cf_owner_ops ops = { .online = expose_half };
+	struct cf_stat stat;
+	uint32_t id;
+
+	ground_make();
+	CHECK(cf_owner_register(map, "half", &ops, &id, &id) == 0);
+	CHECK(cf_block_adopt(map, OFFLINE_FIRST, OFFLINE_LAST, id) == 0);
+	ground_online(OFFLINE_FIRST, OFFLINE_LAST, CF_ZONE_NORMAL);
+	stat = stat_now();
+	equations(&stat);
+	CHECK_EQ(stat.present, 8 * BLOCK);
+	CHECK_EQ(stat.offline, BLOCK / 2);
+	CHECK_EQ(stat.never_onlined, BLOCK / 2);
+	CHECK_EQ(zone_now(CF_ZONE_NORMAL).free, 4 * BLOCK + BLOCK / 2);
+	CHECK_EQ(zone_now(CF_ZONE_NORMAL).chunks_free, 18);
+	ground_drop();
+}
+
 /* A block on its way out still counts; its free frames are isolated. */
 static void isolated(void)
 {
@@ -275,6 +302,7 @@ static void random_ground(void)
 	churn_end();
 	stat = stat_now();
 	CHECK_EQ(stat.free + stat.cached, ground_frames());
+	CHECK_EQ(test_port.sections, 0);
 	ground_drop();
 }
 
@@ -312,6 +340,7 @@ int main(void)
 	tap_run("frames by type, whoever frees them", by_type);
 	tap_run("frames in caches", cached);
 	tap_run("offline, skippable and retired frames", offline);
+	tap_run("frames that were never onlined", never_onlined);
 	tap_run("a block on its way out", isolated);
 	tap_run("free runs by order", runs_by_order);
 	tap_run("zones that are not there; watermarks", zone_refuses);

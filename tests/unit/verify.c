@@ -469,6 +469,8 @@ static void states(void)
 	break_atomic(&block->isolated, 1, CF_FINDING_STATE, at);
 	BREAK_FIELD(block->free, 1, CF_FINDING_STATE, at);
 	BREAK_FIELD(block->offline, 1, CF_FINDING_STATE, at);
+	BREAK_FIELD(block->never_onlined, 1, CF_FINDING_STATE, at);
+	BREAK_FIELD(block->skippable, 1, CF_FINDING_STATE, at);
 	BREAK_FIELD(block->retired, 1, CF_FINDING_STATE, at);
 	BREAK_FIELD(block->reserved, 1, CF_FINDING_STATE, at);
 	BREAK_MASK(block->whole, 2, CF_FINDING_STATE, at);
