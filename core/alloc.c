@@ -261,7 +261,8 @@ static bool alloc_plain(struct cf_map *map, struct cf_request request,
 	unsigned unusual = request.order | request.owner | request.zone |
 			   (request.flags & ~(unsigned)CF_ALLOC_FROZEN);
 
-	if (unusual || request.type >= CF_TYPE_COUNT || !(types >> request.type & 1) ||
+	if (unusual || request.type >= CF_TYPE_COUNT ||
+	    !(types >> request.type & 1) ||
 	    (request.node != CF_NODE_ANY &&
 	     (map->config.nodes > 1 || request.node > 0)))
 		return false;
@@ -288,7 +289,8 @@ int cf_alloc(struct cf_map *map, struct cf_request request, cf_pfn *ret_pfn)
 		return err;
 	err = alloc_run(map, request, ret_pfn);
 	if (!err)
-		cfi_owner_count(map, request.owner, (int64_t)1 << request.order);
+		cfi_owner_count(map, request.owner,
+				(int64_t)1 << request.order);
 	cfi_owner_end();
 	return err;
 }

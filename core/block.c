@@ -269,7 +269,8 @@ static int expose_block(struct cf_map *map, struct cfi_block *block,
 				 cfi_block_last(block));
 		if (err)
 			cfi_report_add(map, report, CF_REASON_PORT,
-				       block->first, 0, cfi_block_frames(block));
+				       block->first, 0,
+				       cfi_block_frames(block));
 		return err;
 	}
 	err = owner->ops->online(owner->context, first, cfi_block_last(block));

@@ -17,7 +17,10 @@
 
 #define DRAIN_SPINS	10000
 
-/* The running context's caches, or NULL: it has none, is inside, or is kept out. */
+/*
+ * The running context's caches, or NULL: it has none, is inside them, or is
+ * kept out.
+ */
 struct cfi_cpu *cfi_cpu_enter(struct cf_map *map)
 {
 	unsigned number = cf_port_cpu();
@@ -26,7 +29,7 @@ struct cfi_cpu *cfi_cpu_enter(struct cf_map *map)
 	if (number >= map->config.cpus)
 		return NULL;
 	cpu = &map->cpu[number];
-	/* Relaxed: set only by this context; a handler that finds it stays out. */
+	/* Relaxed: only this context sets it; a handler stays out then. */
 	if (cfi_load_relaxed(&cpu->busy))
 		return NULL;
 	if (map->config.fenced) {

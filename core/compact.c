@@ -88,7 +88,8 @@ static int empty_chunk(struct cf_map *map, cf_pfn first,
 		.last = first + CF_CHUNK_FRAMES,
 		.kind = RANGE_COMPACT,
 	};
-	struct cfi_block *block = cfi_block_of(map, first);
+	struct cfi_block *block = cfi_block_held(map, first);
+	const struct cfi_chunk *chunk;
 	unsigned long state;
 	int err;
 
@@ -104,8 +105,8 @@ static int empty_chunk(struct cf_map *map, cf_pfn first,
 		cfi_evacuate(map, range.first, range.last, &evacuation);
 	done->frames_moved += evacuation.migrated;
 	state = cfi_block_lock(block);
-	done->chunks_freed += block->chunk[cfi_chunk_index(block, first)].free ==
-			      CF_CHUNK_FRAMES;
+	chunk = &block->chunk[cfi_chunk_index(block, first)];
+	done->chunks_freed += chunk->free == CF_CHUNK_FRAMES;
 	cfi_block_unlock(block, state);
 	cfi_unisolate(map, &range);
 	return err;

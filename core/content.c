@@ -27,7 +27,7 @@ unsigned cf_content_begin(struct cf_map *map)
 void cf_content_end(struct cf_map *map, unsigned ticket)
 {
 	CF_CHECK(ticket <= 1, ticket);
-	/* Release: our reads of contents are over before sync returns. [content] */
+	/* Release: our reads are over before sync returns. [content] */
 	(void)cfi_sub_release(&map->content[ticket], 1);
 }
 

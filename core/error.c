@@ -12,7 +12,7 @@ const char *cf_strerror(int err)
 	static const char *const remedy[CF_ERR_COUNT] = {
 		[0] = "success",
 		[CF_EINVAL] = "invalid argument: fix the call",
-		[CF_EBUSY] = "held by another operation or use: retry when that ends",
+		[CF_EBUSY] = "held by something else: retry when that ends",
 		[CF_EAGAIN] = "in motion: retry at once",
 		[CF_ENOMEM] = "no memory: free some or ask for less",
 		[CF_EGONE] = "no such memory: add it or bring it online",

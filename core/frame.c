@@ -443,7 +443,8 @@ void cf_unfreeze(struct cf_map *map, cf_pfn pfn, uint32_t refs)
 	} while (!cfi_cas_release(word, &old, word_with_refs(old, refs)));
 }
 
-int cf_snapshot(struct cf_map *map, cf_pfn pfn, struct cf_snapshot *ret_snapshot)
+int cf_snapshot(struct cf_map *map, cf_pfn pfn,
+		struct cf_snapshot *ret_snapshot)
 {
 	struct cfi_block *block;
 	cfi_u64 *word = NULL;

@@ -84,9 +84,10 @@ static uint64_t next_set(const struct cfi_index *index, unsigned level,
 			 uint64_t bit, uint64_t bits)
 {
 	while (bit < bits) {
-		/* Relaxed: the block's lock decides what is really there. */
-		uint64_t word = cfi_load_relaxed(&index->level[level][bit / 64]);
+		uint64_t word;
 
+		/* Relaxed: the block's lock decides what is really there. */
+		word = cfi_load_relaxed(&index->level[level][bit / 64]);
 		word >>= bit % 64;
 		if (word)
 			return bit + bits_first(word);

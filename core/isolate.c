@@ -15,7 +15,10 @@
 
 #include "internal.h"
 
-/* The operation that has isolated part of [first, last); caller holds range_lock. */
+/*
+ * The operation that has isolated part of [first, last).  Caller holds
+ * map->range_lock.
+ */
 static const struct cfi_range *overlapping(const struct cf_map *map,
 					   cf_pfn first, cf_pfn last)
 {

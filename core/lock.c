@@ -103,7 +103,7 @@ void cf_unlock(struct cf_lock *lock, unsigned long state)
 	CF_CHECK(cfi_load_relaxed((const cfi_u64 *)&lock->word) == 1,
 		 lock->rank);
 	rank_leave(lock);
-	/* Release: the next holder sees all of ours. Pairs with take(). [lock] */
+	/* Release: the next holder, in take(), sees all of ours. [lock] */
 	cfi_store_release((cfi_u64 *)&lock->word, 0);
 	irq_restore(lock, state);
 }

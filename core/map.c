@@ -171,7 +171,7 @@ int cf_map_create(const struct cf_map_config *config, void *storage,
 	if (!complete(config, &full) || !storage ||
 	    (uintptr_t)storage % PAGE != 0)
 		return -CF_EINVAL;
-	/* Only asks whether there is one for the caches to rely on. [cache-divert] */
+	/* Only asks whether the caches can rely on one. [cache-divert] */
 	if (!full.fenced && cf_port_barrier_all() != 0)
 		return -CF_EPORT;
 	lay_out(&full, &layout);

@@ -93,7 +93,8 @@ static int take_target(const struct run *run,
 		       const struct cfi_evacuation *evacuation,
 		       cf_pfn *ret_target)
 {
-	const struct cfi_zone *zone = &run->map->zone[cfi_zone_number(run->block)];
+	uint32_t number = cfi_zone_number(run->block);
+	const struct cfi_zone *zone = &run->map->zone[number];
 	struct cfi_taking taking = {
 		.order = (uint8_t)run_order(run),
 		.node = (uint8_t)zone->node,
@@ -189,8 +190,7 @@ static void move_counted(const struct run *run,
 		return;
 	}
 	set_flags(run->slot, CF_FLAG_ISOLATED, 0);
-	err = ops->isolate ? ops->isolate(context, run->pfn, run_order(run)) : 0;
-	if (err) {
+	if (ops->isolate && ops->isolate(context, run->pfn, run_order(run))) {
 		stuck(run, evacuation, CF_REASON_OWNER);
 		goto keep;
 	}

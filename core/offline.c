@@ -126,7 +126,8 @@ static int take_range(struct cf_map *map, uint32_t owner, cf_pfn first,
 	err = may_take(map, owner, flags);
 	if (err)
 		return err;
-	if (flags & CF_FLAG_SKIPPABLE && !all_in_ranges(map, owner, first, last))
+	if (flags & CF_FLAG_SKIPPABLE &&
+	    !all_in_ranges(map, owner, first, last))
 		return -CF_EREFUSED;
 	err = cfi_take_range(map, first, last, &range, report);
 	if (err)
@@ -161,7 +162,8 @@ int cf_offline_alloc_range(struct cf_map *map, uint32_t owner, cf_pfn first,
 /* Frames an owner's range call steps over: they are nobody's to give. */
 static bool is_passed_over(uint64_t word)
 {
-	return word_is(word, CF_TYPE_RETIRED) || word_is(word, CF_TYPE_RESERVED);
+	return word_is(word, CF_TYPE_RETIRED) ||
+	       word_is(word, CF_TYPE_RESERVED);
 }
 
 /*
@@ -182,7 +184,8 @@ static int all_owned(struct cfi_block *block, uint32_t owner, cf_pfn first,
 		first = head + word_frames(word);
 		if (is_passed_over(word))
 			continue;
-		if (!word_is(word, CF_TYPE_OFFLINE) || word_owner(word) != owner)
+		if (!word_is(word, CF_TYPE_OFFLINE) ||
+		    word_owner(word) != owner)
 			return -CF_EREFUSED;
 		if (word_has(word, CF_FLAG_BUSY))
 			return -CF_EAGAIN;
@@ -235,7 +238,7 @@ static uint64_t apply(struct cfi_block *block, cf_pfn first, cf_pfn last,
 		}
 		/* Relaxed: flags carry nothing but themselves. */
 		cfi_store_relaxed(slot, value);
-		if ((word_flags(word) ^ word_flags(value)) & CF_FLAG_SKIPPABLE) {
+		if (word_has(word ^ value, CF_FLAG_SKIPPABLE)) {
 			(void)cfi_account(block, first, end, word, -1);
 			empty |= cfi_account(block, first, end, value, 1);
 		}
@@ -512,8 +515,9 @@ int cf_offline_set_payload(struct cf_map *map, uint32_t owner, cf_pfn pfn,
 	if (word_is(word, CF_TYPE_OFFLINE) && word_owner(word) == owner) {
 		err = -CF_EAGAIN;
 		if (!word_has(word, CF_FLAG_BUSY)) {
-			/* Release: a walker that reads it sees what it names. [run-word] */
-			cfi_store_release(slot, word_with_payload(word, payload));
+			word = word_with_payload(word, payload);
+			/* Release: readers see what it names. [run-word] */
+			cfi_store_release(slot, word);
 			err = 0;
 		}
 	}

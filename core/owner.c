@@ -108,7 +108,7 @@ int cf_owner_register(struct cf_map *map, const char *name,
 		map->owner[id].name = name;
 		map->owner[id].ops = ops;
 		map->owner[id].context = context;
-		/* Release: whoever sees it open sees its hooks. [owner-state] */
+		/* Release: who sees it open sees its hooks. [owner-state] */
 		cfi_store_release(&map->owner[id].state, OWNER_OPEN);
 	}
 	cf_unlock(&map->owner_lock, state);
@@ -123,7 +123,7 @@ static void set_state(struct cf_map *map, uint32_t id,
 {
 	unsigned long state = cf_lock(&map->owner_lock);
 
-	/* Release: pairs with cfi_owner_open(); the grace period does the rest. [owner-state] */
+	/* Release: pairs with cfi_owner_open(). [owner-state] */
 	cfi_store_release(&map->owner[id].state, value);
 	cf_unlock(&map->owner_lock, state);
 }
@@ -172,8 +172,8 @@ static uint64_t orphan_chunk(struct cfi_block *block, unsigned chunk,
 	if (!(cfi_load_relaxed(&block->split) >> chunk & 1))
 		return frames;
 	for (pfn = first; pfn < first + CF_CHUNK_FRAMES; pfn++)
-		frames += orphan_at(block, &block->frame_word[pfn - block->first],
-				    pfn, id);
+		frames += orphan_at(block, cfi_word_slot(block, pfn, 0), pfn,
+				    id);
 	return frames;
 }
 

@@ -202,7 +202,8 @@ static int alloc_range(struct cf_map *map, cf_pfn first, cf_pfn last,
 	if (err) {
 		cfi_report_add(map, report, CF_REASON_PORT, first, 0, 1);
 		if (map->config.debug_pagealloc)
-			cf_port_protect(map->config.machine, first, last, false);
+			cf_port_protect(map->config.machine, first, last,
+					false);
 		cfi_give_range(map, first, last);
 	} else {
 		mark_range(map, first, last, request);

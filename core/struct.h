@@ -89,8 +89,9 @@ struct cfi_block {
 /*
  * Which blocks of a zone have a maximal free run of a class: 0..8 as chunk
  * classes, 9..block order as orders of runs of whole chunks.  Levels of
- * bits, 64 to one; the uppermost is one word a class, in the zone itself.  A run's bit is always set; a bit that is set may be
- * stale, and whoever comes in vain clears it under the block's lock.
+ * bits, 64 to one; the uppermost is one word a class, in the zone itself.
+ * A run's bit is always set; a bit that is set may be stale, and whoever comes
+ * in vain clears it under the block's lock.
  */
 #define INDEX_LEVELS	4
 #define INDEX_CLASSES	(CF_BLOCK_ORDER_MAX + 1)
@@ -202,7 +203,7 @@ struct cf_map {
 	struct cfi_zone *zone;		/* (C) nodes * 2 */
 	struct cfi_cpu *cpu;		/* (C) */
 	struct cfi_owner *owner;	/* (C) CF_OWNERS_MAX */
-	cfi_u64 *owner_frames;		/* (A) OWNER_SHARDS times CF_OWNERS_MAX */
+	cfi_u64 *owner_frames;		/* (A) OWNER_SHARDS * CF_OWNERS_MAX */
 	cfi_u64 *poison;		/* (A,H) bad frames [poison-table] */
 	cfi_u64 poison_count;		/* (A,H) how many of
 					 * config.poison_max */

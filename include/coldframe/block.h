@@ -84,7 +84,7 @@ struct cf_offline_status {
 	uint32_t id;		/* names the operation in reports */
 	uint32_t steps;
 	uint64_t total, free, busy;	/* frames */
-	uint64_t skippable;	/* frames stepped over: also retired, and SELF */
+	uint64_t skippable;	/* stepped over: also retired, and SELF */
 	uint64_t migrated;	/* frames moved or given up by their owner */
 	struct cf_report report;/* what the last step found in the way */
 };

@@ -77,9 +77,9 @@ struct cf_owner_ops {
 	/*
 	 * A block of the owner's range comes online, one call a block:
 	 * [first, last), the block less its own metadata, is OFFLINE,
-	 * NEVER_ONLINED and the owner's, but for bad frames, RETIRED already.  Expose what is to be used with
-	 * cf_offline_free_range(), leave the rest.  Nonzero: onlining fails
-	 * and everything is as before.
+	 * NEVER_ONLINED and the owner's, but for bad frames, RETIRED already.
+	 * Expose what is to be used with cf_offline_free_range(), leave the
+	 * rest.  Nonzero: onlining fails and everything is as before.
 	 */
 	int (*online)(void *context, cf_pfn first, cf_pfn last);
 
