@@ -7,8 +7,8 @@
 /*
  * The descriptor word of a run, at its head.  Only this file knows the bits.
  *
- * 63                    42 41       32 3128 27          16 15    9 8   4 3  0
- * rrrrrrrr rrrrrrrr rrrrrr pp pppppppp .... oooo oooo oooo fffffff kkkkk tttt
+ * 63                    42 41       32 31 28 27          16 15    9 8   4 3  0
+ * rrrrrrrr rrrrrrrr rrrrrr pp pppppppp ----- oooo oooo oooo fffffff kkkkk tttt
  *
  *  t  enum cf_type         f  enum cf_flag     p  pins       (counted types)
  *  k  order of the run     o  owner id         r  references, pins included
