@@ -607,6 +607,18 @@ static int free_offline_set(struct machine *machine, const struct step *step,
 	return err;
 }
 
+/* Why frames cannot be dealt with as an owner's offline ones. */
+static int say_frames(struct outcome *outcome, int err)
+{
+	if (err == -CF_EREFUSED)
+		return refuse(outcome, CF_EREFUSED, "not all of them are"
+			      " offline and the owner's to say so");
+	if (err == -CF_EGONE)
+		return refuse(outcome, CF_EGONE, "not all of them are in"
+			      " blocks that are online");
+	return refuse(outcome, (enum cf_err)-err, "%s", cf_strerror(err));
+}
+
 int step_offline_free(struct machine *machine, const struct step *step,
 		      struct outcome *outcome)
 {
@@ -627,8 +639,7 @@ int step_offline_free(struct machine *machine, const struct step *step,
 		outcome->done = err ? 0 : place->last - place->first;
 	}
 	if (err)
-		return outcome->err ? err : refuse(outcome, (enum cf_err)-err,
-						   "%s", cf_strerror(err));
+		return outcome->err ? err : say_frames(outcome, err);
 	did(outcome, "gave %s to the allocator",
 	    machine_size(outcome->done, size));
 	return 0;
@@ -674,8 +685,7 @@ int step_offline_adopt(struct machine *machine, const struct step *step,
 	char size[24];
 
 	if (err)
-		return refuse(outcome, (enum cf_err)-err, "%s",
-			      cf_strerror(err));
+		return say_frames(outcome, err);
 	outcome->done = marking.frames;
 	did(outcome, "%s taken over by %s", machine_size(marking.frames, size),
 	    name_of_owner(machine, marking.owner));
@@ -693,8 +703,7 @@ int step_skippable(struct machine *machine, const struct step *step,
 	char size[24];
 
 	if (err)
-		return refuse(outcome, (enum cf_err)-err, "%s",
-			      cf_strerror(err));
+		return say_frames(outcome, err);
 	outcome->done = marking.frames;
 	did(outcome, "%s %s be stepped over",
 	    machine_size(marking.frames, size), marking.on ? "may" : "may not");

@@ -29,6 +29,42 @@ static int say_error(struct outcome *outcome, int err)
 	return refuse(outcome, (enum cf_err)-err, "%s", cf_strerror(err));
 }
 
+/* What an error means of a call that comes without a report. */
+struct meaning {
+	enum cf_err err;
+	const char *text;
+};
+
+static int say_meaning(struct outcome *outcome, int err,
+		       const struct meaning *meaning)
+{
+	for (; meaning->text; meaning++)
+		if (err == -(int)meaning->err)
+			return refuse(outcome, meaning->err, "%s",
+				      meaning->text);
+	return say_error(outcome, err);
+}
+
+static const struct meaning add_meaning[] = {
+	{ CF_EBUSY, "a block of them is there already" },
+	{ CF_EINVAL, "blocks so small cannot describe themselves" },
+	{ CF_ENOMEM, "there is no memory for their words" },
+	{ 0, NULL },
+};
+
+static const struct meaning remove_meaning[] = {
+	{ CF_EBUSY, "a block of them is not offline" },
+	{ CF_EGONE, "a block of them is not there" },
+	{ CF_EINVAL, "what was added together is removed together" },
+	{ 0, NULL },
+};
+
+static const struct meaning adopt_meaning[] = {
+	{ CF_EGONE, "a block of them is not there" },
+	{ CF_EINVAL, "the owner is not registered" },
+	{ 0, NULL },
+};
+
 /* What a call with a report answered. */
 static int answer(struct outcome *outcome, int err)
 {
@@ -139,7 +175,7 @@ int step_add(struct machine *machine, const struct step *step,
 		outcome->done += err ? 0 : piece;
 	}
 	if (err)
-		return say_error(outcome, err);
+		return say_meaning(outcome, err, add_meaning);
 	did(outcome, "%s added, offline",
 	    blocks_text(machine, first, last, text));
 	return 0;
@@ -154,7 +190,7 @@ int step_remove(struct machine *machine, const struct step *step,
 
 	err = cf_block_remove(machine->map, first, last);
 	if (err)
-		return say_error(outcome, err);
+		return say_meaning(outcome, err, remove_meaning);
 	reclaim(machine, first, last);
 	if (cf_host_discard(&machine->memory, first, last))
 		return refuse(outcome, CF_EPORT,
@@ -348,7 +384,7 @@ int step_adopt(struct machine *machine, const struct step *step,
 	err = cf_block_adopt(machine->map, step->place.first, step->place.last,
 			     owner_id(machine, number));
 	if (err)
-		return say_error(outcome, err);
+		return say_meaning(outcome, err, adopt_meaning);
 	did(outcome, "%s is of %s's range now",
 	    blocks_text(machine, step->place.first, step->place.last, text),
 	    name_of_owner(machine, owner_id(machine, number)));

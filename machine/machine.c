@@ -52,20 +52,24 @@ uint64_t now_ns(void)
 const char *machine_size(uint64_t frames, char buffer[24])
 {
 	static const char units[] = "KMGT";
-	uint64_t kib = frames * (CF_FRAME_BYTES / 1024), scale = 1;
+	uint64_t kib = frames * (CF_FRAME_BYTES / 1024), scale = 1, rest;
 	unsigned unit = 0;
 
 	while (unit < 3 && kib / scale >= 1024) {
 		scale *= 1024;
 		unit++;
 	}
-	if (kib % scale == 0)
-		(void)snprintf(buffer, 24, "%llu%c",
-			       (unsigned long long)(kib / scale),
-			       kib ? units[unit] : '\0');
-	else
+	rest = (kib % scale * 200 + scale) / (2 * scale);	/* hundredths */
+	if (kib % scale && (rest == 0 || rest == 100))
+		/* What is nearly whole must not look it. */
+		(void)snprintf(buffer, 24, "%lluK", (unsigned long long)kib);
+	else if (kib % scale)
 		(void)snprintf(buffer, 24, "%.2f%c",
 			       (double)kib / (double)scale, units[unit]);
+	else
+		(void)snprintf(buffer, 24, "%llu%.*s",
+			       (unsigned long long)(kib / scale), kib != 0,
+			       &units[unit]);
 	return buffer;
 }
 

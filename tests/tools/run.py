@@ -5,6 +5,7 @@ and every shipped scenario, whole and with the step it is about taken out."""
 import glob
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -47,7 +48,12 @@ def notes(result):
 # What every scenario in the folder must do.
 
 def shipped():
-    ok(len(SCENARIOS) >= 20, 'the scenarios are found')
+    with open(os.path.join(ROOT, 'docs', 'scenarios.md'),
+              encoding='utf-8') as file:
+        listed = re.findall(r'^\| `([a-z-]+\.cf)` \|', file.read(), re.M)
+    names = [os.path.basename(path) for path in SCENARIOS]
+    ok(sorted(listed) == names and len(names) >= 30,
+       'the manual lists every scenario', str(set(listed) ^ set(names)))
     for path in SCENARIOS:
         name = os.path.basename(path)
         status, out, err = run('run', '--json', '--verify=step', path)
@@ -75,6 +81,21 @@ def pointless(path, name):
         result = run_text(text, '--quiet')
         ok(result[0] == 1, '%s fails without line %d' % (name, at + 1),
            notes(result))
+
+
+def variants():
+    """The same on other machines: no caches, full fences, small pages, and
+    frames that are protected while they are not in use."""
+    for name in ('demo', 'load', 'partly-plugged', 'retirement'):
+        with open(os.path.join(ROOT, 'scenarios', name + '.cf'),
+                  encoding='utf-8') as file:
+            text = file.read()
+        for key in ('fenced', 'no-caches', 'small-pages', 'debug-pagealloc'):
+            text_there = re.sub('^(machine .*)$', r'\1 ' + key, text,
+                                flags=re.M)
+            result = run_text(text_there, '--quiet')
+            ok(result[0] == 0, '%s holds with %s' % (name, key),
+               notes(result))
 
 
 # Wrong scenarios: what is said, by line.
@@ -409,6 +430,7 @@ def export():
 
 if __name__ == '__main__':
     shipped()
+    variants()
     wrong()
     nothing_half_done()
     options()

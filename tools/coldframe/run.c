@@ -518,7 +518,7 @@ static int run_program(const struct options *options,
 	};
 	int status;
 
-	if (isatty(STDERR_FILENO) && !options->json)
+	if (isatty(STDERR_FILENO) && !options->json && !options->quiet)
 		config.progress = show_progress;
 	session.steps = json_array();
 	session.checks = json_array();
