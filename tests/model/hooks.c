@@ -97,12 +97,31 @@ static void nest(struct world *world)
 		cf_put(world->map, pfn);
 }
 
+/* The engine's own reference was the last one of a run it isolated. */
+static enum cf_verdict release_dying(struct owner *owner, struct frame *head)
+{
+	struct world *world = owner->world;
+	cf_pfn pfn = pfn_of(world, head);
+	bool keep = owner->policy & POLICY_KEEP;
+
+	require_word(owner, pfn, head->order, (enum cf_type)head->type, 0);
+	head->refs = 0;
+	head->known = 0;
+	head->dying = false;
+	head->kept = keep;
+	if (!keep)
+		run_free(world, pfn);
+	return keep ? CF_VERDICT_KEEP : CF_VERDICT_FREE;
+}
+
 static enum cf_verdict hook_release(void *context, cf_pfn pfn, unsigned order)
 {
 	struct owner *owner = context;
 	struct world *world = owner->world;
 	struct frame *head = require_own(owner, pfn, order, "release");
 
+	if (head->dying)
+		return release_dying(owner, head);
 	REQUIRE(world->act.kind == ACT_RELEASE && pfn >= world->act.first &&
 		pfn < world->act.last, "release: hook out of place");
 	REQUIRE(head->refs == 1 && !head->told,
@@ -118,6 +137,22 @@ static enum cf_verdict hook_release(void *context, cf_pfn pfn, unsigned order)
 	if (owner->policy & POLICY_NESTS)
 		nest(world);
 	return head->kept ? CF_VERDICT_KEEP : CF_VERDICT_FREE;
+}
+
+/* Give all references up while the engine holds its own. */
+static bool drop_all(struct owner *owner, struct frame *head)
+{
+	struct world *world = owner->world;
+	uint32_t refs = head->refs;
+
+	if (!owner->ops->release || head->type == CF_TYPE_OFFLINE ||
+	    refs != head->known || head->pins || refs > 100)
+		return false;
+	head->dying = true;
+	world->act.motion++;
+	while (refs--)
+		cf_put(world->map, pfn_of(world, head));
+	return true;
 }
 
 static int hook_isolate(void *context, cf_pfn pfn, unsigned order)
@@ -139,6 +174,8 @@ static int hook_isolate(void *context, cf_pfn pfn, unsigned order)
 	}
 	REQUIRE(!frame->held, "isolate: %#llx is isolated already",
 		(unsigned long long)pfn);
+	if (owner->policy & POLICY_DROPS && drop_all(owner, frame))
+		return 1;
 	if (owner->policy & POLICY_NO_ISOLATE) {
 		world->act.refused++;
 		return 1;
@@ -170,6 +207,7 @@ static void hook_putback(void *context, cf_pfn pfn, unsigned order)
 static void require_target(struct world *world, cf_pfn target, unsigned order)
 {
 	cf_pfn frames = (cf_pfn)1 << order;
+	struct zone_id zone = { world->act.node, world->act.zone };
 	cf_pfn i;
 
 	REQUIRE(!(target & (frames - 1)) && target < world->last,
@@ -180,9 +218,10 @@ static void require_target(struct world *world, cf_pfn target, unsigned order)
 			"migrate: target %#llx was not free",
 			(unsigned long long)i);
 	if (world->act.kind == ACT_COMPACT)
-		REQUIRE(!chunk_is_free(world, target),
-			"compact: moved into the free chunk of %#llx",
-			(unsigned long long)target);
+		REQUIRE(!chunk_is_free(world, target) &&
+			zone_is(world, target, zone),
+			"compact: moved into a free chunk or another zone, "
+			"%#llx", (unsigned long long)target);
 }
 
 static int migrate_offline(struct owner *owner, cf_pfn source, cf_pfn target,
@@ -263,6 +302,44 @@ static int hook_migrate(void *context, cf_pfn source, cf_pfn target,
 	return err;
 }
 
+/* No room for it in one piece: cut a run in two. */
+static int hook_split(void *context, cf_pfn pfn, unsigned order)
+{
+	struct owner *owner = context;
+	struct world *world = owner->world;
+	struct frame *head;
+	struct run run;
+	uint32_t known;
+	uint8_t flags;
+	cf_pfn part;
+
+	require_asked(world, pfn, order, "split");
+	/* A balloon cuts nothing. */
+	if (world->frame[pfn].type == CF_TYPE_OFFLINE)
+		return -CF_EREFUSED;
+	head = require_own(owner, pfn, order, "split");
+	REQUIRE(order, "split: a single frame %#llx", (unsigned long long)pfn);
+	known = head->known;
+	if (owner->policy & POLICY_NO_SPLIT || head->refs != known ||
+	    head->pins)
+		return -CF_EREFUSED;
+	require_word(owner, pfn, order, CF_TYPE_FOLIO, known);
+	require_code("freeze in split", cf_freeze(world->map, pfn, known), OK);
+	require_code("split in split", cf_split(world->map, pfn, order - 1),
+		     OK);
+	run = (struct run){ CF_TYPE_FOLIO, owner->id, known, head->tag };
+	flags = head->flags;
+	for (part = pfn; part < pfn + ((cf_pfn)1 << order);
+	     part += (cf_pfn)1 << (order - 1)) {
+		run_make(world, part, order - 1, run);
+		world->frame[part].flags = flags;
+		stamp(world, part, order - 1, run.tag);
+		cf_unfreeze(world->map, part, known);
+	}
+	world->act.motion++;
+	return 0;
+}
+
 static int hook_dissolve(void *context, cf_pfn pfn, unsigned order)
 {
 	struct owner *owner = context;
@@ -270,6 +347,8 @@ static int hook_dissolve(void *context, cf_pfn pfn, unsigned order)
 	struct frame *head = require_own(owner, pfn, order, "dissolve");
 
 	require_asked(world, pfn, order, "dissolve");
+	REQUIRE(world->act.kind != ACT_COMPACT,
+		"dissolve: compaction asks for what is kept");
 	REQUIRE(!head->refs, "dissolve: %#llx has references",
 		(unsigned long long)pfn);
 	if (!head->kept) {
@@ -397,6 +476,7 @@ static const struct cf_owner_ops full_ops = {
 	.isolate = hook_isolate,
 	.migrate = hook_migrate,
 	.putback = hook_putback,
+	.split = hook_split,
 	.dissolve = hook_dissolve,
 	.online = hook_online,
 	.describe = hook_describe,

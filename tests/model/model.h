@@ -51,6 +51,7 @@ struct frame {
 	uint32_t tag;		/* the operation that made the run */
 	bool kept;		/* its owner said KEEP */
 	bool held;		/* its owner agreed to isolation */
+	bool dying;		/* dropped while isolated: see POLICY_DROPS */
 	bool told;		/* its owner saw the last reference go */
 	bool bad;		/* in the table of bad frames */
 	bool exposed;		/* the port was told in this call */
@@ -78,8 +79,10 @@ enum policy {
 	POLICY_SKIPPABLE	= 1 << 6, /* online: the rest is skippable */
 	POLICY_FINE		= 1 << 7, /* online: frames, not chunks */
 	POLICY_NESTS		= 1 << 8, /* release: allocates and frees */
-	POLICY_PATTERN_SHIFT	= 9,	  /* online: which parts, 8 bits */
-	POLICY_BITS		= 17
+	POLICY_NO_SPLIT		= 1 << 9, /* split: no */
+	POLICY_DROPS		= 1 << 10, /* isolate: drops its references */
+	POLICY_PATTERN_SHIFT	= 11,	  /* online: which parts, 8 bits */
+	POLICY_BITS		= 19
 };
 
 struct world;
@@ -144,6 +147,7 @@ struct act {
 	uint32_t refused;	/* hooks that said no */
 	uint32_t held;		/* runs their owners hold still */
 	uint32_t again;		/* dissolve hooks that said CF_EAGAIN */
+	uint32_t motion;	/* runs cut, or dropped while isolated */
 	uint64_t dissolved;	/* frames their owners gave up */
 	uint32_t events;
 	struct event event[EVENTS_MAX];

@@ -43,6 +43,7 @@ static uint32_t pass_codes(struct world *world)
 {
 	const struct act *act = &world->act;
 	uint32_t codes = act->moved || act->dissolved || act->again ||
+			 act->motion ||
 			 any_at_limit(world, act->first, act->last) ?
 			 E(CF_EAGAIN) : 0;
 

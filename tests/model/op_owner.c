@@ -108,13 +108,13 @@ static bool draw_policy(struct world *world, struct op *op)
 		POLICY_KEEP, POLICY_NO_ISOLATE, POLICY_NO_MIGRATE,
 		POLICY_GIVE_UP, POLICY_NO_DISSOLVE, POLICY_NO_ONLINE,
 		POLICY_SKIPPABLE, POLICY_SKIPPABLE, POLICY_FINE, POLICY_NESTS,
-		POLICY_KEEP, POLICY_KEEP,
+		POLICY_KEEP, POLICY_KEEP, POLICY_NO_SPLIT, POLICY_DROPS,
 	};
 
 	(void)world;
 	op->arg[0] = random_below(OWNERS);
 	while (random_chance(60))
-		op->arg[1] |= bits[random_below(12)];
+		op->arg[1] |= bits[random_below(14)];
 	op->arg[1] |= random_below(256) << POLICY_PATTERN_SHIFT;
 	return true;
 }

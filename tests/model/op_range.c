@@ -64,7 +64,8 @@ static bool judge_taking(struct world *world, cf_pfn first, cf_pfn last,
 		codes = OK;
 	else if (before == OUTLOOK_BLOCKED)
 		codes = E(CF_EBUSY);
-	if (world->act.again || any_at_limit(world, first, last))
+	if (world->act.again || world->act.motion ||
+	    any_at_limit(world, first, last))
 		codes |= E(CF_EAGAIN);
 	require_code("range", err, codes);
 	if (!err)
@@ -611,9 +612,8 @@ static bool apply_set_payload(struct world *world, const struct op *op)
 		REQUIRE(snapshot.type == CF_TYPE_OFFLINE,
 			"snapshot: offline frame %#llx heads another type",
 			(unsigned long long)pfn);
-		codes = frame->owner == id ? OK : E(CF_EGONE);
-		if (id == CF_OWNER_ORPHAN)
-			codes |= E(CF_EGONE);
+		if (frame->owner == id && id != CF_OWNER_ORPHAN)
+			codes = OK;
 	}
 	err = cf_offline_set_payload(world->map, id, pfn, op->arg[3]);
 	require_code("offline_set_payload", err, codes);

@@ -31,6 +31,9 @@ static enum outlook referenced_outlook(struct world *world,
 	if (owner->policy & POLICY_NO_MIGRATE ||
 	    (owner->ops->isolate && owner->policy & POLICY_NO_ISOLATE))
 		return OUTLOOK_BLOCKED;
+	if (owner->policy & POLICY_DROPS && owner->ops->release &&
+	    owner->ops->isolate)
+		return OUTLOOK_UNSURE;
 	if (head->flags & CF_FLAG_POISON || head->refs >= CF_REFS_MAX)
 		return OUTLOOK_UNSURE;
 	return OUTLOOK_MOVABLE;
@@ -128,7 +131,7 @@ static bool reason_holds(struct world *world, const struct frame *head,
 	case CF_REASON_NO_TARGET:
 		return marks || !zone_fits(world, zone, report->order, FIT_ANY);
 	case CF_REASON_TRANSIT:
-		return world->act.again;
+		return world->act.again || world->act.motion;
 	default:
 		return false;
 	}
@@ -187,8 +190,10 @@ void require_report(struct world *world, cf_pfn first, cf_pfn last,
 	if (world->act.outlook == OUTLOOK_MOVABLE)
 		REQUIRE(report->reason == CF_REASON_NO_TARGET ||
 			(report->reason == CF_REASON_TRANSIT &&
-			 world->act.again),
+			 (world->act.again || world->act.motion)),
 			"report: %s for what agrees to move",
 			cf_reason_name(report->reason));
-	require_run(world, first, last, report);
+	/* A run dropped while it was isolated may be the one that was told. */
+	if (!world->act.motion)
+		require_run(world, first, last, report);
 }
