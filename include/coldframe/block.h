@@ -158,8 +158,8 @@ enum cf_event {
 /*
  * A subscriber.  The caller's memory, constant while added.  Highest priority
  * first; cancel runs in reverse and reaches exactly those that saw going.
- * Hooks run with CF_RANK_HOTPLUG held and nothing else; they may allocate and
- * free, not add, remove or step.
+ * Hooks run with CF_RANK_HOTPLUG held and nothing else; they may call what
+ * does not take it: allocate and free, not add, remove, step or verify.
  */
 struct cf_subscriber {
 	const char *name;

@@ -17,14 +17,15 @@ enum cf_verdict {
  * What an owner can be asked.  Every hook is optional; @context is the one
  * registered, @pfn the head of a run of the owner's.
  *
- * hook     runs in                      may hold  may call
- * release  whatever context put runs in anything  alloc, free, put; no waiting
- * isolate  an operation's step          HOTPLUG   all but add, remove, steps
- * migrate  an operation's step          HOTPLUG   all but add, remove, steps
- * putback  an operation's step          HOTPLUG   all but add, remove, steps
- * split    an operation's step          HOTPLUG   cf_freeze, cf_split, ...
- * dissolve an operation's step          HOTPLUG   all but add, remove, steps
- * online   cf_block_online()            HOTPLUG   cf_offline_*() of the range
+ * hook      runs in                       holds      may call
+ * release   whatever context put runs in  anything   alloc, free, put; no wait
+ * isolate   an operation's step           HOTPLUG    what takes no HOTPLUG
+ * migrate   an operation's step           HOTPLUG    what takes no HOTPLUG
+ * putback   an operation's step           HOTPLUG    what takes no HOTPLUG
+ * split     an operation's step           HOTPLUG    what takes no HOTPLUG
+ * dissolve  an operation's step           HOTPLUG    what takes no HOTPLUG
+ * online    cf_block_online()             HOTPLUG    what takes no HOTPLUG
+ * describe  a report is made              anything   nothing
  */
 struct cf_owner_ops {
 	/*
@@ -185,7 +186,8 @@ void *cf_side_find(const struct cf_side *side, cf_pfn pfn);
 /**
  * cf_side_extend() - make sure a frame has an entry.
  * @ret_entry: the entry, zeroed when new
- * Context: as cf_side_find(); no lock above CF_RANK_OWNER.
+ * Context: as cf_side_find(); no lock but CF_RANK_HOTPLUG. Calls
+ *          cf_port_meta_alloc().
  * Return:  0, -CF_EGONE: no such block, -CF_ENOMEM: no memory for a leaf.
  */
 int cf_side_extend(struct cf_side *side, cf_pfn pfn, void **ret_entry)

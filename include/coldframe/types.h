@@ -62,8 +62,7 @@ enum cf_type {
 	CF_TYPE_PGTABLE	 = 4,	/* a page table: no count */
 	CF_TYPE_SLAB	 = 5,	/* a slab: no count */
 	CF_TYPE_RESERVED = 6,	/* never managed */
-	CF_TYPE_OFFLINE	 = 7,	/* logically offline: content belongs to its
-				 * owner */
+	CF_TYPE_OFFLINE	 = 7,	/* logically offline: its owner's alone */
 	CF_TYPE_RETIRED	 = 8,	/* a bad frame, out for good */
 	CF_TYPE_COUNT
 };
@@ -73,13 +72,10 @@ const char *cf_type_name(enum cf_type type);
 /* Flags of a run, as a walker sees them. */
 enum cf_flag {
 	CF_FLAG_BUSY          = 1 << 0, /* held exclusively for a moment */
-	CF_FLAG_POISON        = 1 << 1, /* holds a bad frame: splits when
-					 * freed */
+	CF_FLAG_POISON        = 1 << 1, /* holds a bad frame */
 	CF_FLAG_ISOLATED      = 1 << 2, /* being moved by an operation */
-	CF_FLAG_NEVER_ONLINED = 1 << 3, /* OFFLINE: never exposed to the
-					 * allocator */
-	CF_FLAG_SKIPPABLE     = 1 << 4, /* OFFLINE: block offlining steps over
-					 * it */
+	CF_FLAG_NEVER_ONLINED = 1 << 3, /* OFFLINE: never exposed */
+	CF_FLAG_SKIPPABLE     = 1 << 4, /* OFFLINE: stepped over */
 	CF_FLAG_MOVABLE       = 1 << 5, /* OFFLINE: its owner can migrate it */
 	CF_FLAG_SELF          = 1 << 6, /* RESERVED: the block's own metadata */
 };
