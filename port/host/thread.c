@@ -86,9 +86,20 @@ static void thread_register(void)
 	urcu_memb_register_thread();
 }
 
+/* Has liburcu heard of this thread?  Ours to remember without its insides. */
+static inline bool thread_is_known(void)
+{
+#if HOST_TSAN
+	(void)pthread_once(&key_once, key_make);
+	return pthread_getspecific(key) != NULL;
+#else
+	return URCU_TLS(urcu_memb_reader).registered;
+#endif
+}
+
 static inline void thread_know(void)
 {
-	if (__builtin_expect(!URCU_TLS(urcu_memb_reader).registered, 0))
+	if (__builtin_expect(!thread_is_known(), 0))
 		thread_register();
 }
 
