@@ -66,7 +66,11 @@ struct cf_owner_ops {
 	/* The run stays after all. */
 	void (*putback)(void *context, cf_pfn pfn, unsigned order);
 
-	/* Cut a run into smaller ones so that they fit elsewhere. 0: done. */
+	/*
+	 * There is no room for a run in one piece: cut it into smaller ones.
+	 * Comes after putback; the engine holds no reference any more.
+	 * 0: done, they are tried one by one.
+	 */
 	int (*split)(void *context, cf_pfn pfn, unsigned order);
 
 	/*
