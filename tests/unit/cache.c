@@ -14,6 +14,8 @@ static cf_pfn frame[MOST];
 /* The linker sends the engine's calls here: --wrap. */
 int __real_cf_port_barrier_all(void);
 int __wrap_cf_port_barrier_all(void);
+void __real_cf_port_relax(unsigned spins);
+void __wrap_cf_port_relax(unsigned spins);
 void __real_cf_port_read_lock(void);
 void __wrap_cf_port_read_lock(void);
 
@@ -29,6 +31,16 @@ int __wrap_cf_port_barrier_all(void)
 static struct cfi_cpu *context(unsigned number)
 {
 	return &m.map->cpu[number];
+}
+
+/* Context 1 leaves its cache when it was waited for so often. */
+static unsigned leaves_after;
+
+void __wrap_cf_port_relax(unsigned spins)
+{
+	if (leaves_after > 0 && spins == leaves_after)
+		cfi_store_relaxed(&context(1)->busy, 0);
+	__real_cf_port_relax(spins);
 }
 
 /* Called in the middle of a refill, as an interrupt may come there. */
@@ -168,6 +180,22 @@ static void busy_too_long(void)
 	CHECK(stat_now().cached > MAGAZINE_FRAMES);
 	set_busy(1, false);
 	CHECK_EQ(cf_drain(m.map), 0);
+	CHECK_EQ(stat_now().cached, 0);
+	CHECK(machine_end());
+}
+
+/* But it is waited for. */
+static void busy_for_a_while(void)
+{
+	struct machine_config config = { .blocks = 2 };
+
+	if (!CHECK(machine_make(config)))
+		return;
+	machine_on_other(use_cache, NULL);
+	set_busy(1, true);
+	leaves_after = 100;
+	CHECK_EQ(cf_drain(m.map), 0);
+	leaves_after = 0;
 	CHECK_EQ(stat_now().cached, 0);
 	CHECK(machine_end());
 }
@@ -454,6 +482,7 @@ int main(void)
 	tap_run("draining empties, and the cache serves on", draining);
 	tap_run("caches are drained by others", drained_by_others);
 	tap_run("a context that stays inside", busy_too_long);
+	tap_run("a context that leaves", busy_for_a_while);
 	tap_run("the barrier goes wrong", barrier_goes_wrong);
 	tap_run("inside oneself the cache is passed by", inside_oneself);
 	tap_run("a handler inside a refill", inside_a_refill);

@@ -123,6 +123,28 @@ static void stuck_chunks(void)
 	finish(&keeper);
 }
 
+/* Kept runs are their owner's wealth: nobody is asked to give them up. */
+static void kept_runs(void)
+{
+	struct keeper keeper = { 0 };
+	struct cf_compaction done;
+
+	if (!begin(&keeper))
+		return;
+	use(with_flags(folio(0, keeper.id), CF_ALLOC_FROZEN), 0, 4);
+	use(folio(0, keeper.id), 1, 20);
+	CHECK_EQ(cf_compact(m.map, 0, CF_ZONE_NORMAL, 9, &done), 0);
+	CHECK_EQ(keeper.calls[HOOK_DISSOLVE], 0);
+	CHECK_EQ(done.chunks_freed, 1);
+	CHECK_EQ(done.chunks_tried, 1);
+	CHECK_EQ(done.frames_moved, 20);
+	CHECK_EQ(used_in(0), 24);
+	for (cf_pfn at = 3; at < 7; at++)
+		cf_free_frozen(m.map, at, 0);
+	put_everything();
+	finish(&keeper);
+}
+
 static void nothing_to_win(void)
 {
 	struct keeper keeper = { 0 };
@@ -210,6 +232,7 @@ int main(void)
 	tap_run("the cheapest chunk first", fewest_first);
 	tap_run("all chunks but one", all_of_them);
 	tap_run("chunks that cannot be emptied", stuck_chunks);
+	tap_run("kept runs", kept_runs);
 	tap_run("nothing to win", nothing_to_win);
 	tap_run("one zone only", its_own_zone);
 	tap_run("wrong zones, caches that stay", refuses);

@@ -310,6 +310,7 @@ static void check_stuck(struct stuck want)
 	CHECK_EQ(report.owner, want.owner);
 	CHECK_EQ(report.refs, want.refs);
 	CHECK_EQ(report.pins, want.pins);
+	CHECK_EQ(report.flags & ~(uint32_t)CF_FLAG_ISOLATED, 0);
 	CHECK(report.who && strcmp(report.who, want.who) == 0);
 	CHECK_EQ(report.frames[want.reason], 1u << want.order);
 	/* A question says the same, if it can be seen without asking. */
@@ -533,6 +534,23 @@ static void cut_for(struct keeper *keeper, enum hook hook, cf_pfn pfn,
 		cf_unfreeze(m.map, part, 1);
 }
 
+static void no_room_for_one(void)
+{
+	struct keeper keeper = { 0 };
+	size_t count;
+
+	if (!begin(&keeper, HOOKS_ALL) ||
+	    !place(folio(0, keeper.id), at + 16, at + 17))
+		return;
+	count = fill(kernel(0), frame, MOST);
+	FAILS(CF_EBUSY, offline(NULL));
+	CHECK_EQ(keeper.calls[HOOK_SPLIT], 0);
+	CHECK(keeper.calls[HOOK_PUTBACK] > 0);
+	put_all(frame, count);
+	cf_put(m.map, at + 16);
+	finish(&keeper);
+}
+
 static void no_room(void)
 {
 	struct keeper keeper = { .then = cut_for };
@@ -589,6 +607,7 @@ int main(void)
 	tap_run("frames in transit", in_transit);
 	tap_run("runs that are busy", busy_runs);
 	tap_run("no reference left for the engine", no_reference_left);
+	tap_run("no room for a single frame", no_room_for_one);
 	tap_run("no room: split, or say so", no_room);
 	return tap_done();
 }

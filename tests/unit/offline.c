@@ -331,6 +331,7 @@ static void free_refuses(void)
 	FAILS(CF_EINVAL, cf_offline_free_range(m.map, id, 4096, m.last + 1));
 	FAILS(CF_EINVAL, cf_offline_free(m.map, id, 4096, 64));
 	FAILS(CF_EGONE, cf_offline_free_range(m.map, id, 4096, 5121));
+	FAILS(CF_EGONE, cf_offline_free_range(m.map, id, 4096, m.last));
 	FAILS(CF_EGONE, cf_offline_free(m.map, id, 5120, 0));
 	FAILS(CF_EREFUSED, cf_offline_free_range(m.map, other.id, 4096, 4097));
 	FAILS(CF_EREFUSED, cf_offline_free_range(m.map, 0, 4096, 4097));
@@ -408,6 +409,7 @@ static void skippable(void)
 	FAILS(CF_EINVAL, cf_offline_set_skippable(m.map, id, 4096, 4096, 1));
 	FAILS(CF_EINVAL, cf_offline_set_skippable(m.map, id, 0, m.last + 1, 1));
 	FAILS(CF_EGONE, cf_offline_set_skippable(m.map, id, 4096, 5121, true));
+	FAILS(CF_EGONE, cf_offline_set_skippable(m.map, id, 4096, m.last, 1));
 	FAILS(CF_EREFUSED, cf_offline_set_skippable(m.map, other.id, 4096,
 						    4097, true));
 	FAILS(CF_EREFUSED, cf_offline_set_skippable(m.map, 0, 4096, 4097, 1));

@@ -386,6 +386,8 @@ static void marked_under_way(void)
 	CHECK_EQ(start(&operation, 4096, 5120, NULL), 0);
 	FAILS_PARTLY(CF_EBUSY, cf_block_offline_step(&operation));
 	CHECK_EQ(status_of(&operation).report.reason, CF_REASON_OFFLINE);
+	CHECK_EQ(status_of(&operation).report.flags, CF_FLAG_NEVER_ONLINED);
+	CHECK_EQ(status_of(&operation).report.order, 9);
 	m.signals[CF_SIGNAL_CHUNK_EMPTY] = 0;
 	CHECK_EQ(cf_offline_set_skippable(m.map, keeper.id, 4096, 4607, true),
 		 0);

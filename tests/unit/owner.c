@@ -374,7 +374,9 @@ static void orphans(void)
 		cf_put(m.map, run[i]);
 		CHECK(!is_head(run[i]));
 	}
-	cf_free_frozen(m.map, run[3], 3);
+	CHECK_EQ(cf_split(m.map, run[3], 2), 0);
+	cf_free_frozen(m.map, run[3], 2);
+	cf_free_frozen(m.map, run[3] + 4, 2);
 	CHECK_EQ(keeper.calls[HOOK_RELEASE], 0);
 	CHECK_EQ(frames_of(CF_OWNER_ORPHAN), 4);
 	/* Offline ones stay: nobody can say that the host gave them back. */

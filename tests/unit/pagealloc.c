@@ -192,6 +192,26 @@ static void blocks(void)
 	finish(&keeper);
 }
 
+/* What a block hosts of itself is in use for as long as it is there. */
+static void metadata_in_the_block(void)
+{
+	struct cf_block_config self = { .meta = CF_META_SELF };
+	struct keeper keeper = { 0 };
+	cf_pfn last;
+
+	if (!begin(&keeper))
+		return;
+	CHECK_EQ(cf_block_add(m.map, 3072, 4096, &self), 0);
+	CHECK_EQ(cf_block_online(m.map, 3072, 4096, CF_ZONE_NORMAL, NULL), 0);
+	last = 3072 + block_info(3072).reserved;
+	check_usable(3072, last, true);
+	CHECK_EQ(cf_block_offline(m.map, 3072, 4096, 2, NULL), 0);
+	check_usable(3072, last, true);
+	CHECK_EQ(cf_block_remove(m.map, 3072, 4096), 0);
+	check_usable(3072, last, false);
+	finish(&keeper);
+}
+
 int main(void)
 {
 	tap_run("runs in use", in_use);
@@ -200,5 +220,6 @@ int main(void)
 	tap_run("runs that move", moved_runs);
 	tap_run("moves that fail", failed_moves);
 	tap_run("blocks", blocks);
+	tap_run("metadata in the block itself", metadata_in_the_block);
 	return tap_done();
 }

@@ -127,6 +127,11 @@ static void moves_for_it(void)
 	CHECK_EQ(block_info(0).chunks_isolated, 0);
 	CHECK_EQ(snapshot(992).order, 4);
 	cf_free_range(m.map, 992, 1021);
+	/* At the end of all there is. */
+	CHECK_EQ(take(4095, 4096, folio(0, keeper.id), NULL), 0);
+	CHECK_EQ(take(4088, 4096, folio(0, keeper.id), NULL), 0);
+	CHECK_EQ(keeper.pfn[HOOK_MIGRATE], 4095);
+	cf_put(m.map, 4088);
 	/* A run that sticks out of the range goes as a whole. */
 	CHECK_EQ(take(1536, 2048, folio(0, keeper.id), NULL), 0);
 	CHECK_EQ(take(1700, 1701, kernel(0), &report), 0);

@@ -159,6 +159,28 @@ static void frames_in_use(void)
 			in_use((enum way)way, order);
 }
 
+/* The last free of an isolated chunk is told, also around a bad frame. */
+static void in_isolated_chunks(void)
+{
+	struct cf_offline operation = { { 0 } };
+	struct keeper keeper = { 0 };
+
+	if (!begin(&keeper, 0))
+		return;
+	CHECK_EQ(cf_alloc_range(m.map, 1024, 1028, kernel(0), NULL), 0);
+	CHECK_EQ(retire(1026), CF_RETIRE_PENDING);
+	CHECK_EQ(cf_block_offline_start(m.map, &operation, 1024, 2048, NULL),
+		 0);
+	m.signals[CF_SIGNAL_CHUNK_EMPTY] = 0;
+	cf_put(m.map, 1024);
+	CHECK_EQ(m.signals[CF_SIGNAL_CHUNK_EMPTY], 1);
+	CHECK_EQ(m.signal_pfn[CF_SIGNAL_CHUNK_EMPTY], 1024);
+	CHECK_EQ(cf_block_offline_step(&operation), 0);
+	CHECK_EQ(cf_block_online(m.map, 1024, 2048, CF_ZONE_NORMAL, NULL), 0);
+	check_gone(1026);
+	finish(&keeper);
+}
+
 /* Several bad frames in one run, at its ends and beside each other. */
 static void many_in_one_run(void)
 {
@@ -378,6 +400,7 @@ int main(void)
 	tap_run("free frames", free_frames);
 	tap_run("frames in stock", frames_in_stock);
 	tap_run("frames in use, however they go", frames_in_use);
+	tap_run("in use while their chunk is isolated", in_isolated_chunks);
 	tap_run("many in one run", many_in_one_run);
 	tap_run("runs that are split", split_runs);
 	tap_run("runs that move", moved_runs);
