@@ -28,6 +28,7 @@ static struct cf_offline_status status_of(const struct cf_offline *operation)
 {
 	struct cf_offline_status status;
 
+	memset(&status, 0xa5, sizeof(status));
 	cf_block_offline_status(operation, &status);
 	return status;
 }
@@ -54,6 +55,7 @@ static void to_the_end(void)
 		return;
 	status = status_of(&operation);
 	CHECK_EQ(status.state, CF_OFFLINE_IDLE);
+	CHECK_EQ(status.total + status.steps + status.id, 0);
 	CHECK_EQ(cf_alloc_range(m.map, 1024, 1032, folio(0, keeper.id), NULL),
 		 0);
 	CHECK_EQ(start(&operation, 1024, 3072, NULL), 0);
@@ -401,7 +403,9 @@ static void marked_under_way(void)
 	CHECK_EQ(status_of(&operation).report.pfn, 5000);
 	CHECK_EQ(status_of(&operation).busy, 1);
 	/* Plugged now: exposed into an isolated chunk, free for nobody. */
+	m.signals[CF_SIGNAL_CHUNK_EMPTY] = 0;
 	CHECK_EQ(cf_offline_free_range(m.map, keeper.id, 5000, 5001), 0);
+	CHECK_EQ(m.signals[CF_SIGNAL_CHUNK_EMPTY], 1);
 	CHECK_EQ(stat_now().isolated, 1);
 	CHECK_EQ(cf_block_offline_step(&operation), 0);
 	/* Offline: neither marking nor giving finds anything. */

@@ -110,10 +110,27 @@ static void frozen_and_zeroed(void)
 	finish(&keeper);
 }
 
+/* The chunks around are isolated while others move out. */
+static void look_around(struct keeper *keeper, enum hook hook, cf_pfn pfn,
+			unsigned order)
+{
+	cf_pfn other;
+
+	(void)order;
+	if (hook != HOOK_MIGRATE)
+		return;
+	keeper->mark++;
+	CHECK_EQ(block_info(pfn).chunks_isolated, 1);
+	/* A hole there fits best, and is not given. */
+	CHECK_EQ(cf_alloc(m.map, kernel(0), &other), 0);
+	CHECK(other / CF_CHUNK_FRAMES != pfn / CF_CHUNK_FRAMES);
+	cf_put(m.map, other);
+}
+
 /* What can be moved makes room; what stood around it stays. */
 static void moves_for_it(void)
 {
-	struct keeper keeper = { 0 };
+	struct keeper keeper = { .then = look_around };
 	struct cf_report report;
 
 	if (!begin(&keeper))
@@ -123,6 +140,7 @@ static void moves_for_it(void)
 	CHECK_EQ(take(992, 1020, kernel(0), &report), 0);
 	CHECK_EQ(keeper.calls[HOOK_MIGRATE], 1);
 	CHECK(keeper.target < 992 || keeper.target >= 1024);
+	CHECK_EQ(keeper.mark, 1);
 	CHECK_EQ(snapshot(1020).refs, 1);
 	CHECK_EQ(block_info(0).chunks_isolated, 0);
 	CHECK_EQ(snapshot(992).order, 4);
