@@ -67,6 +67,8 @@ void require_code(const char *call, int err, uint32_t codes)
 	char format[256];
 	int code;
 
+	if (verdict->at < OPS_MAX)
+		verdict->code[verdict->at] = err;
 	if (err <= 0 && -err < CF_ERR_COUNT && codes & E(-err))
 		return;
 	for (code = 0; code < CF_ERR_COUNT; code++) {

@@ -34,7 +34,8 @@ static void child(struct list *list, uint32_t draw)
 			verdict->count = i + 1;
 		}
 		verdict->at = i;
-		op_type(op->code)->apply(world, op);
+		verdict->code[i] = 0;
+		verdict->skipped[i] = !op_type(op->code)->apply(world, op);
 		if (i % list->setup.every)
 			continue;
 		compare(world);

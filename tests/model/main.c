@@ -57,6 +57,7 @@ static void report(struct list *list, uint64_t seed)
 	list_shrink(list);
 	printf("# shrunk to %u operations: %s\n", list->count, verdict->text);
 	list_print(list);
+	list_say(list);
 	fflush(stdout);
 }
 
@@ -71,8 +72,10 @@ static bool run_seed(const struct options *options, uint64_t seed,
 	list->setup = draw_setup();
 	count = options->ops ? options->ops : counts[random_below(3)];
 	if (list_run(list, count)) {
-		if (options->print)
+		if (options->print) {
 			list_print(list);
+			list_say(list);
+		}
 		return true;
 	}
 	report(list, seed);

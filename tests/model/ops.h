@@ -30,6 +30,8 @@ struct verdict {
 	uint32_t at;		/* operations begun */
 	uint32_t count;
 	uint64_t frames_compared;
+	int code[OPS_MAX];	/* what the operation was told last */
+	bool skipped[OPS_MAX];	/* it made no sense */
 	struct op op[OPS_MAX];
 };
 
@@ -163,6 +165,8 @@ bool list_run(struct list *list, uint32_t draw);
 /* Find a short list that fails as this one did. */
 void list_shrink(struct list *list);
 void list_print(const struct list *list);
+/* The same as a scenario, after a run. */
+void list_say(const struct list *list);
 bool list_parse(const char *path, struct list *list);
 
 #endif
