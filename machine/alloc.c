@@ -282,9 +282,6 @@ int step_alloc_range(struct machine *machine, const struct step *step,
 	struct set *set;
 	int err;
 
-	if (step->place.kind == PLACE_NAME)
-		return refuse(outcome, CF_EINVAL, "a range is needed:"
-			      " block, blocks or frames");
 	err = make_request(machine, step, outcome, &request, &owner);
 	if (err)
 		return err;
@@ -428,21 +425,23 @@ int step_free(struct machine *machine, const struct step *step,
 {
 	bool one = step->place.index != PLACE_WHOLE;
 	uint64_t every = step_value(step, KEY_EVERY, 1);
-	size_t first, last, i;
+	struct runs runs;
 	struct set *set;
 	char size[24];
+	size_t i;
 	int err;
 
-	err = place_runs(machine, &step->place, outcome, &set, &first, &last);
+	err = place_runs(machine, &step->place, outcome, &runs);
 	if (err)
 		return err;
+	set = runs.set;
 	if (!one && !machine->raw && every == 1 && is_whole_range(set) &&
 	    !(set->owner && set->owner->keeps)) {
 		err = free_whole_range(machine, set, outcome);
 	} else {
-		for (i = first; !err && i < last; i += every) {
+		for (i = runs.first; !err && i < runs.last; i += every) {
 			err = free_run(machine, set, i, one, outcome);
-			progress(machine, "free", i - first, last - first);
+			progress(machine, "free", i, runs.last);
 		}
 	}
 	if (err)
@@ -510,9 +509,6 @@ static int offline_range(struct machine *machine, const struct step *step,
 	unsigned order = machine->map_config.block_order;
 	int err;
 
-	if (place->kind == PLACE_NAME)
-		return refuse(outcome, CF_EINVAL, "a range is needed:"
-			      " block, blocks or frames");
 	err = cf_offline_alloc_range(machine->map, set->owner->id,
 				     place->first, place->last,
 				     offline_flags(step), &outcome->report);
@@ -581,12 +577,13 @@ int step_offline_alloc(struct machine *machine, const struct step *step,
 static int free_offline_set(struct machine *machine, const struct step *step,
 			    struct outcome *outcome)
 {
-	size_t first, last, i;
-	struct set *set;
+	struct runs runs = { NULL, 0, 0 };
+	size_t i;
 	int err;
 
-	err = place_runs(machine, &step->place, outcome, &set, &first, &last);
-	for (i = first; !err && i < last; i++) {
+	err = place_runs(machine, &step->place, outcome, &runs);
+	for (i = runs.first; !err && i < runs.last; i++) {
+		struct set *set = runs.set;
 		struct run *run = set->run[i];
 
 		if (run->state != RUN_OFFLINE && !machine->raw) {
@@ -713,18 +710,21 @@ int step_skippable(struct machine *machine, const struct step *step,
 int step_payload(struct machine *machine, const struct step *step,
 		 struct outcome *outcome)
 {
-	size_t first, last, i;
-	struct set *set;
+	struct runs runs = { NULL, 0, 0 };
+	size_t i;
 	int err;
 
 	if (step->amount.number > UINT32_MAX)
 		return refuse(outcome, CF_EINVAL, "a payload has 32 bits");
-	err = place_runs(machine, &step->place, outcome, &set, &first, &last);
-	for (i = first; !err && i < last; i++)
-		err = cf_offline_set_payload(machine->map, set->owner ?
-					     set->owner->id : CF_OWNER_NONE,
-					     set->run[i]->pfn,
+	err = place_runs(machine, &step->place, outcome, &runs);
+	for (i = runs.first; !err && i < runs.last; i++) {
+		const struct owner *owner = runs.set->owner;
+
+		err = cf_offline_set_payload(machine->map, owner ? owner->id :
+					     CF_OWNER_NONE,
+					     runs.set->run[i]->pfn,
 					     (uint32_t)step->amount.number);
+	}
 	if (err && !outcome->err)
 		return refuse(outcome, (enum cf_err)-err, "%s",
 			      cf_strerror(err));

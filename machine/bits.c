@@ -150,16 +150,15 @@ static cf_pfn find(const struct bits *bits, bool value, cf_pfn pfn,
 	return last;
 }
 
-bool bits_next(const struct bits *bits, bool value, cf_pfn *cursor,
-	       cf_pfn last, cf_pfn *ret_first, cf_pfn *ret_last)
+bool bits_next(const struct bits *bits, bool value, cf_pfn last,
+	       struct stretch *stretch)
 {
-	cf_pfn first = find(bits, value, *cursor, last);
+	cf_pfn first = find(bits, value, stretch->last, last);
 
 	if (first >= last)
 		return false;
-	*ret_first = first;
-	*ret_last = find(bits, !value, first, last);
-	*cursor = *ret_last;
+	stretch->first = first;
+	stretch->last = find(bits, !value, first, last);
 	return true;
 }
 

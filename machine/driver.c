@@ -42,19 +42,21 @@ int driver_online(void *context, cf_pfn first, cf_pfn last)
 {
 	struct owner *owner = context;
 	struct cf_map *map = owner->machine->map;
-	cf_pfn at = first, from, to;
+	struct stretch stretch = { first, first };
 	int err = 0;
 
 	if (owner->exposes == EXPOSES_NOTHING) {
 		bits_set(owner->ballooned, first, last, true);
 		return 0;
 	}
-	while (!err && bits_next(owner->plugged, true, &at, last, &from, &to))
-		err = cf_offline_free_range(map, owner->id, from, to);
-	at = first;
+	while (!err && bits_next(owner->plugged, true, last, &stretch))
+		err = cf_offline_free_range(map, owner->id, stretch.first,
+					    stretch.last);
+	stretch.last = first;
 	while (!err && owner->exposes == EXPOSES_PLUGGED &&
-	       bits_next(owner->plugged, false, &at, last, &from, &to))
-		err = cf_offline_set_skippable(map, owner->id, from, to, true);
+	       bits_next(owner->plugged, false, last, &stretch))
+		err = cf_offline_set_skippable(map, owner->id, stretch.first,
+					       stretch.last, true);
 	return err;
 }
 
@@ -184,31 +186,36 @@ static bool block_fits(struct plugging *plugging, cf_pfn pfn, bool partly)
 				      pfn + machine->block_frames);
 }
 
+/* Fill the holes of a block, as far as is wanted. */
+static int plug_block(struct plugging *plugging, cf_pfn block)
+{
+	cf_pfn last = block + plugging->machine->block_frames;
+	struct stretch hole = { block, block };
+	int err = 0;
+
+	while (!err && plugging->wanted &&
+	       bits_next(plugging->owner->plugged, false, last, &hole)) {
+		if (hole.last - hole.first > plugging->wanted)
+			hole.last = hole.first + plugging->wanted;
+		err = plug_range(plugging, hole.first, hole.last);
+		if (!err)
+			plugging->wanted -= hole.last - hole.first;
+	}
+	return err;
+}
+
 /* Fill holes of blocks that have some plugged first, then the others. */
 static int plug_size(struct plugging *plugging)
 {
 	struct machine *machine = plugging->machine;
-	cf_pfn block, at, first, last;
+	cf_pfn block;
 	int partly, err = 0;
 
-	for (partly = 1; partly >= 0; partly--) {
+	for (partly = 1; partly >= 0; partly--)
 		for (block = machine->added_first; block < machine->added_last;
-		     block += machine->block_frames) {
-			if (!block_fits(plugging, block, partly != 0))
-				continue;
-			at = block;
-			while (!err && plugging->wanted &&
-			       bits_next(plugging->owner->plugged, false, &at,
-					 block + machine->block_frames, &first,
-					 &last)) {
-				if (last - first > plugging->wanted)
-					last = first + plugging->wanted;
-				err = plug_range(plugging, first, last);
-				if (!err)
-					plugging->wanted -= last - first;
-			}
-		}
-	}
+		     block += machine->block_frames)
+			if (!err && block_fits(plugging, block, partly != 0))
+				err = plug_block(plugging, block);
 	return err;
 }
 
@@ -405,23 +412,23 @@ int step_deflate(struct machine *machine, const struct step *step,
 {
 	struct owner *owner = find_balloon(machine, step, outcome);
 	uint64_t wanted = step->amount.number / CF_FRAME_BYTES;
-	cf_pfn at = 0, first, last;
+	struct stretch out = { 0, 0 };
 	char size[24];
 	int err = 0;
 
 	if (!owner)
 		return outcome->err;
-	while (wanted && bits_next(owner->ballooned, true, &at,
-				   bits_end(owner->ballooned), &first, &last)) {
-		if (last - first > wanted)
-			last = first + wanted;
-		err = cf_offline_free_range(machine->map, owner->id, first,
-					    last);
+	while (wanted && bits_next(owner->ballooned, true,
+				   bits_end(owner->ballooned), &out)) {
+		if (out.last - out.first > wanted)
+			out.last = out.first + wanted;
+		err = cf_offline_free_range(machine->map, owner->id, out.first,
+					    out.last);
 		if (err)
 			break;
-		bits_set(owner->ballooned, first, last, false);
-		wanted -= last - first;
-		outcome->done += last - first;
+		bits_set(owner->ballooned, out.first, out.last, false);
+		wanted -= out.last - out.first;
+		outcome->done += out.last - out.first;
 	}
 	machine->deflated += outcome->done;
 	did(outcome, "gave %s back", machine_size(outcome->done, size));

@@ -94,22 +94,32 @@ static bool may_drop(const struct run *run, enum claim claim, uint64_t times)
 	       run->refs - run->pins - own >= times;
 }
 
-static int check_claim(struct machine *machine, const struct set *set,
-		       size_t index, enum claim claim, uint64_t times,
-		       struct outcome *outcome)
-{
-	const struct run *run = set->run[index];
-	bool dropping = claim == CLAIM_PUT || claim == CLAIM_UNPIN;
+/* What a step does to the references of some runs. */
+struct claiming {
+	struct machine *machine;
+	struct outcome *outcome;
+	struct runs runs;
+	enum claim claim;
+	uint64_t times;
+};
 
-	if (machine->raw)
+static int check_claim(const struct claiming *claiming, size_t index)
+{
+	enum claim claim = claiming->claim;
+	bool dropping = claim == CLAIM_PUT || claim == CLAIM_UNPIN;
+	const struct set *set = claiming->runs.set;
+	const struct run *run = set->run[index];
+
+	if (claiming->machine->raw)
 		return 0;
 	if (run->state != RUN_HELD && run->state != RUN_STRAY)
-		return refuse(outcome, CF_EGONE, "%s[%zu] has no references",
-			      set->name, index);
-	if (dropping && !may_drop(run, claim, times))
-		return refuse(outcome, CF_EINVAL, "%s[%zu] has no %s to drop"
-			      "; \"free\" drops its own", set->name, index,
-			      claim == CLAIM_PUT ? "extra reference" : "pin");
+		return refuse(claiming->outcome, CF_EGONE,
+			      "%s[%zu] has no references", set->name, index);
+	if (dropping && !may_drop(run, claim, claiming->times))
+		return refuse(claiming->outcome, CF_EINVAL, "%s[%zu] has no %s"
+			      " to drop; \"free\" drops its own", set->name,
+			      index, claim == CLAIM_PUT ? "extra reference" :
+			      "pin");
 	return 0;
 }
 
@@ -124,56 +134,86 @@ static void end_stray(struct machine *machine, struct set *set,
 		run_unbind(machine, run->pfn);
 }
 
-static int claim_in_set(struct machine *machine, struct set *set, size_t index,
-			enum claim claim, uint64_t times)
+/* One claim; getting and pinning may be refused. */
+static int claim_once(struct machine *machine, struct set *set,
+		      struct run *run, enum claim claim)
 {
-	struct run *run = set->run[index];
-	uint64_t i;
+	bool taking = claim == CLAIM_GET || claim == CLAIM_PIN;
 	int err = 0;
 
-	for (i = 0; !err && i < times; i++) {
-		run_lock(run);
-		if (claim == CLAIM_GET || claim == CLAIM_PIN)
-			err = claim_run(machine, run, claim);
-		if (!err)
-			note_claim(&run->refs, &run->pins, claim);
-		run_unlock(run);
-		end_stray(machine, set, run);
-		/* A put may run the owner's release: not under the run. */
-		if (claim == CLAIM_PUT || claim == CLAIM_UNPIN)
-			err = claim_run(machine, run, claim);
+	run_lock(run);
+	if (taking)
+		err = claim_run(machine, run, claim);
+	if (!err)
+		note_claim(&run->refs, &run->pins, claim);
+	run_unlock(run);
+	if (taking)
+		return err;
+	/* A put may run the owner's release: not under the run. */
+	end_stray(machine, set, run);
+	return claim_run(machine, run, claim);
+}
+
+/* Take back @times claims on a run; what was taken can be dropped. */
+static void unclaim(const struct claiming *claiming, size_t index,
+		    uint64_t times)
+{
+	struct set *set = claiming->runs.set;
+
+	while (times--)
+		(void)claim_once(claiming->machine, set, set->run[index],
+				 claims[claiming->claim].undo);
+}
+
+/* On every run as often as it says, or on none. */
+static int claim_all(const struct claiming *claiming)
+{
+	struct set *set = claiming->runs.set;
+	uint64_t times = 0;
+	size_t i;
+	int err = 0;
+
+	for (i = claiming->runs.first; i < claiming->runs.last; i++) {
+		for (times = 0; !err && times < claiming->times; times++)
+			err = claim_once(claiming->machine, set, set->run[i],
+					 claiming->claim);
+		if (err)
+			break;
 	}
-	/* All or nothing: @i counts the one that failed. */
-	while (err && --i) {
-		note_claim(&run->refs, &run->pins, claims[claim].undo);
-		(void)claim_run(machine, run, claims[claim].undo);
-	}
+	if (!err)
+		return 0;
+	(void)refuse(claiming->outcome, (enum cf_err)-err, "%s[%zu]: %s",
+		     set->name, i, cf_strerror(err));
+	unclaim(claiming, i, times - 1);
+	while (i-- > claiming->runs.first)
+		unclaim(claiming, i, claiming->times);
 	return err;
 }
 
 static int claim_set(struct machine *machine, const struct step *step,
 		     enum claim claim, struct outcome *outcome)
 {
-	uint64_t times = step_value(step, KEY_TIMES, 1);
-	size_t first, last, i;
-	struct set *set;
+	struct claiming claiming = {
+		.machine = machine,
+		.outcome = outcome,
+		.claim = claim,
+		.times = step_value(step, KEY_TIMES, 1),
+	};
+	size_t i, count;
 	int err;
 
-	err = place_runs(machine, &step->place, outcome, &set, &first, &last);
+	err = place_runs(machine, &step->place, outcome, &claiming.runs);
 	if (err)
 		return err;
-	for (i = first; !err && i < last; i++)
-		err = check_claim(machine, set, i, claim, times, outcome);
-	for (i = first; !err && i < last; i++) {
-		err = claim_in_set(machine, set, i, claim, times);
-		if (err)
-			return refuse(outcome, (enum cf_err)-err, "%s[%zu]: %s",
-				      set->name, i, cf_strerror(err));
-	}
+	for (i = claiming.runs.first; !err && i < claiming.runs.last; i++)
+		err = check_claim(&claiming, i);
+	if (!err)
+		err = claim_all(&claiming);
+	count = claiming.runs.last - claiming.runs.first;
 	if (!err)
 		did(outcome, "%s %llu on %zu run%s", claims[claim].done,
-		    (unsigned long long)times, last - first,
-		    last - first == 1 ? "" : "s");
+		    (unsigned long long)claiming.times, count,
+		    count == 1 ? "" : "s");
 	return err;
 }
 
@@ -240,6 +280,15 @@ int step_unpin(struct machine *machine, const struct step *step,
 	return claim(machine, step, CLAIM_UNPIN, outcome);
 }
 
+static const char *const state_words[] = {
+	[RUN_GONE] = "free",
+	[RUN_HELD] = "in use",
+	[RUN_STRAY] = "free but for references",
+	[RUN_FROZEN] = "frozen",
+	[RUN_KEPT] = "kept by its owner",
+	[RUN_OFFLINE] = "offline",
+};
+
 /* Something done to each run of a place that must be in one state. */
 typedef int (*run_fn)(struct machine *machine, const struct step *step,
 		      struct set *set, struct run *run);
@@ -247,23 +296,27 @@ typedef int (*run_fn)(struct machine *machine, const struct step *step,
 static int each_run(struct machine *machine, const struct step *step,
 		    struct outcome *outcome, unsigned states, run_fn fn)
 {
-	size_t first, last, i;
-	struct set *set;
+	struct runs runs;
+	size_t i, count;
 	int err;
 
-	err = place_runs(machine, &step->place, outcome, &set, &first, &last);
+	err = place_runs(machine, &step->place, outcome, &runs);
 	if (err)
 		return err;
-	for (i = first; i < last; i++) {
+	for (i = runs.first; i < runs.last; i++) {
+		struct set *set = runs.set;
+
 		if (!machine->raw && !(states & 1u << set->run[i]->state))
-			return refuse(outcome, CF_EINVAL, "%s[%zu] is not in"
-				      " the state for that", set->name, i);
+			return refuse(outcome, CF_EINVAL, "%s[%zu] is %s",
+				      set->name, i,
+				      state_words[set->run[i]->state]);
 		err = fn(machine, step, set, set->run[i]);
 		if (err)
 			return refuse(outcome, (enum cf_err)-err, "%s[%zu]: %s",
 				      set->name, i, cf_strerror(err));
 	}
-	did(outcome, "%zu run%s", last - first, last - first == 1 ? "" : "s");
+	count = runs.last - runs.first;
+	did(outcome, "%zu run%s", count, count == 1 ? "" : "s");
 	return 0;
 }
 

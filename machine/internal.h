@@ -157,9 +157,14 @@ uint64_t bits_count(const struct bits *bits);
 /* How many of [first, last) are set. */
 uint64_t bits_within(const struct bits *bits, cf_pfn first, cf_pfn last);
 
-/* The first stretch of @value in [*cursor, last); false: none is left. */
-bool bits_next(const struct bits *bits, bool value, cf_pfn *cursor,
-	       cf_pfn last, cf_pfn *ret_first, cf_pfn *ret_last);
+/* Frames [first, last). */
+struct stretch {
+	cf_pfn first, last;
+};
+
+/* The first one of @value from @stretch->last on, up to @last; or none. */
+bool bits_next(const struct bits *bits, bool value, cf_pfn last,
+	       struct stretch *stretch);
 
 /* One past the highest frame that was ever set. */
 cf_pfn bits_end(const struct bits *bits);
@@ -324,10 +329,15 @@ int place_each(struct machine *machine, const struct place *place,
 int place_frame(struct machine *machine, const struct place *place,
 		cf_pfn *ret_pfn, struct outcome *outcome) CF_MUST_CHECK;
 
-/* The runs a place names: [*first, *last) of its set. */
+/* Runs [first, last) of a set. */
+struct runs {
+	struct set *set;
+	size_t first, last;
+};
+
+/* The runs a place names. */
 int place_runs(struct machine *machine, const struct place *place,
-	       struct outcome *outcome, struct set **ret_set,
-	       size_t *ret_first, size_t *ret_last) CF_MUST_CHECK;
+	       struct outcome *outcome, struct runs *ret_runs) CF_MUST_CHECK;
 
 /* ---- values, words and sentences ---- */
 

@@ -34,8 +34,7 @@ int place_each(struct machine *machine, const struct place *place,
 }
 
 int place_runs(struct machine *machine, const struct place *place,
-	       struct outcome *outcome, struct set **ret_set,
-	       size_t *ret_first, size_t *ret_last)
+	       struct outcome *outcome, struct runs *ret_runs)
 {
 	struct set *set = machine->object[place->name].set;
 	const char *name = machine->name[place->name];
@@ -46,18 +45,19 @@ int place_runs(struct machine *machine, const struct place *place,
 		return refuse(outcome, CF_EGONE, "%s has %zu runs, %s[0] to"
 			      " %s[%zu]", name, set->count, name, name,
 			      set->count - 1);
-	*ret_set = set;
-	*ret_first = place->index == PLACE_WHOLE ? 0 : place->index;
-	*ret_last = place->index == PLACE_WHOLE ? set->count :
-						  place->index + 1;
+	*ret_runs = (struct runs){ set, 0, set->count };
+	if (place->index != PLACE_WHOLE) {
+		ret_runs->first = place->index;
+		ret_runs->last = place->index + 1;
+	}
 	return 0;
 }
 
 int place_frame(struct machine *machine, const struct place *place,
 		cf_pfn *ret_pfn, struct outcome *outcome)
 {
-	size_t first, last;
-	struct set *set;
+	const struct run *run;
+	struct runs runs;
 	int err;
 
 	if (place->kind != PLACE_NAME) {
@@ -72,13 +72,13 @@ int place_frame(struct machine *machine, const struct place *place,
 		*ret_pfn = machine->object[place->name].frame->pfn;
 		return 0;
 	}
-	err = place_runs(machine, place, outcome, &set, &first, &last);
+	err = place_runs(machine, place, outcome, &runs);
 	if (err)
 		return err;
-	if (set->run[first]->pfn == CF_PFN_NONE ||
-	    place->offset >> set->run[first]->order)
+	run = runs.set->run[runs.first];
+	if (run->pfn == CF_PFN_NONE || place->offset >> run->order)
 		return refuse(outcome, CF_EGONE, "%s[%zu] has no such frame",
-			      set->name, first);
-	*ret_pfn = set->run[first]->pfn + place->offset;
+			      runs.set->name, runs.first);
+	*ret_pfn = run->pfn + place->offset;
 	return 0;
 }

@@ -141,21 +141,22 @@ static void fill_owner(struct machine *machine, struct owner *owner,
 	(void)pthread_mutex_unlock(&owner->lock);
 }
 
-/* Contents are looked at only when they are asked for. */
-static void fill_run(struct machine *machine, const struct set *set,
-		     size_t index, enum property property,
-		     struct values *values, struct outcome *outcome)
+static void fill_run(const struct run *run, struct values *values)
 {
-	const struct run *run = set->run[index];
-	cf_pfn frame;
-
 	V(MOVED) += run->moved;
 	if (run->state == RUN_GONE)
 		return;
 	V(RUNS)++;
 	V(FRAMES) += (uint64_t)1 << run->order;
-	if (property != PROPERTY_INTACT || !V(INTACT) ||
-	    run_intact(machine, run, &frame))
+}
+
+static void fill_intact(struct machine *machine, const struct set *set,
+			size_t index, struct values *values,
+			struct outcome *outcome)
+{
+	cf_pfn frame;
+
+	if (!V(INTACT) || run_intact(machine, set->run[index], &frame))
 		return;
 	V(INTACT) = 0;
 	(void)snprintf(outcome->why, sizeof(outcome->why),
@@ -167,20 +168,23 @@ static int fill_set(struct machine *machine, const struct subject *subject,
 		    enum property property, struct values *values,
 		    struct outcome *outcome)
 {
-	size_t first, last, i;
-	struct set *set;
+	struct runs runs;
+	size_t i;
 	int err;
 
-	err = place_runs(machine, &subject->place, outcome, &set, &first,
-			 &last);
+	err = place_runs(machine, &subject->place, outcome, &runs);
 	if (err)
 		return err;
 	V(INTACT) = 1;
-	for (i = first; i < last; i++)
-		fill_run(machine, set, i, property, values, outcome);
+	for (i = runs.first; i < runs.last; i++) {
+		fill_run(runs.set->run[i], values);
+		/* Contents are looked at only when they are asked for. */
+		if (property == PROPERTY_INTACT)
+			fill_intact(machine, runs.set, i, values, outcome);
+	}
 	if (property == PROPERTY_INTACT && !V(RUNS))
 		return refuse(outcome, CF_EGONE, "%s holds nothing",
-			      set->name);
+			      runs.set->name);
 	return 0;
 }
 

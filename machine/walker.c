@@ -109,9 +109,6 @@ int step_walker(struct machine *machine, const struct step *step,
 {
 	struct walker *walker;
 
-	if (step->place.kind == PLACE_NAME)
-		return refuse(outcome, CF_EINVAL,
-			      "blocks or frames are needed");
 	walker = calloc(1, sizeof(*walker));
 	if (!walker)
 		return refuse(outcome, CF_ENOMEM, "the process has no memory");

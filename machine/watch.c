@@ -122,9 +122,6 @@ int step_subscriber(struct machine *machine, const struct step *step,
 int step_scanner(struct machine *machine, const struct step *step,
 		 struct outcome *outcome)
 {
-	if (step->place.kind == PLACE_NAME)
-		return refuse(outcome, CF_EINVAL,
-			      "blocks or frames are needed");
 	return watch(machine, step, outcome, true);
 }
 

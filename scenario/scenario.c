@@ -87,6 +87,7 @@ static bool at_place(struct scenario *scenario)
 	       !text_is(word, "all");
 }
 
+#define ALLOW_RANGE	(ALLOW_BLOCKS | ALLOW_FRAMES)
 #define ALLOW_ANY	(ALLOW_BLOCKS | ALLOW_FRAMES | ALLOW_SET |	\
 			 ALLOW_RUN | ALLOW_INTERIOR | ALLOW_FRAME)
 
@@ -142,10 +143,12 @@ static int read_argument(struct scenario *scenario, struct step *step,
 		return read_name(scenario, noun, &step->name);
 	case ARG_BLOCKS:
 		return read_place(scenario, ALLOW_BLOCKS, &step->place);
-	case ARG_MAYBE_FRAMES:
+	case ARG_MAYBE_RANGE:
 		if (!peek_word(scenario).length || at_key(scenario, &key))
 			return 0;
-		return read_place(scenario, ALLOW_ANY, &step->place);
+		return read_place(scenario, ALLOW_RANGE, &step->place);
+	case ARG_RANGE:
+		return read_place(scenario, ALLOW_RANGE, &step->place);
 	case ARG_FRAMES:
 		return read_place(scenario, ALLOW_ANY, &step->place);
 	case ARG_FRAME:
@@ -156,15 +159,15 @@ static int read_argument(struct scenario *scenario, struct step *step,
 	case ARG_CLAIM:
 		return read_place(scenario, ALLOW_SET | ALLOW_RUN |
 				  ALLOW_FRAME, &step->place);
-	case ARG_AMOUNT_OR_FRAMES:
+	case ARG_AMOUNT_OR_RANGE:
 		if (at_place(scenario))
-			return read_place(scenario, ALLOW_ANY, &step->place);
+			return read_place(scenario, ALLOW_RANGE, &step->place);
 		return read_amount(scenario, &step->amount);
 	case ARG_AMOUNT:
 		return read_amount(scenario, &step->amount);
-	case ARG_SIZE_OR_FRAMES:
+	case ARG_SIZE_OR_RANGE:
 		if (at_place(scenario))
-			return read_place(scenario, ALLOW_ANY, &step->place);
+			return read_place(scenario, ALLOW_RANGE, &step->place);
 		return read_size_amount(scenario, step);
 	case ARG_SIZE:
 		return read_size_amount(scenario, step);

@@ -12,15 +12,16 @@ enum argument {
 	ARG_NEW,		/* declares a name of the verb's noun */
 	ARG_NAME,		/* uses one */
 	ARG_BLOCKS,		/* whole blocks */
+	ARG_RANGE,		/* blocks or frames, by number */
+	ARG_MAYBE_RANGE,	/* the same, or nothing: all memory */
 	ARG_FRAMES,		/* any frames, a set or a run */
-	ARG_MAYBE_FRAMES,	/* the same, or nothing: all memory */
 	ARG_FRAME,		/* one frame */
 	ARG_RUNS,		/* a set or a run */
 	ARG_CLAIM,		/* a set, a run or a remembered frame */
 	ARG_AMOUNT,		/* runs, a size, or "all" */
-	ARG_AMOUNT_OR_FRAMES,
+	ARG_AMOUNT_OR_RANGE,
 	ARG_SIZE,
-	ARG_SIZE_OR_FRAMES,
+	ARG_SIZE_OR_RANGE,
 	ARG_NUMBER,
 	ARG_TIME,
 	ARG_WORKERS,		/* N workers */
