@@ -29,18 +29,21 @@ static void say(struct sentence *sentence, const char *format, ...)
 }
 
 static const char *const reasons[CF_REASON_COUNT] = {
-	[CF_REASON_NONE] = "is nothing in the way",
 	[CF_REASON_UNMOVABLE] = "cannot be moved: nobody knows how",
 	[CF_REASON_PINNED] = "is pinned: its contents must stay where they are",
 	[CF_REASON_REFERENCED] = "has references its owner knows nothing of",
 	[CF_REASON_FROZEN] = "is frozen, and nobody gave it up",
-	[CF_REASON_OFFLINE] = "is logically offline: only its owner can give"
-			      " it back",
+	[CF_REASON_OFFLINE] = "is logically offline: its owner's to give back",
 	[CF_REASON_ORPHAN] = "is left over from an owner that is gone",
 	[CF_REASON_OWNER] = "stays: its owner refused",
 	[CF_REASON_NO_TARGET] = "stays: there is no memory to move it to",
 	[CF_REASON_TRANSIT] = "is between two states this moment",
 };
+
+static const char *reason_text(enum cf_reason reason)
+{
+	return reasons[reason] ? reasons[reason] : "is in the way";
+}
 
 static void say_run(struct machine *machine, struct sentence *sentence,
 		    const struct cf_report *report)
@@ -125,7 +128,8 @@ void explain(struct machine *machine, const struct cf_report *report,
 		break;
 	}
 	if (report->pfn == CF_PFN_NONE) {
-		say(&sentence, "something %s", reasons[report->reason]);
+		say(&sentence, "something %s",
+		    reason_text(report->reason));
 		return;
 	}
 	if (report->reason == CF_REASON_ORPHAN &&
@@ -135,6 +139,6 @@ void explain(struct machine *machine, const struct cf_report *report,
 		return;
 	}
 	say_run(machine, &sentence, report);
-	say(&sentence, " %s", reasons[report->reason]);
+	say(&sentence, " %s", reason_text(report->reason));
 	say_rest(&sentence, report);
 }
