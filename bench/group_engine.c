@@ -29,7 +29,7 @@ static inline void give(uint64_t handle, unsigned order)
 	cf_put(engine.map, handle);
 }
 
-#include "bench/loops.h"
+#include "bench/loops.inc"
 
 static void enter(struct worker *worker)
 {

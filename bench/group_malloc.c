@@ -28,7 +28,7 @@ static inline void give(uint64_t handle, unsigned order)
 	free((void *)(uintptr_t)handle);
 }
 
-#include "bench/loops.h"
+#include "bench/loops.inc"
 
 /* Is malloc() the one asked for? A library that is missing is not preloaded. */
 static bool malloc_is(const char *library)
