@@ -295,14 +295,16 @@ int cf_alloc(struct cf_map *map, struct cf_request request, cf_pfn *ret_pfn)
 	return err;
 }
 
-/* Tell the port of chunks that have just become empty. No lock is held. */
-void cfi_signal_empty(struct cf_map *map, const struct cfi_block *block,
-		      uint64_t chunks)
+/*
+ * Tell the port of chunks that have just become empty, of the block that
+ * begins at @first.  No lock is held, and the block may have gone by now.
+ */
+void cfi_signal_empty(struct cf_map *map, cf_pfn first, uint64_t chunks)
 {
 	for (; chunks; chunks &= chunks - 1)
 		cf_port_signal(map->config.machine, CF_SIGNAL_CHUNK_EMPTY,
-			       block->first +
-			       ((cf_pfn)bits_first(chunks) << CF_CHUNK_ORDER));
+			       first + ((cf_pfn)bits_first(chunks) <<
+					CF_CHUNK_ORDER));
 }
 
 /* Put frames without words into the bitmaps of their blocks. */
@@ -313,10 +315,11 @@ void cfi_give_range(struct cf_map *map, cf_pfn first, cf_pfn last)
 		cf_pfn end = cfi_min_pfn(last, cfi_block_last(block));
 		unsigned long state = cfi_block_lock(block);
 		uint64_t empty = cfi_give(map, block, first, end);
+		cf_pfn base = block->first;
 
 		cfi_block_unlock(block, state);
 		if (empty)
-			cfi_signal_empty(map, block, empty);
+			cfi_signal_empty(map, base, empty);
 		first = end;
 	}
 }

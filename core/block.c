@@ -137,7 +137,7 @@ static void clear_chunk(struct cfi_block *block, unsigned chunk)
 	cfi_u64 *word = &block->frame_word[chunk * CF_CHUNK_FRAMES];
 	unsigned frame;
 
-	/* Relaxed, all of them: the sequence tells lookups that heads go. */
+	/* Relaxed, all of them: these runs go for good; a miss is right. */
 	cfi_store_relaxed(&c->word, 0);
 	for (frame = 0; frame < CF_CHUNK_FRAMES &&
 	     cfi_load_relaxed(&block->split) >> chunk & 1; frame++)

@@ -131,14 +131,6 @@ void cfi_chunk_open(struct cfi_block *block, unsigned chunk)
 	set_split(block, chunk, true);
 }
 
-/* One run is to cover a split chunk whose frames are all the caller's. */
-void cfi_chunk_close(struct cfi_block *block, unsigned chunk)
-{
-	CF_CHECK2(is_split(block, chunk) && block->chunk[chunk].free == 0,
-		  block->first, chunk);
-	set_split(block, chunk, false);
-}
-
 /* Frames left a zone that keeps count, or came back. */
 static void count_free(struct cf_map *map, struct cfi_block *block,
 		       int64_t frames)

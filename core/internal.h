@@ -124,7 +124,6 @@ bool cfi_is_free(const struct cfi_block *block, cf_pfn first, cf_pfn last);
 uint64_t cfi_give(struct cf_map *map, struct cfi_block *block, cf_pfn first,
 		  cf_pfn last);
 uint64_t cfi_chunk_settle(struct cfi_block *block, unsigned chunk);
-void cfi_chunk_close(struct cfi_block *block, unsigned chunk);
 
 unsigned cfi_tightest(const struct cfi_block *block, unsigned first,
 		      unsigned last);
@@ -163,8 +162,7 @@ struct cfi_taking {		/* what cfi_take() looks for */
 };
 int cfi_take(struct cf_map *map, struct cfi_taking taking, cf_pfn *ret_pfn);
 void cfi_give_range(struct cf_map *map, cf_pfn first, cf_pfn last);
-void cfi_signal_empty(struct cf_map *map, const struct cfi_block *block,
-		      uint64_t chunks);
+void cfi_signal_empty(struct cf_map *map, cf_pfn first, uint64_t chunks);
 void cfi_free_run(struct cf_map *map, struct cfi_block *block, cf_pfn pfn,
 		  uint64_t word);
 void cfi_free_cas(struct cf_map *map, struct cfi_block *block, cf_pfn pfn,
@@ -191,6 +189,8 @@ void cfi_put_words(struct cfi_block *block, cf_pfn first, cf_pfn last,
 void cfi_clear_words(struct cfi_block *block, cf_pfn first, cf_pfn last);
 uint64_t cfi_account(struct cfi_block *block, cf_pfn first, cf_pfn last,
 		     uint64_t word, int sign);
+uint64_t cfi_reword(struct cf_map *map, struct cfi_block *block, cf_pfn pfn,
+		    uint64_t value);
 
 /* retire.c: the poison table */
 bool cfi_is_poison(const struct cf_map *map, cf_pfn pfn);

@@ -44,14 +44,14 @@ static void rank_leave(const struct cf_lock *lock)
 #endif
 }
 
-static unsigned long irq_off(const struct cf_lock *lock)
+static unsigned long irq_off(uint32_t rank)
 {
-	return lock->rank >= CF_RANK_DRAIN ? cf_port_irq_off() : 0;
+	return rank >= CF_RANK_DRAIN ? cf_port_irq_off() : 0;
 }
 
-static void irq_restore(const struct cf_lock *lock, unsigned long state)
+static void irq_restore(uint32_t rank, unsigned long state)
 {
-	if (lock->rank >= CF_RANK_DRAIN)
+	if (rank >= CF_RANK_DRAIN)
 		cf_port_irq_restore(state);
 }
 
@@ -68,16 +68,16 @@ static bool take(struct cf_lock *lock)
 
 unsigned long cf_lock(struct cf_lock *lock)
 {
-	unsigned long state = irq_off(lock);
+	unsigned long state = irq_off(lock->rank);
 	unsigned spins = 0;
 
 	rank_check(lock);
 	while (!take(lock)) {
-		irq_restore(lock, state);
+		irq_restore(lock->rank, state);
 		/* Relaxed: only a hint when to try the exchange again. */
 		while (cfi_load_relaxed((const cfi_u64 *)&lock->word))
 			cf_port_relax(spins++);
-		state = irq_off(lock);
+		state = irq_off(lock->rank);
 	}
 	rank_enter(lock);
 	return state;
@@ -85,10 +85,10 @@ unsigned long cf_lock(struct cf_lock *lock)
 
 bool cf_trylock(struct cf_lock *lock, unsigned long *ret_state)
 {
-	unsigned long state = irq_off(lock);
+	unsigned long state = irq_off(lock->rank);
 
 	if (!take(lock)) {
-		irq_restore(lock, state);
+		irq_restore(lock->rank, state);
 		return false;
 	}
 	rank_check(lock);
@@ -99,13 +99,16 @@ bool cf_trylock(struct cf_lock *lock, unsigned long *ret_state)
 
 void cf_unlock(struct cf_lock *lock, unsigned long state)
 {
+	/* Once it is unlocked the lock may go, with what it is part of. */
+	uint32_t rank = lock->rank;
+
 	/* Relaxed: written by this context, or it is misuse. */
 	CF_CHECK(cfi_load_relaxed((const cfi_u64 *)&lock->word) == 1,
 		 lock->rank);
 	rank_leave(lock);
 	/* Release: the next holder, in take(), sees all of ours. [lock] */
 	cfi_store_release((cfi_u64 *)&lock->word, 0);
-	irq_restore(lock, state);
+	irq_restore(rank, state);
 }
 
 void cf_assert_unlocked(enum cf_rank rank)

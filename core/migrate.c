@@ -111,16 +111,31 @@ static int take_target(const struct run *run,
 	return err;
 }
 
-static void set_flags(cfi_u64 *slot, uint32_t set, uint32_t clear)
+static bool is_same_run(uint64_t word, uint64_t other)
+{
+	return word_type(word) == word_type(other) &&
+	       word_order(word) == word_order(other) &&
+	       word_owner(word) == word_owner(other);
+}
+
+/*
+ * Mark a run we have a reference of.  False: it is not the one we saw, which
+ * may have been freed and made anew, or given to another owner, before.
+ */
+static bool set_isolated(const struct run *run, bool isolated)
 {
 	/* Relaxed: a stale value only makes the exchange below fail. */
-	uint64_t old = cfi_load_relaxed(slot);
+	uint64_t old = cfi_load_relaxed(run->slot);
 	uint64_t value;
 
 	do {
-		value = word_without(word_with(old, set), clear);
-		/* Relaxed: flags carry nothing but themselves. */
-	} while (!cfi_cas_relaxed(slot, &old, value));
+		if (isolated && !is_same_run(old, run->word))
+			return false;
+		value = isolated ? word_with(old, CF_FLAG_ISOLATED) :
+			word_without(old, CF_FLAG_ISOLATED);
+		/* Relaxed: the flag carries nothing but itself. */
+	} while (!cfi_cas_relaxed(run->slot, &old, value));
+	return true;
 }
 
 /* Is there no room for so large a run?  Then its owner may cut it. */
@@ -189,8 +204,17 @@ static void move_counted(const struct run *run,
 		in_motion(run, evacuation);
 		return;
 	}
-	set_flags(run->slot, CF_FLAG_ISOLATED, 0);
-	if (ops->isolate && ops->isolate(context, run->pfn, run_order(run))) {
+	if (!set_isolated(run, true)) {
+		in_motion(run, evacuation);
+		goto put;
+	}
+	err = ops->isolate ? ops->isolate(context, run->pfn, run_order(run)) :
+	      0;
+	if (err == -CF_EAGAIN) {
+		in_motion(run, evacuation);
+		goto keep;
+	}
+	if (err) {
 		stuck(run, evacuation, CF_REASON_OWNER);
 		goto keep;
 	}
@@ -206,37 +230,50 @@ static void move_counted(const struct run *run,
 		stuck(run, evacuation, err == -CF_EAGAIN ?
 		      CF_REASON_REFERENCED : CF_REASON_OWNER);
 keep:
-	set_flags(run->slot, 0, CF_FLAG_ISOLATED);
+	(void)set_isolated(run, false);
+put:
 	cf_put(run->map, run->pfn);
 	if (no_room)
 		no_target(run, evacuation);
 }
 
-/* Set or clear BUSY of an OFFLINE run, if it still is the one we saw. */
-static bool set_busy(struct cfi_block *block, cf_pfn pfn, uint64_t word,
-		     bool busy)
+/* Make an OFFLINE run BUSY, if it still is the one we saw. */
+static bool claim_offline(const struct run *run)
 {
 	uint32_t flags = CF_FLAG_BUSY | CF_FLAG_ISOLATED;
-	cfi_u64 *slot = cfi_word_slot(block, pfn, word_order(word));
-	unsigned long state = cfi_block_lock(block);
+	unsigned long state = cfi_block_lock(run->block);
 	/* Relaxed: uncounted words are written under our lock. */
-	bool same = !busy || cfi_load_relaxed(slot) == word;
+	bool same = cfi_load_relaxed(run->slot) == run->word;
 
 	if (same)
-		/* Relaxed: flags carry nothing but themselves. */
-		cfi_store_relaxed(slot, busy ? word_with(word, flags) :
-				  word_without(word, flags));
-	cfi_block_unlock(block, state);
+		(void)cfi_reword(run->map, run->block, run->pfn,
+				 word_with(run->word, flags));
+	cfi_block_unlock(run->block, state);
 	return same;
+}
+
+/* Give an OFFLINE run that is BUSY its final word. */
+static void settle_offline(const struct run *run, cf_pfn pfn, uint64_t word)
+{
+	struct cfi_block *block = cfi_block_held(run->map, pfn);
+	unsigned long state = cfi_block_lock(block);
+	uint64_t empty = cfi_reword(run->map, block, pfn, word);
+
+	cfi_block_unlock(block, state);
+	cfi_signal_empty(run->map, block->first, empty);
+}
+
+/* The word of a target: as its source's, but of frames that were exposed. */
+static uint64_t target_word(const struct run *run)
+{
+	return word_without(run->word, CF_FLAG_SKIPPABLE |
+			    CF_FLAG_NEVER_ONLINED | CF_FLAG_POISON);
 }
 
 /* Make the target OFFLINE and its owner's, BUSY until the host has it. */
 static void mark_target(const struct run *run, cf_pfn target)
 {
-	uint64_t word = word_with(word_without(run->word, CF_FLAG_SKIPPABLE |
-					       CF_FLAG_NEVER_ONLINED |
-					       CF_FLAG_POISON),
-				  CF_FLAG_BUSY);
+	uint64_t word = word_with(target_word(run), CF_FLAG_BUSY);
 	struct cfi_block *block = cfi_block_held(run->map, target);
 	cf_pfn last = target + word_frames(word);
 	unsigned long state = cfi_block_lock(block);
@@ -264,26 +301,7 @@ static void free_offline(const struct run *run, cf_pfn pfn)
 	cfi_block_unlock(block, state);
 	cfi_owner_count(run->map, word_owner(word),
 			-(int64_t)word_frames(word));
-	cfi_signal_empty(run->map, block, empty);
-}
-
-/* A BUSY OFFLINE run its owner has given up and the port cannot use. */
-static void make_orphan(const struct run *run)
-{
-	uint64_t word = word_without(word_with_owner(run->word,
-						     CF_OWNER_ORPHAN),
-				     CF_FLAG_MOVABLE | CF_FLAG_SKIPPABLE);
-	cf_pfn last = run->pfn + word_frames(word);
-	unsigned long state = cfi_block_lock(run->block);
-
-	(void)cfi_account(run->block, run->pfn, last, run->word, -1);
-	/* Relaxed: uncounted words are written under our lock. */
-	cfi_store_relaxed(run->slot, word);
-	(void)cfi_account(run->block, run->pfn, last, word, 1);
-	cfi_block_unlock(run->block, state);
-	cfi_owner_count(run->map, word_owner(run->word),
-			-(int64_t)word_frames(word));
-	cfi_owner_count(run->map, CF_OWNER_ORPHAN, (int64_t)word_frames(word));
+	cfi_signal_empty(run->map, block->first, empty);
 }
 
 /* The host gave the source back; if the port cannot use it, it is stuck. */
@@ -293,7 +311,11 @@ static void offline_moved(const struct run *run,
 	cf_pfn last = run->pfn + word_frames(run->word);
 
 	if (cf_port_returned(run->map->config.machine, run->pfn, last)) {
-		make_orphan(run);
+		settle_offline(run, run->pfn,
+			       word_without(word_with_owner(run->word,
+							    CF_OWNER_ORPHAN),
+					    CF_FLAG_MOVABLE |
+					    CF_FLAG_SKIPPABLE));
 		stuck(run, evacuation, CF_REASON_PORT);
 		return;
 	}
@@ -313,7 +335,7 @@ static void move_offline(const struct run *run,
 	cf_pfn target;
 	int err;
 
-	if (!set_busy(run->block, run->pfn, run->word, true)) {
+	if (!claim_offline(run)) {
 		in_motion(run, evacuation);
 		return;
 	}
@@ -326,10 +348,7 @@ static void move_offline(const struct run *run,
 	cf_content_sync(run->map);
 	err = ops->migrate(context, run->pfn, target, run_order(run));
 	if (err == 0) {
-		(void)set_busy(cfi_block_of(run->map, target), target,
-			       word_without(run->word, CF_FLAG_SKIPPABLE |
-					    CF_FLAG_NEVER_ONLINED |
-					    CF_FLAG_POISON), false);
+		settle_offline(run, target, target_word(run));
 		offline_moved(run, evacuation);
 		return;
 	}
@@ -343,7 +362,7 @@ putback:
 	if (ops->putback)
 		ops->putback(context, run->pfn, run_order(run));
 keep:
-	(void)set_busy(run->block, run->pfn, run->word, false);
+	settle_offline(run, run->pfn, run->word);
 	stuck(run, evacuation, reason);
 }
 

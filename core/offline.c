@@ -30,18 +30,27 @@ static int may_take(struct cf_map *map, uint32_t owner, uint32_t flags)
 	return 0;
 }
 
-/* Mark frames the caller has taken, inside one block. */
-static void mark(struct cf_map *map, struct cfi_block *block, cf_pfn first,
+/*
+ * Mark frames the caller has taken, inside one block.  False: SKIPPABLE, and
+ * the block is not in the owner's ranges.
+ */
+static bool mark(struct cf_map *map, struct cfi_block *block, cf_pfn first,
 		 cf_pfn last, uint64_t word)
 {
 	unsigned long state = cfi_block_lock(block);
 	uint64_t empty;
 
+	if (word_has(word, CF_FLAG_SKIPPABLE) &&
+	    block->range_owner != word_owner(word)) {
+		cfi_block_unlock(block, state);
+		return false;
+	}
 	cfi_put_words(block, first, last, word, map->block_shift);
 	empty = cfi_account(block, first, last, word, 1);
 	cfi_block_unlock(block, state);
 	cfi_owner_count(map, word_owner(word), (int64_t)(last - first));
-	cfi_signal_empty(map, block, empty);
+	cfi_signal_empty(map, block->first, empty);
+	return true;
 }
 
 /* The caller is in the owner's read section. */
@@ -53,20 +62,18 @@ static int take_one(struct cf_map *map, uint32_t owner, unsigned order,
 		.node = CF_NODE_ANY,
 		.zone = flags ? CF_ZONE_MOVABLE : CF_ZONE_NORMAL,
 	};
-	struct cfi_block *block;
-	cf_pfn pfn;
+	uint64_t word = word_make(CF_TYPE_OFFLINE, order, flags, owner);
+	cf_pfn pfn, last;
 	int err;
 
 	err = cfi_take(map, taking, &pfn);
 	if (err)
 		return err;
-	block = cfi_block_of(map, pfn);
-	if (flags & CF_FLAG_SKIPPABLE && block->range_owner != owner) {
-		cfi_give_range(map, pfn, pfn + ((cf_pfn)1 << order));
+	last = pfn + word_frames(word);
+	if (!mark(map, cfi_block_held(map, pfn), pfn, last, word)) {
+		cfi_give_range(map, pfn, last);
 		return -CF_EREFUSED;
 	}
-	mark(map, block, pfn, pfn + ((cf_pfn)1 << order),
-	     word_make(CF_TYPE_OFFLINE, order, flags, owner));
 	*ret_pfn = pfn;
 	return 0;
 }
@@ -136,7 +143,8 @@ static int take_range(struct cf_map *map, uint32_t owner, cf_pfn first,
 		struct cfi_block *block = cfi_block_held(map, at);
 		cf_pfn end = cfi_min_pfn(last, cfi_block_last(block));
 
-		mark(map, block, at, end, word);
+		/* Ranges change owner under hotplug only, which we hold. */
+		CF_CHECK(mark(map, block, at, end, word), at);
 		at = end;
 	}
 	cfi_unisolate(map, &range);
@@ -211,114 +219,132 @@ static int check_block(struct cfi_block *block, cf_pfn first, cf_pfn last,
 	return all_owned(block, change->owner, first, last);
 }
 
-/* Set and clear flags of the whole runs that make up [first, last). */
-static uint64_t apply(struct cfi_block *block, cf_pfn first, cf_pfn last,
-		      const struct change *change)
+static uint64_t word_of(struct cfi_block *block, cf_pfn pfn)
 {
-	uint64_t empty = 0;
-	uint64_t word, value;
-	cfi_u64 *slot;
-	cf_pfn end;
+	cfi_u64 *slot = cfi_word_at(block, pfn);
 
-	for (; first < last; first = end) {
-		slot = cfi_word_at(block, first);
-		/* Relaxed: uncounted words are written under our lock. */
-		word = cfi_load_relaxed(slot);
-		end = first + word_frames(word);
-		if (is_passed_over(word))
-			continue;
-		value = word_without(word_with(word, change->set),
-				     change->clear);
-		if (change->adopt) {
-			value = word_with_owner(value, change->heir);
-			cfi_owner_count(change->map, word_owner(word),
-					-(int64_t)word_frames(word));
-			cfi_owner_count(change->map, change->heir,
-					(int64_t)word_frames(word));
-		}
-		/* Relaxed: flags carry nothing but themselves. */
-		cfi_store_relaxed(slot, value);
-		if (word_has(word ^ value, CF_FLAG_SKIPPABLE)) {
-			(void)cfi_account(block, first, end, word, -1);
-			empty |= cfi_account(block, first, end, value, 1);
-		}
-	}
-	return empty;
+	/* Relaxed: uncounted words are written under the block's lock. */
+	return slot ? cfi_load_relaxed(slot) : 0;
 }
 
-static int change_block(struct cfi_block *block, cf_pfn first, cf_pfn last,
-			const struct change *change, bool dry)
+/* One block's part: look (@dry), or make every run of it BUSY. */
+static int claim_block(struct cfi_block *block, cf_pfn first, cf_pfn last,
+		       const struct change *change, bool dry)
 {
 	unsigned long state = cfi_block_lock(block);
-	uint64_t empty = 0;
 	int err = check_block(block, first, last, change);
+	uint64_t word;
 
 	if (!err && !dry) {
 		cfi_carve(change->map, block, first);
 		cfi_carve(change->map, block, last);
-		empty = apply(block, first, last, change);
+		for (; first < last; first += word_frames(word)) {
+			word = word_of(block, first);
+			if (!is_passed_over(word))
+				(void)cfi_reword(change->map, block, first,
+						 word_with(word, CF_FLAG_BUSY));
+		}
 	}
 	cfi_block_unlock(block, state);
-	cfi_signal_empty(change->map, block, empty);
 	return err;
 }
 
-/* Take a change back from runs that are still as it left them. */
-static void undo_range(cf_pfn first, cf_pfn last, const struct change *change)
+/* @ret_done: one past the last frame claimed. */
+static int claim_range(cf_pfn first, cf_pfn last, const struct change *change,
+		       bool dry, cf_pfn *ret_done)
 {
-	struct change back = *change;
+	struct cfi_block *block;
+	cf_pfn end = first;
+	int err = 0;
+
+	for (; first < last && !err; first = err ? first : end) {
+		block = cfi_block_of(change->map, first);
+		if (block)
+			end = cfi_min_pfn(last, cfi_block_last(block));
+		err = block ? claim_block(block, first, end, change, dry) :
+		      -CF_EGONE;
+	}
+	*ret_done = first;
+	return err;
+}
+
+/* Is it a run that claim_range() made ours?  Then its block cannot go. */
+static bool is_claimed(uint64_t word, uint32_t owner)
+{
+	return word_is(word, CF_TYPE_OFFLINE) && word_has(word, CF_FLAG_BUSY) &&
+	       word_owner(word) == owner;
+}
+
+static uint64_t apply_in_block(struct cfi_block *block, cf_pfn first,
+			       cf_pfn last, const struct change *change)
+{
+	uint64_t empty = 0;
+	uint64_t word, value;
+
+	for (; first < last; first += word_frames(word)) {
+		word = word_of(block, first);
+		if (!is_claimed(word, change->owner))
+			continue;
+		value = word_without(word_with(word, change->set),
+				     change->clear | CF_FLAG_BUSY);
+		if (change->adopt)
+			value = word_with_owner(value, change->heir);
+		empty |= cfi_reword(change->map, block, first, value);
+	}
+	return empty;
+}
+
+/* Change the claimed runs of [first, last) and give up the claim. */
+static void apply(cf_pfn first, cf_pfn last, const struct change *change)
+{
+	cf_pfn mask = ((cf_pfn)1 << change->map->block_shift) - 1;
 	struct cfi_block *block;
 	unsigned long state;
 	uint64_t empty;
 	cf_pfn end;
 
-	back.set = change->clear;
-	back.clear = change->set;
-	back.heir = change->owner;
 	for (; first < last; first = end) {
+		end = cfi_min_pfn(last, (first | mask) + 1);
 		block = cfi_block_of(change->map, first);
-		end = cfi_min_pfn(last, cfi_block_last(block));
+		if (!block)
+			continue;
 		state = cfi_block_lock(block);
-		empty = apply(block, first, end, &back);
+		empty = apply_in_block(block, first, end, change);
 		cfi_block_unlock(block, state);
-		cfi_signal_empty(change->map, block, empty);
+		cfi_signal_empty(change->map, first & ~mask, empty);
 	}
 }
 
-/* @ret_done: one past the last frame changed. */
-static int change_range(cf_pfn first, cf_pfn last, const struct change *change,
-			bool dry, cf_pfn *ret_done)
+static void unclaim(cf_pfn first, cf_pfn last, const struct change *change)
 {
-	struct cfi_block *block;
-	int err = 0;
-	cf_pfn end;
+	struct change nothing = { .map = change->map, .owner = change->owner };
 
-	for (; first < last && !err; first = err ? first : end) {
-		block = cfi_block_of(change->map, first);
-		if (!block) {
-			err = -CF_EGONE;
-			break;
-		}
-		end = cfi_min_pfn(last, cfi_block_last(block));
-		err = change_block(block, first, end, change, dry);
-	}
-	*ret_done = first;
+	apply(first, last, &nothing);
+}
+
+/* Claim all of [first, last) or nothing.  In the owner's read section. */
+static int claim(cf_pfn first, cf_pfn last, const struct change *change)
+{
+	cf_pfn done;
+	int err;
+
+	err = claim_range(first, last, change, true, &done);
+	if (err)
+		return err;
+	err = claim_range(first, last, change, false, &done);
+	/* Did somebody come between?  What is claimed is still as it was. */
+	if (err)
+		unclaim(first, done, change);
 	return err;
 }
 
 /* All of [first, last) or nothing.  In the owner's read section. */
 static int change_all(cf_pfn first, cf_pfn last, const struct change *change)
 {
-	cf_pfn done;
-	int err;
+	int err = claim(first, last, change);
 
-	err = change_range(first, last, change, true, &done);
-	if (err)
-		return err;
-	err = change_range(first, last, change, false, &done);
-	/* Did somebody come between? [first, done) is as we made it. */
-	if (err)
-		undo_range(first, done, change);
+	if (!err)
+		apply(first, last, change);
 	return err;
 }
 
@@ -386,31 +412,27 @@ static void release(struct cf_map *map, struct cfi_block *block, cf_pfn first,
 	empty = cfi_give_around(map, block, first, last);
 	cfi_block_unlock(block, state);
 	cfi_owner_count(map, owner, -(int64_t)(last - first));
-	cfi_signal_empty(map, block, empty);
+	cfi_signal_empty(map, block->first, empty);
 }
 
-/* The stretch of runs from @first that are all never onlined, or all not. */
+/*
+ * The stretch of claimed runs from @first that are all never onlined, or all
+ * not; or of what is passed over.
+ */
 static cf_pfn stretch(struct cfi_block *block, cf_pfn first, cf_pfn last,
 		      uint64_t *ret_word)
 {
-	cfi_u64 *slot = cfi_word_at(block, first);
-	/* Relaxed: the runs are BUSY, and ours. */
-	uint64_t word = cfi_load_relaxed(slot);
+	uint64_t word = word_of(block, first);
 	uint64_t next = word;
 
 	*ret_word = word;
-	while (first < last) {
-		if (is_passed_over(word) != is_passed_over(next) ||
-		    word_has(word, CF_FLAG_NEVER_ONLINED) !=
-		    word_has(next, CF_FLAG_NEVER_ONLINED))
-			break;
+	while (first < last && word_has(word ^ next, CF_FLAG_BUSY |
+					CF_FLAG_NEVER_ONLINED) == 0) {
 		first += word_frames(next);
-		if (first >= last)
-			break;
-		/* Relaxed: as above. */
-		next = cfi_load_relaxed(cfi_word_at(block, first));
+		if (first < last)
+			next = word_of(block, first);
 	}
-	return first;
+	return cfi_min_pfn(first, last);
 }
 
 /* Hand one stretch to the port, then to the allocator. */
@@ -420,7 +442,7 @@ static int expose_stretch(struct cf_map *map, struct cfi_block *block,
 	void *machine = map->config.machine;
 	int err;
 
-	if (is_passed_over(word))
+	if (!word_has(word, CF_FLAG_BUSY))
 		return 0;
 	if (word_has(word, CF_FLAG_NEVER_ONLINED))
 		err = cf_port_first_exposed(machine, first, last);
@@ -436,12 +458,16 @@ static int expose_stretch(struct cf_map *map, struct cfi_block *block,
 
 static int expose_block(struct cf_map *map, cf_pfn *at, cf_pfn last)
 {
+	cf_pfn mask = ((cf_pfn)1 << map->block_shift) - 1;
 	struct cfi_block *block = cfi_block_of(map, *at);
 	cf_pfn end;
 	uint64_t word;
 	int err;
 
-	last = cfi_min_pfn(last, cfi_block_last(block));
+	last = cfi_min_pfn(last, (*at | mask) + 1);
+	/* A block without a claimed run may have gone. */
+	if (!block)
+		*at = last;
 	while (*at < last) {
 		end = stretch(block, *at, last, &word);
 		err = expose_stretch(map, block, *at, end, word);
@@ -455,19 +481,17 @@ static int expose_block(struct cf_map *map, cf_pfn *at, cf_pfn last)
 /* Expose [first, last). In the owner's read section or under hotplug. */
 int cfi_expose(struct cf_map *map, uint32_t owner, cf_pfn first, cf_pfn last)
 {
-	struct change claim = {
-		.map = map, .owner = owner, .set = CF_FLAG_BUSY,
-	};
+	struct change change = { .map = map, .owner = owner };
 	cf_pfn at = first;
 	int err;
 
-	err = change_all(first, last, &claim);
+	err = claim(first, last, &change);
 	if (err)
 		return err;
 	while (at < last && !err)
 		err = expose_block(map, &at, last);
 	if (err)
-		undo_range(at, last, &claim);
+		unclaim(at, last, &change);
 	return err;
 }
 

@@ -237,7 +237,7 @@ static int change_word(cfi_u64 *slot, uint32_t id, uint64_t *ret_old)
 	do {
 		if (!word_is_counted(old))
 			return -CF_EGONE;
-		if (word_has(old, CF_FLAG_BUSY))
+		if (word_has(old, CF_FLAG_BUSY | CF_FLAG_ISOLATED))
 			return -CF_EAGAIN;
 		/* Release: the new owner's hook sees what we did. [last-put] */
 	} while (!cfi_cas_release(slot, &old, word_with_owner(old, id)));
@@ -308,11 +308,16 @@ int cf_owner_info(struct cf_map *map, uint32_t id,
 int cf_copy_run(struct cf_map *map, cf_pfn source, cf_pfn target,
 		unsigned order)
 {
-	uint64_t count = (uint64_t)1 << order;
 	void *machine = map->config.machine;
-	const void *from = cf_port_frame_address(machine, source, count);
-	void *to = cf_port_frame_address(machine, target, count);
+	const void *from;
+	uint64_t count;
+	void *to;
 
+	if (order > CF_MAX_ORDER)
+		return -CF_EINVAL;
+	count = (uint64_t)1 << order;
+	from = cf_port_frame_address(machine, source, count);
+	to = cf_port_frame_address(machine, target, count);
 	if (!from || !to)
 		return -CF_EPORT;
 	__builtin_memcpy(to, from, count << CF_FRAME_SHIFT);

@@ -134,9 +134,10 @@ void cfi_free_poisoned(struct cf_map *map, cf_pfn pfn, cf_pfn last)
 		cf_pfn end = cfi_min_pfn(last, cfi_block_last(block));
 		unsigned long state = cfi_block_lock(block);
 		uint64_t empty = cfi_give_around(map, block, pfn, end);
+		cf_pfn base = block->first;
 
 		cfi_block_unlock(block, state);
-		cfi_signal_empty(map, block, empty);
+		cfi_signal_empty(map, base, empty);
 		pfn = end;
 	}
 }

@@ -73,9 +73,6 @@ void cfi_put_words(struct cfi_block *block, cf_pfn first, cf_pfn last,
 
 	while (first < last) {
 		order = piece_order(first, last - first, most_order);
-		if (order >= CF_CHUNK_ORDER &&
-		    is_split(block, cfi_chunk_index(block, first)))
-			cfi_chunk_close(block, cfi_chunk_index(block, first));
 		slot = cfi_word_slot(block, first, order);
 		/* Relaxed: nobody else writes the word of these frames. */
 		CF_CHECK2(cfi_load_relaxed(slot) == 0, first, word);
@@ -119,8 +116,11 @@ void cfi_carve(struct cf_map *map, struct cfi_block *block, cf_pfn at)
 	CF_CHECK2(!word_is_counted(word), at, word);
 	last = head + word_frames(word);
 	cfi_sequence_begin(block);
-	/* Relaxed: the sequence tells lookups that heads are moving. */
-	cfi_store_relaxed(cfi_word_slot(block, head, word_order(word)), 0);
+	/*
+	 * Release: a lookup that reads this 0 reads an odd or a later sequence
+	 * after it. The other side is try_head(). [sequence]
+	 */
+	cfi_store_release(cfi_word_slot(block, head, word_order(word)), 0);
 	if (word_order(word) >= CF_CHUNK_ORDER && at % CF_CHUNK_FRAMES)
 		cfi_chunk_open(block, cfi_chunk_index(block, at));
 	cfi_put_words(block, head, at, word, most);
@@ -128,10 +128,12 @@ void cfi_carve(struct cf_map *map, struct cfi_block *block, cf_pfn at)
 	cfi_sequence_end(block);
 }
 
+/* A run somebody holds BUSY is not: its holder will want the block. */
 static bool is_stepped_over(uint64_t word)
 {
-	return word_is(word, CF_TYPE_RETIRED) ||
-	       word_has(word, CF_FLAG_SKIPPABLE | CF_FLAG_SELF);
+	return !word_has(word, CF_FLAG_BUSY) &&
+	       (word_is(word, CF_TYPE_RETIRED) ||
+		word_has(word, CF_FLAG_SKIPPABLE | CF_FLAG_SELF));
 }
 
 static uint32_t plus(uint32_t count, int sign, cf_pfn frames)
@@ -176,6 +178,31 @@ uint64_t cfi_account(struct cfi_block *block, cf_pfn first, cf_pfn last,
 	return empty;
 }
 
+/*
+ * Exchange the word of the uncounted run at @pfn, in words and on the books.
+ *
+ * Return: chunks that some operation waits for and that are empty now.
+ */
+uint64_t cfi_reword(struct cf_map *map, struct cfi_block *block, cf_pfn pfn,
+		    uint64_t value)
+{
+	cfi_u64 *slot = cfi_word_slot(block, pfn, word_order(value));
+	/* Relaxed: uncounted words are written under our lock. */
+	uint64_t old = cfi_load_relaxed(slot);
+	cf_pfn last = pfn + word_frames(old);
+	int64_t frames = (int64_t)word_frames(old);
+
+	CF_CHECK2(old != 0 && word_order(old) == word_order(value), pfn, old);
+	if (word_owner(old) != word_owner(value)) {
+		cfi_owner_count(map, word_owner(old), -frames);
+		cfi_owner_count(map, word_owner(value), frames);
+	}
+	/* Release: who reads a payload sees what it names. [run-word] */
+	cfi_store_release(slot, value);
+	(void)cfi_account(block, pfn, last, old, -1);
+	return cfi_account(block, pfn, last, value, 1);
+}
+
 /* Write the parts of a run in one block; the old head keeps its word. */
 static void split_in_block(struct cfi_block *block, cf_pfn first, cf_pfn last,
 			   cf_pfn head, uint64_t part)
@@ -209,8 +236,8 @@ static void split_head(struct cfi_block *block, cf_pfn head, uint64_t word,
 
 	cfi_sequence_begin(block);
 	if (from != to)
-		/* Relaxed: the sequence tells lookups that heads move. */
-		cfi_store_relaxed(from, 0);
+		/* Release: as in cfi_carve(). [sequence] */
+		cfi_store_release(from, 0);
 	/* Release: as in cfi_mark_run(). [run-word] */
 	cfi_store_release(to, part);
 	cfi_sequence_end(block);

@@ -134,7 +134,7 @@ int cf_owner_unregister(struct cf_map *map, uint32_t id, uint64_t *ret_orphans)
  *
  * Return:  0, or with nothing changed:
  *          -CF_EGONE   no such owner, or not the head of a counted run
- *          -CF_EAGAIN  the run is busy
+ *          -CF_EAGAIN  the run is busy or being moved
  */
 int cf_owner_change(struct cf_map *map, cf_pfn pfn, uint32_t id) CF_MUST_CHECK;
 
@@ -154,7 +154,7 @@ int cf_owner_info(struct cf_map *map, uint32_t id,
 
 /**
  * cf_copy_run() - copy a run's contents.
- * Return: 0, or -CF_EPORT: not mapped.
+ * Return: 0, -CF_EINVAL: no such order, or -CF_EPORT: not mapped.
  */
 int cf_copy_run(struct cf_map *map, cf_pfn source, cf_pfn target,
 		unsigned order) CF_MUST_CHECK;
