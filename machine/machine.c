@@ -318,6 +318,8 @@ static void switch_off(struct machine *machine)
 	size_t i;
 
 	cpus_free(machine->cpus);
+	/* The last one that empties its caches into blocks. */
+	cf_host_leave(machine->map);
 	for (i = 0; i < sizeof(nouns) / sizeof(nouns[0]); i++)
 		free_objects(machine, nouns[i]);
 	owner_free(machine->folios);
@@ -326,7 +328,6 @@ static void switch_off(struct machine *machine)
 		free(loan->memory);
 		free(loan);
 	}
-	cf_host_leave(machine->map);
 	cf_host_memory_destroy(&machine->memory);
 }
 

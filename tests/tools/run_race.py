@@ -11,14 +11,12 @@ from cli import ok, run
 
 ROOT = os.path.dirname(os.path.dirname(cli.HERE))
 SEEDS = range(1, 3)
-OPTIONS = '%s suppressions=%s' % (os.environ.get('TSAN_OPTIONS', ''),
-                                  os.path.join(cli.HERE, 'run_race.supp'))
 
 for name in ('load', 'walker-removal', 'caches', 'scanner', 'demo'):
     path = os.path.join(ROOT, 'scenarios', name + '.cf')
     for seed in SEEDS:
         result = run('run', '--quiet', '--verify=step', '--seed=%d' % seed,
-                     path, TSAN_OPTIONS=OPTIONS)
+                     path)
         ok(result[0] == 0 and 'ThreadSanitizer' not in result[2],
            '%s, seed %d' % (name, seed), 'status %s\n%s\n%s' % result)
 sys.stdout.flush()
