@@ -12,6 +12,8 @@
 
 #include "internal.h"
 
+#define TAKE_TRIES	64
+
 /* Can this request ever be right? */
 bool cfi_request_fits(const struct cf_map *map, struct cf_request request)
 {
@@ -174,17 +176,31 @@ static bool try_zones(struct cf_map *map, struct cfi_taking taking,
 	return false;
 }
 
+/*
+ * Empty other contexts' caches once before giving up, and look again while
+ * free frames move below the search.
+ */
 static int take_for(struct cf_map *map, struct cfi_taking taking,
 		    enum cf_type type, cf_pfn *ret_pfn)
 {
-	if (try_zones(map, taking, type, ret_pfn))
-		return 0;
-	if (taking.flags & CF_ALLOC_NOWAIT || !cfi_caches_stocked(map))
-		return -CF_ENOMEM;
-	/* A cache that could not be emptied has its own user to serve. */
-	(void)cfi_divert_begin(map);
-	cfi_divert_end(map);
-	return try_zones(map, taking, type, ret_pfn) ? 0 : -CF_ENOMEM;
+	bool may_drain = !(taking.flags & CF_ALLOC_NOWAIT);
+	uint64_t before;
+	unsigned tries;
+
+	for (tries = 0; tries < TAKE_TRIES; tries++) {
+		before = cfi_moves_ended(map);
+		if (try_zones(map, taking, type, ret_pfn))
+			return 0;
+		if (may_drain && cfi_caches_stocked(map)) {
+			/* A cache that stays full has its user to serve. */
+			(void)cfi_divert_begin(map);
+			cfi_divert_end(map);
+			may_drain = false;
+		} else if (cfi_moves_begun(map) == before) {
+			break;
+		}
+	}
+	return -CF_ENOMEM;
 }
 
 /* Take a run for a purpose that has no type: it is in transit. */

@@ -81,6 +81,25 @@ int cfi_blocks_check(struct cf_map *map, cf_pfn first, cf_pfn last,
 	return 0;
 }
 
+/*
+ * A block with SKIPPABLE frames stays with their owner, who alone can restore
+ * them when it comes online again.
+ */
+static int can_adopt(struct cf_map *map, struct cfi_block *block,
+		     uint32_t owner)
+{
+	unsigned long state;
+	bool kept;
+
+	if (!block)
+		return -CF_EGONE;
+	state = cfi_block_lock(block);
+	kept = block->skippable && block->range_owner != owner &&
+	       cfi_owner_open(map, block->range_owner);
+	cfi_block_unlock(block, state);
+	return kept ? -CF_EREFUSED : 0;
+}
+
 int cf_block_adopt(struct cf_map *map, cf_pfn first, cf_pfn last,
 		   uint32_t owner)
 {
@@ -94,10 +113,11 @@ int cf_block_adopt(struct cf_map *map, cf_pfn first, cf_pfn last,
 	state = cf_lock(&map->hotplug);
 	if (owner != CF_OWNER_NONE && !cfi_owner_open(map, owner))
 		goto out;
-	err = -CF_EGONE;
-	for (at = first; at < last; at += (cf_pfn)1 << map->block_shift)
-		if (!cfi_block_of(map, at))
+	for (at = first; at < last; at += (cf_pfn)1 << map->block_shift) {
+		err = can_adopt(map, cfi_block_of(map, at), owner);
+		if (err)
 			goto out;
+	}
 	for (at = first; at < last; at = cfi_block_last(block)) {
 		block = cfi_block_of(map, at);
 		block_state = cfi_block_lock(block);

@@ -107,13 +107,18 @@ bool cfi_caches_stocked(struct cf_map *map)
 }
 
 /* Refills stop early enough that watermarks are the slow path's decision. */
-static bool above_marks(const struct cfi_zone *zone)
+static bool above_marks(struct cfi_zone *zone)
 {
+	uint64_t free;
+
 	/* Relaxed: counts; the slow path looks again. */
 	if (!cfi_load_relaxed(&zone->watching))
 		return true;
-	return cfi_load_relaxed(&zone->free) >
-	       cfi_load_relaxed(&zone->mark_low) + MAGAZINE_FRAMES;
+	free = cfi_load_relaxed(&zone->free);
+	if (free >= cfi_load_relaxed(&zone->mark_high))
+		cfi_store_relaxed(&zone->low_raised, 0);
+	return free > MAGAZINE_FRAMES && free - MAGAZINE_FRAMES >
+	       cfi_load_relaxed(&zone->mark_low);
 }
 
 static unsigned stock(const struct cfi_magazine *magazine)
@@ -155,6 +160,8 @@ static void refill(struct cf_map *map, struct cfi_cpu *cpu,
 
 	if (!above_marks(zone))
 		return;
+	/* Before the take: then nobody misses what left the bitmaps. */
+	list_stock(map, cpu);
 	cf_port_read_lock();
 	(void)cfi_search(map, zone, &want, true);
 	cf_port_read_unlock();
@@ -163,7 +170,6 @@ static void refill(struct cf_map *map, struct cfi_cpu *cpu,
 	cpu->home[zone->number] = want.home;
 	set_stock(magazine, want.taken);
 	reverse(magazine);
-	list_stock(map, cpu);
 }
 
 /* The stretch of neighbours that begins at entry @at; one past it. */
@@ -192,9 +198,14 @@ static unsigned stretch(const struct cf_map *map,
 	return at;
 }
 
-/* Send a magazine's frames home, a stretch of neighbours at a time. */
-static void empty_magazine(struct cf_map *map, struct cfi_magazine *magazine)
+/*
+ * Send a magazine's frames home, a stretch of neighbours at a time.  Returns
+ * a chunk that some operation waits for and that became empty by that.
+ */
+static cf_pfn empty_magazine(struct cf_map *map,
+			     struct cfi_magazine *magazine)
 {
+	cf_pfn emptied = CF_PFN_NONE;
 	struct cfi_block *block = NULL;
 	struct cfi_block *next;
 	unsigned long state = 0;
@@ -210,12 +221,13 @@ static void empty_magazine(struct cf_map *map, struct cfi_magazine *magazine)
 			state = cfi_block_lock(next);
 			block = next;
 		}
-		/* Isolated chunks: the operation looks itself after a drain. */
-		(void)cfi_give(map, block, first, last);
+		if (cfi_give(map, block, first, last))
+			emptied = first & ~(CF_CHUNK_FRAMES - 1);
 	}
 	if (block)
 		cfi_block_unlock(block, state);
 	set_stock(magazine, 0);
+	return emptied;
 }
 
 /* The running context's own node's NORMAL zone. */
@@ -262,6 +274,7 @@ bool cfi_cache_free(struct cf_map *map, struct cfi_block *block,
 {
 	struct cfi_cpu *cpu = cfi_cpu_enter(map);
 	struct cfi_magazine *magazine;
+	cf_pfn emptied = CF_PFN_NONE;
 	struct cfi_cache *cache;
 	unsigned count;
 
@@ -273,25 +286,30 @@ bool cfi_cache_free(struct cf_map *map, struct cfi_block *block,
 		cache->loaded ^= 1;
 		magazine = &cache->magazine[cache->loaded];
 		if (stock(magazine) == MAGAZINE_FRAMES)
-			empty_magazine(map, magazine);
+			emptied = empty_magazine(map, magazine);
 	}
+	list_stock(map, cpu);
 	count = stock(magazine);
 	magazine->frame[count] = pfn;
 	set_stock(magazine, count + 1);
 	count_here(cpu, type, -1);
-	list_stock(map, cpu);
 	cfi_cpu_leave(cpu);
+	if (__builtin_expect(emptied != CF_PFN_NONE, 0))
+		cfi_signal_empty(map, emptied, 1);
 	return true;
 }
 
-/* Caller keeps the owner out, or is the owner. */
+/* Caller keeps the owner out, or is the owner, and holds map->drain_lock. */
 static void empty_cpu(struct cf_map *map, struct cfi_cpu *cpu)
 {
-	unsigned zone;
+	cf_pfn emptied;
+	unsigned i;
 
-	for (zone = 0; zone < map->zones; zone++) {
-		empty_magazine(map, &cpu->cache[zone].magazine[0]);
-		empty_magazine(map, &cpu->cache[zone].magazine[1]);
+	for (i = 0; i < map->zones * 2; i++) {
+		emptied = empty_magazine(map,
+					 &cpu->cache[i / 2].magazine[i % 2]);
+		if (emptied != CF_PFN_NONE)
+			map->emptied = emptied;
 	}
 	if (!cpu->listed)
 		return;
@@ -319,6 +337,17 @@ static int drain_cpu(struct cf_map *map, struct cfi_cpu *cpu)
 	return 0;
 }
 
+/* Wake who waits for a chunk that the drain has emptied. */
+static void unlock_and_signal(struct cf_map *map, unsigned long state)
+{
+	cf_pfn emptied = map->emptied;
+
+	map->emptied = CF_PFN_NONE;
+	cf_unlock(&map->drain_lock, state);
+	if (emptied != CF_PFN_NONE)
+		cfi_signal_empty(map, emptied, 1);
+}
+
 /* Caller holds map->drain_lock and DIVERT is up. */
 static int drain_all(struct cf_map *map)
 {
@@ -331,9 +360,11 @@ static int drain_all(struct cf_map *map)
 	 */
 	if (!map->config.fenced && cf_port_barrier_all() != 0)
 		return -CF_EAGAIN;
+	cfi_moves_begin(&map->moves);
 	for (i = 0; i < map->config.cpus; i++)
 		if (drain_cpu(map, &map->cpu[i]))
 			err = -CF_EAGAIN;
+	cfi_moves_end(&map->moves);
 	return err;
 }
 
@@ -360,7 +391,7 @@ int cfi_divert_begin(struct cf_map *map)
 
 	raise_divert(map);
 	err = drain_all(map);
-	cf_unlock(&map->drain_lock, state);
+	unlock_and_signal(map, state);
 	return err;
 }
 
@@ -369,7 +400,7 @@ int cfi_divert_drain(struct cf_map *map)
 	unsigned long state = cf_lock(&map->drain_lock);
 	int err = drain_all(map);
 
-	cf_unlock(&map->drain_lock, state);
+	unlock_and_signal(map, state);
 	return err;
 }
 
@@ -402,6 +433,8 @@ void cf_drain_cpu(struct cf_map *map)
 	if (number >= map->config.cpus)
 		return;
 	state = cf_lock(&map->drain_lock);
+	/* Relaxed: this context sets it; inside its cache this is misuse. */
+	CF_CHECK(cfi_load_relaxed(&map->cpu[number].busy) == 0, number);
 	empty_cpu(map, &map->cpu[number]);
-	cf_unlock(&map->drain_lock, state);
+	unlock_and_signal(map, state);
 }

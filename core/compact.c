@@ -86,7 +86,6 @@ static int empty_chunk(struct cf_map *map, cf_pfn first,
 	struct cfi_range range = {
 		.first = first,
 		.last = first + CF_CHUNK_FRAMES,
-		.kind = RANGE_COMPACT,
 	};
 	struct cfi_block *block = cfi_block_held(map, first);
 	const struct cfi_chunk *chunk;

@@ -26,9 +26,12 @@ unsigned cf_content_begin(struct cf_map *map)
 
 void cf_content_end(struct cf_map *map, unsigned ticket)
 {
+	uint64_t readers;
+
 	CF_CHECK(ticket <= 1, ticket);
 	/* Release: our reads are over before sync returns. [content] */
-	(void)cfi_sub_release(&map->content[ticket], 1);
+	readers = cfi_sub_release(&map->content[ticket], 1);
+	CF_CHECK(readers > 0, ticket);
 }
 
 static void wait_for(struct cf_map *map, unsigned ticket)

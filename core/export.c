@@ -209,6 +209,8 @@ static void export_whole(const struct window *window, struct cfi_block *block)
 static void export_window(const struct window *window)
 {
 	struct cfi_block *block = cfi_block_of(window->map, window->first);
+	uint64_t sequence;
+	unsigned spins = 0;
 	unsigned chunk;
 
 	if (!block || cfi_block_state(block) == CF_BLOCK_OFFLINE) {
@@ -217,11 +219,18 @@ static void export_window(const struct window *window)
 		return;
 	}
 	chunk = cfi_chunk_index(block, window->first);
-	/* Acquire: see the frame words cleared. [split] */
-	if (cfi_load_acquire(&block->split) >> chunk & 1)
-		export_split(window, block);
-	else
-		export_whole(window, block);
+	/* A run that is cut meanwhile must not be missed: look again. */
+	do {
+		if (spins)
+			cf_port_relax(spins);
+		spins++;
+		sequence = cfi_sequence_read(block);
+		/* Acquire: see the frame words cleared. [split] */
+		if (cfi_load_acquire(&block->split) >> chunk & 1)
+			export_split(window, block);
+		else
+			export_whole(window, block);
+	} while (cfi_sequence_moved(block, sequence));
 }
 
 static void export_all(struct cf_map *map, const struct format *format,

@@ -62,6 +62,19 @@ void cfi_sequence_end(struct cfi_block *block)
 	(void)cfi_add_seq_cst(&block->sequence, 1);
 }
 
+/* Who looks for heads: what is missed counts only if the sequence stood. */
+uint64_t cfi_sequence_read(const struct cfi_block *block)
+{
+	/* Seq_cst: as in cfi_sequence_begin(). [sequence] */
+	return cfi_load_seq_cst(&block->sequence);
+}
+
+bool cfi_sequence_moved(const struct cfi_block *block, uint64_t since)
+{
+	/* Seq_cst: as in cfi_sequence_begin(). [sequence] */
+	return since & 1 || cfi_load_seq_cst(&block->sequence) != since;
+}
+
 struct head {
 	cf_pfn pfn;
 	cfi_u64 *word;
@@ -156,20 +169,17 @@ cf_pfn cfi_find(struct cf_map *map, cf_pfn pfn, cfi_u64 **ret_word,
 {
 	struct cfi_block *block = cfi_block_of(map, pfn);
 	struct head head = { CF_PFN_NONE, NULL, 0 };
-	uint64_t before, after;
+	uint64_t before;
 	unsigned spins = 0;
 
 	if (!block)
 		return CF_PFN_NONE;
 	for (;;) {
-		/* Seq_cst: as in cfi_sequence_begin(). [sequence] */
-		before = cfi_load_seq_cst(&block->sequence);
+		before = cfi_sequence_read(block);
 		find_once(map, block, pfn, &head);
 		if (head.pfn != CF_PFN_NONE)
 			break;
-		/* Seq_cst: as in cfi_sequence_begin(). [sequence] */
-		after = cfi_load_seq_cst(&block->sequence);
-		if (before == after && !(before & 1))
+		if (!cfi_sequence_moved(block, before))
 			return CF_PFN_NONE;
 		cf_port_relax(spins++);
 	}
@@ -443,20 +453,34 @@ void cf_unfreeze(struct cf_map *map, cf_pfn pfn, uint32_t refs)
 	} while (!cfi_cas_release(word, &old, word_with_refs(old, refs)));
 }
 
+/* The word of a head; looks again while heads move. */
+static uint64_t head_word(struct cfi_block *block, cf_pfn pfn)
+{
+	uint64_t sequence, value;
+	unsigned spins = 0;
+	cfi_u64 *word;
+
+	for (;;) {
+		sequence = cfi_sequence_read(block);
+		word = cfi_word_at(block, pfn);
+		/* Acquire: as in try_head(). [run-word] */
+		value = word ? cfi_load_acquire(word) : 0;
+		if (value || !cfi_sequence_moved(block, sequence))
+			return value;
+		cf_port_relax(spins++);
+	}
+}
+
 int cf_snapshot(struct cf_map *map, cf_pfn pfn,
 		struct cf_snapshot *ret_snapshot)
 {
 	struct cfi_block *block;
-	cfi_u64 *word = NULL;
 	uint64_t value = 0;
 
 	cf_port_read_lock();
 	block = cfi_block_of(map, pfn);
 	if (block)
-		word = cfi_word_at(block, pfn);
-	if (word)
-		/* Acquire: as in try_head(). [run-word] */
-		value = cfi_load_acquire(word);
+		value = head_word(block, pfn);
 	cf_port_read_unlock();
 	if (value == 0)
 		return -CF_EGONE;

@@ -13,6 +13,47 @@
 
 #include "internal.h"
 
+void cfi_moves_begin(struct cfi_moves *moves)
+{
+	/*
+	 * Seq_cst: a search that missed what we move sees that we began, or
+	 * came before. The other side is cfi_moves_begun(). [moves]
+	 */
+	(void)cfi_add_seq_cst(&moves->begun, 1);
+}
+
+void cfi_moves_end(struct cfi_moves *moves)
+{
+	/* Seq_cst: what we moved can be found by who sees this. [moves] */
+	(void)cfi_add_seq_cst(&moves->ended, 1);
+}
+
+/* How many moves had ended: read before a search. */
+uint64_t cfi_moves_ended(const struct cf_map *map)
+{
+	/* Seq_cst: as in cfi_moves_end(). [moves] */
+	uint64_t ended = cfi_load_seq_cst(&map->moves.ended);
+	unsigned i;
+
+	for (i = 0; i < map->zones; i++)
+		/* Seq_cst: as in cfi_moves_end(). [moves] */
+		ended += cfi_load_seq_cst(&map->zone[i].moves.ended);
+	return ended;
+}
+
+/* How many had begun: read after it. The same number: none went on in it. */
+uint64_t cfi_moves_begun(const struct cf_map *map)
+{
+	/* Seq_cst: as in cfi_moves_begin(). [moves] */
+	uint64_t begun = cfi_load_seq_cst(&map->moves.begun);
+	unsigned i;
+
+	for (i = 0; i < map->zones; i++)
+		/* Seq_cst: as in cfi_moves_begin(). [moves] */
+		begun += cfi_load_seq_cst(&map->zone[i].moves.begun);
+	return begun;
+}
+
 static bool test(const cfi_u64 *words, uint64_t bit)
 {
 	/* Relaxed: a stale answer is a visit in vain or one more set. */
@@ -62,6 +103,7 @@ void cfi_index_clear(struct cfi_zone *zone, unsigned class, uint64_t number)
 	struct cfi_index *index = &zone->index[class];
 	const cfi_u64 *below;
 	unsigned level;
+	bool restore;
 
 	clear_bit(index->level[0], number);
 	for (level = 1; level < INDEX_LEVELS; level++) {
@@ -70,12 +112,15 @@ void cfi_index_clear(struct cfi_zone *zone, unsigned class, uint64_t number)
 		/* Seq_cst: as in set_from(). [index-summary] */
 		if (cfi_load_seq_cst(below) != 0)
 			return;
+		cfi_moves_begin(&zone->moves);
 		clear_bit(index->level[level], number);
 		/* Seq_cst: as in set_from(). [index-summary] */
-		if (cfi_load_seq_cst(below) != 0) {
+		restore = cfi_load_seq_cst(below) != 0;
+		if (restore)
 			set_from(index, level, number);
+		cfi_moves_end(&zone->moves);
+		if (restore)
 			return;
-		}
 	}
 }
 

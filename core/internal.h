@@ -100,8 +100,14 @@ cf_pfn cfi_find(struct cf_map *map, cf_pfn pfn, cfi_u64 **ret_word,
 int cfi_try_get_word(cfi_u64 *word, uint64_t add);
 void cfi_sequence_begin(struct cfi_block *block);
 void cfi_sequence_end(struct cfi_block *block);
+uint64_t cfi_sequence_read(const struct cfi_block *block);
+bool cfi_sequence_moved(const struct cfi_block *block, uint64_t since);
 
 /* index.c */
+void cfi_moves_begin(struct cfi_moves *moves);
+void cfi_moves_end(struct cfi_moves *moves);
+uint64_t cfi_moves_ended(const struct cf_map *map);
+uint64_t cfi_moves_begun(const struct cf_map *map);
 void cfi_index_set(struct cfi_zone *zone, unsigned class, uint64_t number);
 void cfi_index_clear(struct cfi_zone *zone, unsigned class, uint64_t number);
 uint64_t cfi_index_find(const struct cf_map *map, const struct cfi_zone *zone,

@@ -158,7 +158,8 @@ int cfi_isolate(struct cf_map *map, struct cfi_range *range,
 		block = cfi_block_of(map, at);
 		if (!block || !isolate_block(map, block, range)) {
 			cfi_report_add(map, report, block ? CF_REASON_STATE :
-				       CF_REASON_HOLE, at, 0, 0);
+				       CF_REASON_HOLE, at, 0,
+				       (cf_pfn)1 << map->block_shift);
 			unisolate_blocks(map, range->first, at);
 			delist(map, range);
 			return -CF_EGONE;

@@ -185,6 +185,7 @@ int cf_map_create(const struct cf_map_config *config, void *storage,
 	map->owner_frames = (void *)(bytes + layout.frames);
 	map->poison = (void *)(bytes + layout.poison);
 	map->storage_bytes = layout.end;
+	map->emptied = CF_PFN_NONE;
 	init_locks(map);
 	init_zones(map, &layout, bytes);
 	init_cpus(map, &layout, bytes);
@@ -458,7 +459,8 @@ static void give_back(struct cf_map *map, struct cfi_block *block)
 /* Caller holds map->hotplug. */
 static void remove_blocks(struct cf_map *map, uint64_t first, uint64_t last)
 {
-	struct cfi_block *block = cfi_block_at(map, first);
+	struct cfi_block *removed = cfi_block_at(map, first);
+	struct cfi_block *block = removed;
 	struct cfi_block *next;
 	uint64_t number;
 
@@ -466,17 +468,14 @@ static void remove_blocks(struct cf_map *map, uint64_t first, uint64_t last)
 	for (number = first; number < last; number++) {
 		next = number + 1 < last ? cfi_block_at(map, number + 1) : NULL;
 		block->next = next;
-		if (number == first)
-			map->removed = block;
 		unpublish(map, number);
 		block = next;
 	}
 	cf_port_synchronize();
-	for (block = map->removed; block; block = next) {
+	for (block = removed; block; block = next) {
 		next = block->next;
 		give_back(map, block);
 	}
-	map->removed = NULL;
 }
 
 int cf_block_remove(struct cf_map *map, cf_pfn first, cf_pfn last)

@@ -97,6 +97,7 @@ int cfi_notify_going(struct cf_map *map, enum cf_event event, cf_pfn first,
 		if (report) {
 			report->owner = number;
 			report->who = at->name;
+			report->detail = at->why;
 		}
 		cancel_before(map, at, event, first, last);
 		return -CF_EREFUSED;

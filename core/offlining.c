@@ -5,8 +5,8 @@
  *
  * start tells the subscribers, isolates every chunk and keeps the caches out;
  * from then on the frames in use can only become fewer.  step moves what can
- * be moved and looks at one mask a block: the free that makes a chunk empty
- * has counted it off, so nothing is scanned again to find out.  The commit is
+ * be moved; whether all is empty stands in one mask a block, from which the
+ * free that makes a chunk empty has counted it off.  The commit is
  * one transition under each block's lock; if a block has filled again between
  * two locks, because an owner took SKIPPABLE back, those before it go back.
  */
@@ -165,20 +165,10 @@ int cf_block_offline_start(struct cf_map *map, struct cf_offline *public,
 	operation->map = map;
 	operation->range.first = first;
 	operation->range.last = last;
-	operation->range.kind = RANGE_OFFLINE;
 	state = cf_lock(&map->hotplug);
 	err = start(operation, report);
 	cf_unlock(&map->hotplug, state);
 	return err;
-}
-
-static void move_pending(struct operation *operation,
-			 struct cfi_evacuation *evacuation)
-{
-	cf_pfn at = operation->range.first;
-
-	/* Chunks that are empty are stepped over inside, by their counts. */
-	cfi_evacuate(operation->map, at, operation->range.last, evacuation);
 }
 
 /* The block's frames are out of the game, unless one came back. */
@@ -243,7 +233,9 @@ static int step(struct operation *operation)
 	if (operation->range.undrained)
 		operation->range.undrained =
 			cfi_divert_drain(operation->map) != 0;
-	move_pending(operation, &evacuation);
+	/* Chunks that are empty are stepped over, by their counts. */
+	cfi_evacuate(operation->map, operation->range.first,
+		     operation->range.last, &evacuation);
 	status.steps++;
 	status.migrated += evacuation.migrated;
 	count_frames(operation, &status);
@@ -265,6 +257,19 @@ static int step(struct operation *operation)
 	return err;
 }
 
+static bool is_going(struct operation *operation)
+{
+	enum cf_offline_state known = CF_OFFLINE_IDLE;
+	unsigned long state;
+
+	if (!operation->map)
+		return false;
+	state = cf_lock(&operation->lock);
+	known = operation->status.state;
+	cf_unlock(&operation->lock, state);
+	return known == CF_OFFLINE_GOING;
+}
+
 int cf_block_offline_step(struct cf_offline *public)
 {
 	struct operation *operation = operation_of(public);
@@ -272,7 +277,8 @@ int cf_block_offline_step(struct cf_offline *public)
 	unsigned long state;
 	int err = -CF_EINVAL;
 
-	if (!map)
+	/* Once it has ended the map may be gone. */
+	if (!is_going(operation))
 		return -CF_EINVAL;
 	state = cf_lock(&map->hotplug);
 	if (operation->status.state == CF_OFFLINE_GOING)
@@ -304,7 +310,7 @@ int cf_block_offline_cancel(struct cf_offline *public)
 	unsigned long state;
 	int err = -CF_EINVAL;
 
-	if (!map)
+	if (!is_going(operation))
 		return -CF_EINVAL;
 	state = cf_lock(&map->hotplug);
 	if (operation->status.state == CF_OFFLINE_GOING) {

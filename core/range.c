@@ -91,7 +91,6 @@ int cfi_take_range(struct cf_map *map, cf_pfn first, cf_pfn last,
 	cfi_report_clear(report);
 	range->first = first & ~(CF_CHUNK_FRAMES - 1);
 	range->last = (last + CF_CHUNK_FRAMES - 1) & ~(CF_CHUNK_FRAMES - 1);
-	range->kind = RANGE_CONTIGUOUS;
 	range->isolated = false;
 	if (take_all(map, first, last, range))
 		return 0;

@@ -226,7 +226,6 @@ static int isolate_and_retire(struct cf_map *map, struct cfi_block *block,
 	struct cfi_range range = {
 		.first = pfn & ~(CF_CHUNK_FRAMES - 1),
 		.last = (pfn | (CF_CHUNK_FRAMES - 1)) + 1,
-		.kind = RANGE_RETIRE,
 	};
 	int err;
 
@@ -240,15 +239,33 @@ static int isolate_and_retire(struct cf_map *map, struct cfi_block *block,
 	return err;
 }
 
-static void count_poison(struct cfi_block *block, uint32_t add)
+static void count_poison(struct cfi_block *block)
 {
 	unsigned long state;
 
 	if (!block)
 		return;
 	state = cfi_block_lock(block);
-	block->poison += add;
+	block->poison++;
 	cfi_block_unlock(block, state);
+}
+
+/*
+ * Take a frame out of the table again.  False: it has become RETIRED
+ * meanwhile.  Under the block's lock, as is whoever gives frames back.
+ */
+static bool forget(struct cf_map *map, struct cfi_block *block, cf_pfn pfn)
+{
+	unsigned long state = cfi_block_lock(block);
+	cf_pfn head = pfn;
+	bool bad = word_is(cfi_word_in(block, pfn, &head), CF_TYPE_RETIRED);
+
+	if (!bad) {
+		block->poison--;
+		table_drop_last(map);
+	}
+	cfi_block_unlock(block, state);
+	return !bad;
 }
 
 /* Caller holds map->hotplug. */
@@ -266,20 +283,15 @@ static int retire(struct cf_map *map, cf_pfn pfn,
 		return -CF_ELIMIT;
 	/* The table first: whoever meets the mark must find the frame. */
 	table_add(map, pfn);
-	count_poison(block, 1);
+	count_poison(block);
 	*ret_state = CF_RETIRE_PENDING;
 	if (block && cfi_block_state(block) != CF_BLOCK_OFFLINE)
 		err = isolate_and_retire(map, block, pfn, ret_state);
-	if (err && cf_retire_state(map, pfn) == CF_RETIRE_DONE) {
-		/* It was given back in the middle, around the table. */
-		*ret_state = CF_RETIRE_DONE;
-		return 0;
-	}
-	if (err) {
-		count_poison(block, (uint32_t)-1);
-		table_drop_last(map);
-	}
-	return err;
+	if (!err || forget(map, block, pfn))
+		return err;
+	/* It was given back in the middle, around the table. */
+	*ret_state = CF_RETIRE_DONE;
+	return 0;
 }
 
 int cf_retire(struct cf_map *map, cf_pfn pfn, enum cf_retire_state *ret_state)

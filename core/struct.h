@@ -100,6 +100,16 @@ struct cfi_index {
 	cfi_u64 *level[INDEX_LEVELS];	/* (A) [index-summary] */
 };
 
+/*
+ * Moments in which free frames are where a search does not see them: between
+ * a cache and its block, or below a summary bit that is being looked at.  A
+ * search that failed is repeated if one has begun that had not ended before.
+ */
+struct cfi_moves {
+	cfi_u64 begun;		/* (A) [moves] */
+	cfi_u64 ended;		/* (A) [moves] */
+};
+
 struct cfi_zone {
 	uint32_t number;	/* (C) node * 2 + kind */
 	uint32_t node;		/* (C) */
@@ -109,6 +119,7 @@ struct cfi_zone {
 	cfi_u64 watching;	/* (A) watermarks are set, free is kept */
 	cfi_u64 free;		/* (A) while watching */
 	cfi_u64 mark_min, mark_low, mark_high; /* (A) */
+	struct cfi_moves moves;	/* of summary bits */
 	cfi_u64 top[INDEX_CLASSES];	/* (A) uppermost level of the index */
 	struct cfi_index index[INDEX_CLASSES];
 };
@@ -166,18 +177,10 @@ struct cfi_owner {
 };
 
 /* Chunks [first, last) that one operation has isolated. */
-enum cfi_range_kind {
-	RANGE_OFFLINE,
-	RANGE_CONTIGUOUS,
-	RANGE_COMPACT,
-	RANGE_RETIRE,
-};
-
 struct cfi_range {
 	struct cfi_range *next;	/* (R) */
 	cf_pfn first, last;	/* (C) */
 	uint32_t id;		/* (C) */
-	enum cfi_range_kind kind; /* (C) */
 	bool isolated;		/* (H) it stands in map->range */
 	bool undrained;		/* (H) a cache may still hold frames of it */
 };
@@ -227,13 +230,12 @@ struct cf_map {
 	struct cf_lock drain_lock;	/*     rank DRAIN */
 	struct cfi_range *range;	/* (R) */
 	uint32_t range_next_id;		/* (R) */
-	uint32_t divert_holds;		/* (D) isolations and drains under
-					 * way */
+	uint32_t divert_holds;		/* (D) isolations, drains under way */
+	struct cfi_moves moves;		/* of drains */
+	cf_pfn emptied;			/* (D) a chunk a drain has emptied */
 	struct cf_subscriber *subscriber; /* (H) by falling priority */
 	uint32_t operations;		/* (H) offline operations under way */
 	struct cfi_side *side;		/* (H) */
-	struct cfi_block *removed;	/* (H) unpublished, waiting for
-					 * walkers */
 	size_t storage_bytes;		/* (C) */
 };
 

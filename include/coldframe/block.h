@@ -40,8 +40,17 @@ struct cf_block_info {
 int cf_block_info(struct cf_map *map, cf_pfn pfn,
 		  struct cf_block_info *ret_info) CF_MUST_CHECK;
 
-/** cf_block_adopt() - give blocks a range owner (0: none). */
-/* Return: 0, -CF_EINVAL: range or owner, -CF_EGONE: absent block. */
+/**
+ * cf_block_adopt() - give blocks a range owner.
+ * @owner: who, or CF_OWNER_NONE
+ *
+ * Context: takes CF_RANK_HOTPLUG.
+ * Return:  0, or with everything as it was:
+ *          -CF_EINVAL   empty, unaligned, no such owner
+ *          -CF_EGONE    a block is absent
+ *          -CF_EREFUSED a block has SKIPPABLE frames and another owner that
+ *                       is there: only that one can restore them
+ */
 int cf_block_adopt(struct cf_map *map, cf_pfn first, cf_pfn last,
 		   uint32_t owner) CF_MUST_CHECK;
 
@@ -157,7 +166,8 @@ enum cf_event {
 
 /*
  * A subscriber.  The caller's memory, constant while added.  Highest priority
- * first; cancel runs in reverse and reaches exactly those that saw going.
+ * first; cancel runs in reverse and reaches exactly those that saw going and
+ * agreed.
  * Hooks run with CF_RANK_HOTPLUG held and nothing else; they may call what
  * does not take it: allocate and free, not add, remove, step or verify.
  */
@@ -165,13 +175,14 @@ struct cf_subscriber {
 	const char *name;
 	int priority;
 	void *context;
-	/* Nonzero vetoes. */
+	/* Nonzero vetoes; @why may be set to a sentence before. */
 	int (*going)(void *context, enum cf_event event, cf_pfn first,
 		     cf_pfn last);
 	void (*cancel)(void *context, enum cf_event event, cf_pfn first,
 		       cf_pfn last);
 	void (*done)(void *context, enum cf_event event, cf_pfn first,
 		     cf_pfn last);
+	const char *why;		/* for the report of a veto, or NULL */
 	struct cf_subscriber *next;	/* the map's */
 };
 
