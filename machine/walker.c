@@ -148,6 +148,8 @@ int step_stop(struct machine *machine, const struct step *step,
 
 	if (!walker || !walker->running)
 		return refuse(outcome, CF_EGONE, "it does not walk");
+	/* The pass that runs, and one that has seen all that was done. */
+	wait_pass(walker);
 	wait_pass(walker);
 	stop_walker(walker);
 	did(outcome, "%llu passes, %llu stretches seen, %llu references taken",
