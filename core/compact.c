@@ -4,8 +4,9 @@
  * Compaction: make whole chunks free by moving the few frames that split them.
  *
  * The chunk with the fewest frames in use is emptied first, into chunks that
- * are split already; a free chunk is never broken for it.  A chunk that did
- * not become free is not tried again in the same call.
+ * are split already; a free chunk is never broken for it.  The search goes
+ * from cheap to dear, so each chunk is tried once, and again only if others'
+ * frames made it dearer meanwhile.
  */
 
 #include "internal.h"

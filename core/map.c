@@ -355,8 +355,7 @@ static int add_self(struct cf_map *map, uint64_t first, uint64_t last,
 	struct cfi_block *block;
 	cf_pfn at;
 
-	if (frames >= (size_t)1 << map->block_shift)
-		return -CF_EINVAL;
+	CF_CHECK(frames < (size_t)1 << map->block_shift, frames);
 	/* Nothing is published before the last of them has an address. */
 	while (piece.number-- > first) {
 		at = piece.number << map->block_shift;

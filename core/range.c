@@ -99,7 +99,7 @@ int cfi_take_range(struct cf_map *map, cf_pfn first, cf_pfn last,
 		return err;
 	for (pass = 0; pass < RANGE_PASSES; pass++) {
 		err = take_pass(map, first, last, range, report);
-		if (err != -CF_EAGAIN)
+		if (!err)
 			break;
 		cf_port_relax(pass);
 	}

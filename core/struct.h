@@ -40,7 +40,6 @@ _Static_assert(sizeof(struct cfi_chunk) == 16, "64 chunks in 1 KiB");
  * A block.  When its lock is free:
  *   whole  == chunks of class 9; avail[k] == chunks of class k
  *   free   == sum of the chunks' free
- *   frames == managed + offline + retired + reserved, if ONLINE
  *   pending == isolated chunks with free + skip < 512
  */
 struct cfi_block {
@@ -152,7 +151,7 @@ struct cfi_cpu {
 	cfi_u64 type_frames[CF_TYPE_COUNT]; /* (A,P) may be negative */
 	uint32_t number;	/* (C) */
 	uint32_t listed;	/* (P) its bit in map->stocked is set */
-	uint32_t home[CF_NODES_MAX * 2]; /* (P) block last used, by zone */
+	uint32_t home[CF_NODES_MAX * 2]; /* this context: block last used */
 	struct cfi_cache *cache; /* (C) one a zone */
 };
 

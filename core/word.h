@@ -8,7 +8,7 @@
  * The descriptor word of a run, at its head.  Only this file knows the bits.
  *
  * 63                    42 41       32 31 28 27          16 15    9 8   4 3  0
- * rrrrrrrr rrrrrrrr rrrrrr pp pppppppp ----- oooo oooo oooo fffffff kkkkk tttt
+ * rrrrrrrr rrrrrrrr rrrrrr pp pppppppp  ---- oooo oooo oooo fffffff kkkkk tttt
  *
  *  t  enum cf_type         f  enum cf_flag     p  pins       (counted types)
  *  k  order of the run     o  owner id         r  references, pins included
@@ -47,7 +47,11 @@ _Static_assert(CF_PINS_MAX == (1u << WORD_PINS_BITS) - 1, "as documented");
 #define WORD_ONE_PIN	((uint64_t)1 << WORD_PINS_SHIFT)
 #define WORD_ONE_REF	((uint64_t)1 << WORD_REFS_SHIFT)
 
-/* A holder's blind add is taken back above CF_REFS_MAX: each context's may. */
+/*
+ * A holder's blind add is taken back above CF_REFS_MAX.  The guard holds as
+ * long as fewer contexts than it has room for are inside that moment at once;
+ * contexts without a number count too.
+ */
 #define WORD_REFS_GUARD	((1u << WORD_REFS_BITS) - 1 - CF_REFS_MAX)
 _Static_assert(WORD_REFS_GUARD > 2 * CF_CPUS_MAX, "the guard band holds");
 

@@ -102,6 +102,7 @@ struct cf_watermarks {
 
 /**
  * cf_zone_set_watermarks() - set a zone's watermarks.
+ * Context: takes CF_RANK_HOTPLUG.
  * Return: 0, or -CF_EINVAL: no such node or kind, or not in rising order.
  */
 int cf_zone_set_watermarks(struct cf_map *map, unsigned node,

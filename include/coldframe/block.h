@@ -105,6 +105,10 @@ struct cf_offline {
 
 /**
  * cf_block_offline_query() - what would stand in the way.
+ *
+ * Frames in caches are reported as in transit; they do not stand in the way.
+ *
+ * Context: takes CF_RANK_HOTPLUG.
  * Return: 0: nothing that can be seen; otherwise what start or step would
  *         return, with the report saying why. Changes nothing.
  *         -CF_EINVAL, -CF_EGONE, -CF_EBUSY as for start
@@ -133,6 +137,7 @@ int cf_block_offline_start(struct cf_map *map, struct cf_offline *operation,
 /**
  * cf_block_offline_step() - one pass: move what can be moved, commit if empty.
  *
+ * Context: takes CF_RANK_HOTPLUG, calls owners' hooks and subscribers.
  * Return:  0: done, the blocks are offline; or the operation goes on:
  *          -CF_EAGAIN   something is in motion or was moved: step again
  *          -CF_EBUSY    what is left cannot be moved; the report says what
@@ -142,6 +147,7 @@ int cf_block_offline_step(struct cf_offline *operation) CF_MUST_CHECK;
 
 /**
  * cf_block_offline_cancel() - give up: the blocks are in use as before.
+ * Context: takes CF_RANK_HOTPLUG, calls subscribers.
  * Return: 0, or -CF_EINVAL: @operation is not going.
  */
 int cf_block_offline_cancel(struct cf_offline *operation) CF_MUST_CHECK;

@@ -90,7 +90,7 @@ size_t cf_block_meta_bytes(const struct cf_map *map, uint64_t blocks);
  * Context: takes CF_RANK_HOTPLUG. Calls cf_port_meta_alloc().
  * Return:  0, or with everything as it was:
  *          -CF_EINVAL  empty, unaligned or beyond the map; no such node or
- *                      owner; CALLER without memory; SELF in a block too small
+ *                      owner; CALLER without memory
  *          -CF_EBUSY   a block of the range is there already
  *          -CF_ENOMEM  the port has no memory for metadata, or maps none of
  *                      the block's frames

@@ -55,7 +55,7 @@ int cf_offline_alloc_bulk(struct cf_map *map, uint32_t owner, unsigned order,
  * chunk. SKIPPABLE only for frames of @owner's own ranges.
  *
  * Context: as cf_alloc_range().
- * Return:  as cf_alloc_range(), and
+ * Return:  as cf_alloc_range() but for -CF_EPORT, and
  *          -CF_EREFUSED  MOVABLE without a migrate hook, SKIPPABLE outside
  *                        the owner's ranges
  */
@@ -87,7 +87,8 @@ int cf_offline_free(struct cf_map *map, uint32_t owner, cf_pfn pfn,
  *          -CF_EREFUSED a frame is not offline or not @owner's
  *          -CF_EAGAIN   a frame is being migrated
  *          -CF_EPORT    the port failed to expose one; frames before it are
- *                       exposed, the rest is as it was
+ *                       exposed, the rest is as it was, though its runs may
+ *                       be cut
  */
 int cf_offline_free_range(struct cf_map *map, uint32_t owner, cf_pfn first,
 			  cf_pfn last) CF_MUST_CHECK;

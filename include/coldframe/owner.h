@@ -113,7 +113,8 @@ int cf_owner_register(struct cf_map *map, const char *name,
  * @ret_orphans: NULL, or the frames that were still the owner's
  *
  * Closes the id, waits for hooks that run, hands what is left to the orphan
- * owner: counted runs are freed by their last put, offline ones stay and are
+ * owner: counted runs are freed by their last put, frozen ones stay for good
+ * unless somebody frees or unfreezes them, offline ones stay and are
  * neither skippable nor movable any more until they are adopted with
  * cf_offline_adopt_range(), offline blocks of its ranges wait to be adopted
  * with cf_block_adopt() or removed. Then the id may be used again.
@@ -147,7 +148,8 @@ struct cf_owner_info {
 
 /**
  * cf_owner_info() - about an owner.
- * Return: 0, or -CF_EINVAL: no such owner.
+ * Context: takes CF_RANK_HOTPLUG.
+ * Return:  0, or -CF_EINVAL: no such owner.
  */
 int cf_owner_info(struct cf_map *map, uint32_t id,
 		  struct cf_owner_info *ret_info) CF_MUST_CHECK;
@@ -177,7 +179,10 @@ struct cf_side {
 int cf_side_add(struct cf_map *map, struct cf_side *side, size_t entry_bytes)
 	CF_MUST_CHECK;
 
-/** cf_side_remove() - end a side table; waits for read sections. */
+/**
+ * cf_side_remove() - end a side table.
+ * Context: takes CF_RANK_HOTPLUG, waits for read sections.
+ */
 void cf_side_remove(struct cf_map *map, struct cf_side *side);
 
 /**

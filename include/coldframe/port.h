@@ -50,6 +50,12 @@ void cf_port_irq_restore(unsigned long state);
 void cf_port_relax(unsigned spins);
 
 /*
+ * Where a line below says what may be held, locks of drivers (CF_RANK_DRIVER)
+ * come on top if the caller of the library holds some; what is called from
+ * cf_put() and cf_offline_*() runs inside a read section as well.
+ */
+
+/*
  * Read sections.  They nest and never block each other.
  * cf_port_synchronize: pre: not inside a section; may hold RANK_HOTPLUG only.
  * post: every section that was open at the call has been left.

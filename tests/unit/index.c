@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The index over blocks: three levels of bits, against a plain array.
+ * The index over blocks: levels of bits, against a plain array.
  * On a map as large as one can be, without any block in it.
  */
 #define _GNU_SOURCE
