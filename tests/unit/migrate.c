@@ -111,6 +111,21 @@ static void moves_every_order(void)
 	finish(&keeper);
 }
 
+/* One frame where the second chunk begins, and nothing before it. */
+static void moves_first_frames(void)
+{
+	struct keeper keeper = { 0 };
+
+	if (!begin(&keeper, HOOKS_ALL) ||
+	    !place(folio(0, keeper.id), at + 512, at + 513))
+		return;
+	CHECK_EQ(offline(NULL), 0);
+	CHECK_EQ(keeper.pfn[HOOK_MIGRATE], at + 512);
+	cf_put(m.map, keeper.target);
+	online_again();
+	finish(&keeper);
+}
+
 /* A run of two blocks goes when one of them does, whichever. */
 static void moves_across_blocks(void)
 {
@@ -591,6 +606,7 @@ static void no_room(void)
 int main(void)
 {
 	tap_run("runs of every order move", moves_every_order);
+	tap_run("a frame at the start of a chunk", moves_first_frames);
 	tap_run("runs of two blocks move with either", moves_across_blocks);
 	tap_run("the owner stays in both words, and moves",
 		owner_stays_when_moved);

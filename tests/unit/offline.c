@@ -91,6 +91,7 @@ static void alloc_refuses(void)
 	FAILS(CF_EGONE, cf_offline_alloc(m.map, keeper.id + 1, 0, 0, &pfn));
 	FAILS(CF_EGONE, cf_offline_alloc(m.map, CF_OWNER_ORPHAN, 0, 0, &pfn));
 	FAILS(CF_EGONE, cf_offline_alloc(m.map, CF_OWNERS_MAX, 0, 0, &pfn));
+	FAILS(CF_EGONE, cf_offline_alloc(m.map, UINT32_MAX, 0, 0, &pfn));
 	FAILS(CF_EREFUSED, cf_offline_alloc(m.map, keeper.id, 0,
 					    CF_FLAG_MOVABLE, &pfn));
 	FAILS(CF_EREFUSED, cf_offline_alloc(m.map, 0, 0, CF_FLAG_MOVABLE,
@@ -222,7 +223,10 @@ static void range_refuses(void)
 	if (!begin(&keeper, 0))
 		return;
 	id = keeper.id;
+	memset(&report, 0xa5, sizeof(report));
 	FAILS(CF_EINVAL, cf_offline_alloc_range(m.map, id, 5, 5, 0, &report));
+	CHECK_EQ(report.reason, CF_REASON_NONE);
+	CHECK(report.pfn == CF_PFN_NONE);
 	FAILS(CF_EINVAL, cf_offline_alloc_range(m.map, id, 6, 5, 0, &report));
 	FAILS(CF_EINVAL, cf_offline_alloc_range(m.map, id, 0, m.last + 1, 0,
 						&report));
@@ -527,6 +531,27 @@ static void migrates(void)
 	finish(&keeper);
 }
 
+/* Moved frames are counted. */
+static void migrated_frames(void)
+{
+	struct cf_offline operation = { { 0 } };
+	struct cf_offline_status status;
+	struct keeper keeper = { 0 };
+
+	if (!begin(&keeper, HOOKS_ALL))
+		return;
+	CHECK_EQ(cf_offline_alloc_range(m.map, keeper.id, 1024, 1028,
+					CF_FLAG_MOVABLE, NULL), 0);
+	CHECK_EQ(cf_block_offline_start(m.map, &operation, 1024, 2048, NULL),
+		 0);
+	CHECK_EQ(cf_block_offline_step(&operation), 0);
+	cf_block_offline_status(&operation, &status);
+	CHECK_EQ(status.migrated, 4);
+	CHECK_EQ(cf_offline_free(m.map, keeper.id, keeper.target, 2), 0);
+	CHECK_EQ(cf_block_online(m.map, 1024, 2048, CF_ZONE_NORMAL, NULL), 0);
+	finish(&keeper);
+}
+
 /* The answers a migrate hook has for offline runs. */
 static void migrate_answers(void)
 {
@@ -736,6 +761,7 @@ int main(void)
 	tap_run("skippable: the range owner's frames only", skippable);
 	tap_run("payload: the owner's heads only", payload);
 	tap_run("offline runs move", migrates);
+	tap_run("frames moved are counted", migrated_frames);
 	tap_run("what a migrate hook may answer", migrate_answers);
 	tap_run("nowhere to move to", migrate_without_room);
 	tap_run("the port cannot use a source again", migrate_and_port_fails);

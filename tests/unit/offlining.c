@@ -123,6 +123,7 @@ static void isolation_sticks(void)
 	FAILS(CF_ENOMEM, cf_alloc(m.map, kernel(0), &pfn));
 	FAILS(CF_ENOMEM, cf_alloc(m.map, kernel(9), &pfn));
 	FAILS_PARTLY(CF_EBUSY, cf_block_offline_step(&operation));
+	FAILS_PARTLY(CF_EBUSY, cf_block_offline_step(&operation));
 	CHECK_EQ(status_of(&operation).free, 512);
 	CHECK_EQ(status_of(&operation).busy, 512);
 	/* Given up, all of it can be had again. */
@@ -401,6 +402,11 @@ static void marked_under_way(void)
 		 0);
 	FAILS_PARTLY(CF_EBUSY, cf_block_offline_step(&operation));
 	CHECK_EQ(status_of(&operation).report.pfn, 5000);
+	/* Counted anew by each step. */
+	FAILS_PARTLY(CF_EBUSY, cf_block_offline_step(&operation));
+	CHECK_EQ(status_of(&operation).total, 1024);
+	CHECK_EQ(status_of(&operation).free, 0);
+	CHECK_EQ(status_of(&operation).skippable, 1023);
 	CHECK_EQ(status_of(&operation).busy, 1);
 	/* Plugged now: exposed into an isolated chunk, free for nobody. */
 	m.signals[CF_SIGNAL_CHUNK_EMPTY] = 0;

@@ -68,6 +68,7 @@ static void registration(void)
 	FAILS(CF_EINVAL, cf_owner_unregister(m.map, CF_OWNER_ORPHAN, NULL));
 	FAILS(CF_EINVAL, cf_owner_unregister(m.map, keeper.id + 1, NULL));
 	FAILS(CF_EINVAL, cf_owner_unregister(m.map, CF_OWNERS_MAX, NULL));
+	FAILS(CF_EINVAL, cf_owner_unregister(m.map, UINT32_MAX, NULL));
 	CHECK_EQ(id, 12345);
 	CHECK_EQ(info.can_online, true);
 	CHECK(keeper_remove(&keeper));
@@ -350,12 +351,17 @@ static void leaving_waits_for_hooks(void)
 static void orphans(void)
 {
 	struct keeper keeper = { .verdict = CF_VERDICT_KEEP };
+	struct keeper other = { 0 };
 	uint64_t left = 0;
-	cf_pfn run[5];
+	cf_pfn run[5], mine[3];
 	unsigned i;
 
-	if (!begin(&keeper, HOOKS_ALL))
+	if (!begin(&keeper, HOOKS_ALL) ||
+	    !CHECK(keeper_add(&other, "other", HOOKS_ALL)))
 		return;
+	mine[0] = alloc(kernel(0));
+	mine[1] = alloc(folio(0, other.id));
+	mine[2] = alloc(folio(9, other.id));
 	run[0] = alloc(folio(0, keeper.id));
 	run[1] = alloc(folio(9, keeper.id));
 	run[2] = alloc(folio(11, keeper.id));
@@ -368,7 +374,13 @@ static void orphans(void)
 	for (i = 0; i < 5; i++)
 		CHECK_EQ(snapshot(run[i]).owner, CF_OWNER_ORPHAN);
 	CHECK_EQ(snapshot(run[4]).flags, 0);
+	/* And nobody else's. */
+	CHECK_EQ(snapshot(mine[0]).owner, CF_OWNER_NONE);
+	CHECK_EQ(snapshot(mine[1]).owner, other.id);
+	CHECK_EQ(snapshot(mine[2]).owner, other.id);
+	CHECK_EQ(frames_of(other.id), 513);
 	CHECK(machine_verify());
+	put_all(mine, 3);
 	/* Counted ones are freed by their last put, and nobody is asked. */
 	for (i = 0; i < 3; i++) {
 		cf_put(m.map, run[i]);

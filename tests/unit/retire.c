@@ -325,25 +325,25 @@ static void through_everything(void)
 	if (!begin(&keeper, 0))
 		return;
 	block.range_owner = keeper.id;
-	CHECK_EQ(retire(3072 + 600), CF_RETIRE_PENDING);
+	CHECK_EQ(retire(3673), CF_RETIRE_PENDING);
 	for (round = 0; round < 3; round++) {
 		CHECK_EQ(cf_block_add(m.map, 3072, 4096, &block), 0);
-		CHECK_EQ(cf_retire_state(m.map, 3672), CF_RETIRE_PENDING);
+		CHECK_EQ(cf_retire_state(m.map, 3673), CF_RETIRE_PENDING);
 		CHECK_EQ(cf_block_online(m.map, 3072, 4096, CF_ZONE_NORMAL,
 					 NULL), 0);
-		CHECK(is_retired(3672));
+		CHECK(is_retired(3673));
 		CHECK_EQ(stat_now().offline, 0);
 		CHECK_EQ(unused_frames(), 4095);
-		check_never_given(3672);
+		check_never_given(3673);
 		CHECK_EQ(cf_block_offline(m.map, 3072, 4096, 2, NULL), 0);
-		CHECK_EQ(cf_retire_state(m.map, 3672), CF_RETIRE_PENDING);
+		CHECK_EQ(cf_retire_state(m.map, 3673), CF_RETIRE_PENDING);
 		CHECK_EQ(cf_block_online(m.map, 3072, 4096, CF_ZONE_MOVABLE,
 					 NULL), 0);
-		CHECK_EQ(cf_retire_state(m.map, 3672), CF_RETIRE_DONE);
+		CHECK_EQ(cf_retire_state(m.map, 3673), CF_RETIRE_DONE);
 		CHECK_EQ(cf_block_offline(m.map, 3072, 4096, 2, NULL), 0);
 		CHECK(machine_verify());
 		CHECK_EQ(cf_block_remove(m.map, 3072, 4096), 0);
-		CHECK_EQ(cf_retire_state(m.map, 3672), CF_RETIRE_PENDING);
+		CHECK_EQ(cf_retire_state(m.map, 3673), CF_RETIRE_PENDING);
 	}
 	finish(&keeper);
 }
