@@ -157,7 +157,6 @@ static void merges(void)
 	struct cfi_range range = {
 		.first = NORMAL_FIRST + 1024,
 		.last = NORMAL_FIRST + 1536,
-		.kind = RANGE_COMPACT,
 	};
 	unsigned long state;
 	struct cf_span span;
