@@ -107,6 +107,24 @@ static int adopt_egone(struct scene *scene)
 	return cf_block_adopt(scene->stage.map, BLOCK_ABSENT, STAGE_FRAMES, 0);
 }
 
+/* The balloon's frames are SKIPPABLE: only it can restore them. */
+static int adopt_erefused(struct scene *scene)
+{
+	cf_pfn first = scene->balloon & ~(STAGE_BLOCK - 1);
+	struct cf_map *map = scene->stage.map;
+	int err;
+
+	MUST(cf_block_adopt(map, first, first + STAGE_BLOCK,
+			    scene->stage.balloon));
+	MUST(cf_offline_set_skippable(map, scene->stage.balloon, scene->balloon,
+				      scene->balloon + 8, true));
+	err = cf_block_adopt(map, first, first + STAGE_BLOCK, 0);
+	MUST(cf_offline_set_skippable(map, scene->stage.balloon, scene->balloon,
+				      scene->balloon + 8, false));
+	MUST(cf_block_adopt(map, first, first + STAGE_BLOCK, 0));
+	return err;
+}
+
 /* ---- online ---- */
 
 static int online_as(struct scene *scene, cf_pfn first, cf_pfn last)
@@ -310,6 +328,7 @@ const struct refusal block_refusals[] = {
 	{ "block_info", CF_EGONE, info_egone },
 	{ "block_adopt", CF_EINVAL, adopt_einval },
 	{ "block_adopt", CF_EGONE, adopt_egone },
+	{ "block_adopt", CF_EREFUSED, adopt_erefused },
 	{ "block_online", CF_EINVAL, online_einval },
 	{ "block_online", CF_EGONE, online_egone },
 	{ "block_online", CF_EBUSY, online_ebusy },

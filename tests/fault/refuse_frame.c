@@ -112,6 +112,12 @@ static int owner_change_egone(struct scene *scene)
 	return cf_owner_change(scene->stage.map, scene->kernel, scene->gone);
 }
 
+static int copy_run_einval(struct scene *scene)
+{
+	return cf_copy_run(scene->stage.map, scene->kernel, scene->frozen,
+			   CF_MAX_ORDER + 1);
+}
+
 static int copy_run_eport(struct scene *scene)
 {
 	test_port_arm(TEST_FRAME_ADDRESS, 1);
@@ -170,6 +176,7 @@ const struct refusal frame_refusals[] = {
 	{ "split", CF_EGONE, split_egone },
 	{ "snapshot", CF_EGONE, snapshot_egone },
 	{ "owner_change", CF_EGONE, owner_change_egone },
+	{ "copy_run", CF_EINVAL, copy_run_einval },
 	{ "copy_run", CF_EPORT, copy_run_eport },
 	{ "retire", CF_EINVAL, retire_einval },
 	{ "retire", CF_ELIMIT, retire_elimit },
