@@ -494,6 +494,33 @@ static void adopt_refuses(void)
 	(void)finish(&keeper);
 }
 
+/* Whoever said that frames may be stepped over must restore them. */
+static void adopt_refuses_skippable(void)
+{
+	struct keeper keeper = { 0 };
+	struct keeper heir = { 0 };
+
+	if (!begin(&keeper, 1u << HOOK_ONLINE) ||
+	    !CHECK(keeper_add(&heir, "heir", 0)) ||
+	    !CHECK(add_online(4096, 5120, CF_ZONE_NORMAL, keeper.id)) ||
+	    !CHECK(add_online(5120, 6144, CF_ZONE_NORMAL, keeper.id)))
+		return;
+	CHECK_EQ(cf_offline_set_skippable(m.map, keeper.id, 5200, 5201, true),
+		 0);
+	FAILS(CF_EREFUSED, cf_block_adopt(m.map, 5120, 6144, heir.id));
+	FAILS(CF_EREFUSED, cf_block_adopt(m.map, 4096, 6144, heir.id));
+	FAILS(CF_EREFUSED, cf_block_adopt(m.map, 5120, 6144, CF_OWNER_NONE));
+	CHECK_EQ(cf_block_adopt(m.map, 5120, 6144, keeper.id), 0);
+	CHECK_EQ(cf_block_adopt(m.map, 4096, 5120, heir.id), 0);
+	CHECK_EQ(cf_offline_set_skippable(m.map, keeper.id, 5200, 5201, false),
+		 0);
+	CHECK_EQ(cf_block_adopt(m.map, 4096, 6144, heir.id), 0);
+	CHECK_EQ(cf_offline_free_range(m.map, keeper.id, 4096, 6144), 0);
+	CHECK_EQ(cf_block_adopt(m.map, 4096, 6144, 0), 0);
+	CHECK(keeper_remove(&heir));
+	(void)finish(&keeper);
+}
+
 static void copies(void)
 {
 	struct keeper keeper = { 0 };
@@ -513,6 +540,8 @@ static void copies(void)
 		FAILS(CF_EPORT, cf_copy_run(m.map, 16, 0, 0));
 		cf_host_fault_disarm(&m.memory);
 	}
+	FAILS(CF_EINVAL, cf_copy_run(m.map, 0, 0, CF_MAX_ORDER + 1));
+	FAILS(CF_EINVAL, cf_copy_run(m.map, 0, 0, 100));
 	CHECK(base[0] == 0x11);
 	(void)finish(&keeper);
 }
@@ -534,6 +563,8 @@ int main(void)
 	tap_run("orphans are not skippable", skippable_orphans);
 	tap_run("orphan blocks wait to be adopted", orphan_blocks);
 	tap_run("adoption that is refused", adopt_refuses);
+	tap_run("adoption while frames are stepped over",
+		adopt_refuses_skippable);
 	tap_run("copying a run", copies);
 	return tap_done();
 }

@@ -278,6 +278,7 @@ static void in_motion(void)
 	FAILS_PARTLY(CF_EAGAIN, TAKE(1024, 1048, kernel(0)));
 	CHECK_EQ(report.reason, CF_REASON_TRANSIT);
 	CHECK_EQ(report.pfn, 1030);
+	CHECK_EQ(report.frames[CF_REASON_TRANSIT], 1);
 	CHECK_EQ(block_info(1024).chunks_isolated, 0);
 	cfi_give_range(m.map, 1030, 1031);
 	finish(&keeper);

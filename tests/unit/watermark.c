@@ -169,6 +169,10 @@ static void zones_are_apart(void)
 	CHECK_EQ(count, 1024);
 	CHECK_EQ(frame[0] / 1024, 1);
 	put_all(frame, count);
+	/* Both at their marks: nobody falls back either. */
+	CHECK_EQ(cf_zone_set_watermarks(m.map, 0, CF_ZONE_MOVABLE, marks), 0);
+	CHECK(cf_drain(m.map) == 0);
+	FAILS(CF_ENOMEM, cf_alloc(m.map, request, &frame[0]));
 	CHECK(keeper_remove(&keeper));
 	CHECK(machine_end());
 }
