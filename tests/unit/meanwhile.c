@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What another context does in the middle of a call: offline ranges that
+ * change hands, frames on their way to the port, blocks that go while a put
+ * is in them, runs that are not what evacuation saw.
+ */
+#include <stdlib.h>
+
+#include "core/internal.h"
+#include "tests/unit/machine.h"
+
+/* The linker sends the engine's calls here: --wrap. */
+unsigned long __real_cf_port_irq_off(void);
+unsigned long __wrap_cf_port_irq_off(void);
+void __real_cf_port_irq_restore(unsigned long state);
+void __wrap_cf_port_irq_restore(unsigned long state);
+int __real_cf_port_returned(void *machine, cf_pfn first, cf_pfn last);
+int __wrap_cf_port_returned(void *machine, cf_pfn first, cf_pfn last);
+void __real_cf_port_meta_free(void *machine, void *memory, size_t bytes);
+void __wrap_cf_port_meta_free(void *machine, void *memory, size_t bytes);
+int __real_cfi_try_get_word(cfi_u64 *word, uint64_t add);
+int __wrap_cfi_try_get_word(cfi_u64 *word, uint64_t add);
+
+enum place {
+	LOCKING,		/* before a lock */
+	UNLOCKED,		/* after one */
+	RETURNING,		/* frames are given to the port */
+	REFERENCING,		/* evacuation takes its reference */
+	PLACES
+};
+
+/* What happens when the test's context comes there for the @left-th time. */
+static _Thread_local struct {
+	unsigned left;
+	void (*act)(void);
+} amid[PLACES];
+
+static void act_at(enum place place, unsigned nth, void (*act)(void))
+{
+	amid[place].act = act;
+	amid[place].left = nth;
+}
+
+static void come_to(enum place place)
+{
+	if (amid[place].left > 0 && --amid[place].left == 0)
+		amid[place].act();
+}
+
+unsigned long __wrap_cf_port_irq_off(void)
+{
+	come_to(LOCKING);
+	return __real_cf_port_irq_off();
+}
+
+void __wrap_cf_port_irq_restore(unsigned long state)
+{
+	__real_cf_port_irq_restore(state);
+	come_to(UNLOCKED);
+}
+
+int __wrap_cf_port_returned(void *machine, cf_pfn first, cf_pfn last)
+{
+	come_to(RETURNING);
+	return __real_cf_port_returned(machine, first, last);
+}
+
+/* Whoever looks at metadata after this finds nonsense. */
+void __wrap_cf_port_meta_free(void *machine, void *memory, size_t bytes)
+{
+	memset(memory, 0x5a, bytes);
+	__real_cf_port_meta_free(machine, memory, bytes);
+}
+
+int __wrap_cfi_try_get_word(cfi_u64 *word, uint64_t add)
+{
+	come_to(REFERENCING);
+	return __real_cfi_try_get_word(word, add);
+}
+
+static struct keeper keeper, heir;
+
+/* Two blocks, both @keeper's when they are to be skipped. */
+static bool begin(bool ranges)
+{
+	struct machine_config config = { .blocks = 2 };
+
+	return CHECK(machine_make(config)) &&
+	       CHECK(keeper_add(&keeper, "keeper", 0)) &&
+	       CHECK(keeper_add(&heir, "heir", 0)) &&
+	       CHECK(!ranges ||
+		     !cf_block_adopt(m.map, 0, m.last, keeper.id));
+}
+
+static bool is_owners(cf_pfn pfn, uint32_t id)
+{
+	struct cf_snapshot run;
+	cf_pfn head = cf_find_head(m.map, pfn);
+
+	return head != CF_PFN_NONE && !cf_snapshot(m.map, head, &run) &&
+	       run.type == CF_TYPE_OFFLINE && run.owner == id;
+}
+
+/* SKIPPABLE frames that are given to the port are nobody's to step over. */
+static int offline_code;
+
+static void offline_first_block(void *unused)
+{
+	struct cf_report report;
+
+	(void)unused;
+	offline_code = cf_block_offline(m.map, 0, m.block, 5, &report);
+}
+
+static void offline_on_other(void)
+{
+	machine_on_other(offline_first_block, NULL);
+}
+
+static void offline_while_returned(void)
+{
+	if (!begin(true))
+		return;
+	CHECK_EQ(cf_offline_alloc_range(m.map, keeper.id, 0, 512,
+					CF_FLAG_SKIPPABLE, NULL), 0);
+	offline_code = 0;
+	act_at(RETURNING, 1, offline_on_other);
+	CHECK_EQ(cf_offline_free_range(m.map, keeper.id, 0, 512), 0);
+	CHECK(offline_code != 0);
+	CHECK_EQ(block_info(0).state, CF_BLOCK_ONLINE);
+	CHECK_EQ(unused_frames(), m.last);
+	CHECK(machine_end());
+}
+
+/* A change of two blocks, and what the second context makes of it. */
+static int freed[2], adopted, stepped;
+static struct cf_offline operation;
+
+static void free_one_adopt_other(void)
+{
+	freed[0] = cf_offline_free_range(m.map, keeper.id, 512, 1024);
+	adopted = cf_offline_adopt_range(m.map, heir.id, 1024, 1536);
+}
+
+static void adopt_meanwhile(void)
+{
+	struct keeper gone;
+	unsigned nth;
+	int err;
+
+	for (nth = 1; nth <= 10; nth++) {
+		if (!begin(false) || !CHECK(keeper_add(&gone, "gone", 0)))
+			return;
+		CHECK_EQ(cf_offline_alloc_range(m.map, gone.id, 512, 1536, 0,
+						NULL), 0);
+		CHECK_EQ(cf_owner_unregister(m.map, gone.id, NULL), 0);
+		freed[0] = adopted = -1;
+		act_at(UNLOCKED, nth, free_one_adopt_other);
+		err = cf_offline_adopt_range(m.map, keeper.id, 512, 1536);
+		act_at(UNLOCKED, 0, NULL);
+		CHECK(machine_verify());
+		CHECK(err == 0 || adopted == 0);
+		CHECK(is_owners(1024, adopted ? keeper.id : heir.id));
+		CHECK(freed[0] == 0 ||
+		      is_owners(512, err ? CF_OWNER_ORPHAN : keeper.id));
+		CHECK(machine_wipe());
+	}
+}
+
+static void free_both(void)
+{
+	freed[0] = cf_offline_free_range(m.map, keeper.id, 500, 1024);
+	freed[1] = cf_offline_free_range(m.map, keeper.id, 1024, 1536);
+}
+
+static void unskip_meanwhile(void)
+{
+	unsigned nth;
+	int err;
+
+	for (nth = 1; nth <= 10; nth++) {
+		if (!begin(true))
+			return;
+		CHECK_EQ(cf_offline_alloc_range(m.map, keeper.id, 500, 1536,
+						CF_FLAG_SKIPPABLE, NULL), 0);
+		freed[0] = freed[1] = -1;
+		act_at(UNLOCKED, nth, free_both);
+		err = cf_offline_set_skippable(m.map, keeper.id, 500, 1536,
+					       false);
+		act_at(UNLOCKED, 0, NULL);
+		CHECK(machine_verify());
+		CHECK(err == 0 || freed[0] == 0 || freed[1] == 0);
+		CHECK_EQ(stat_now().offline, (freed[0] ? 524u : 0u) +
+			 (freed[1] ? 512u : 0u));
+		CHECK_EQ(stat_now().skippable,
+			 err ? stat_now().offline : 0);
+		CHECK(machine_wipe());
+	}
+}
+
+static void step_and_free(void)
+{
+	stepped = cf_block_offline_step(&operation);
+	freed[1] = cf_offline_free_range(m.map, keeper.id, 1024, 1536);
+}
+
+static void skip_meanwhile(void)
+{
+	unsigned nth;
+	int err;
+
+	for (nth = 1; nth <= 10; nth++) {
+		if (!begin(true))
+			return;
+		CHECK_EQ(cf_offline_alloc_range(m.map, keeper.id, 512, 1536, 0,
+						NULL), 0);
+		memset(&operation, 0, sizeof(operation));
+		CHECK_EQ(cf_block_offline_start(m.map, &operation, 0, m.block,
+						NULL), 0);
+		stepped = freed[1] = -1;
+		act_at(UNLOCKED, nth, step_and_free);
+		err = cf_offline_set_skippable(m.map, keeper.id, 512, 1536,
+					       true);
+		act_at(UNLOCKED, 0, NULL);
+		CHECK(machine_verify());
+		CHECK(err == 0 || (stepped != 0 && freed[1] == 0));
+		CHECK(stepped == 0 || is_owners(512, keeper.id));
+		(void)!cf_block_offline_cancel(&operation);
+		CHECK(machine_wipe());
+	}
+}
+
+int main(void)
+{
+	tap_run("a block with frames on their way to the port stays online",
+		offline_while_returned);
+	tap_run("adopting two blocks is undone only where it was done",
+		adopt_meanwhile);
+	tap_run("so is the end of SKIPPABLE", unskip_meanwhile);
+	tap_run("and its begin, while one block goes offline", skip_meanwhile);
+	return tap_done();
+}
