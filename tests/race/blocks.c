@@ -456,16 +456,13 @@ static void everything(void)
 	end();
 }
 
-static void tests(void)
+int main(int argc, char **argv)
 {
+	race_options(argc, argv);
 	race_test("offline of a block under load", offline_under_load);
 	race_test("migration against try_get", migration_and_references);
 	race_test("walkers against removal and adding", removal_and_walkers);
 	race_test("two overlapping offline operations", overlapping);
 	race_test("all of these at once", everything);
-}
-
-int main(int argc, char **argv)
-{
-	return race_main(argc, argv, tests);
+	return tap_done();
 }

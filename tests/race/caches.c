@@ -87,6 +87,41 @@ static void burst(struct racer *racer)
 	}
 }
 
+/* In and out of the cache as fast as can be. */
+static void tick(struct racer *racer)
+{
+	struct cf_request request = { .type = CF_TYPE_SLAB };
+	cf_pfn pfn, other;
+
+	while (race_on(racer)) {
+		if (cf_alloc(race.map, request, &pfn))
+			continue;
+		if (!cf_alloc(race.map, request, &other)) {
+			RACE_CHECK(&race, pfn != other);
+			cf_free_frozen(race.map, other, 0);
+		}
+		cf_free_frozen(race.map, pfn, 0);
+	}
+}
+
+/* So long that the other side gets into its cache again. */
+static void idle(uint32_t turns)
+{
+	while (turns--)
+		atomic_signal_fence(memory_order_seq_cst);
+}
+
+static void drain_always(struct racer *racer)
+{
+	while (race_on(racer)) {
+		int err = cf_drain(race.map);
+
+		RACE_CHECK(&race, !err || err == -CF_EAGAIN);
+		atomic_fetch_add_explicit(&drains, 1, memory_order_relaxed);
+		idle(race_random(racer, 500));
+	}
+}
+
 static void drain(struct racer *racer)
 {
 	while (race_on(racer)) {
@@ -152,15 +187,19 @@ static void come_and_go(struct racer *racer)
 	}
 }
 
-static void begin(unsigned blocks)
+static void begin_as(struct race_size size)
 {
 	static const struct cf_owner_ops ops = { 0 };
 
-	race_begin(&race, (struct race_size){ .order = 10,
-					      .blocks = blocks });
+	race_begin(&race, size);
 	atomic_store(&drains, 0);
 	atomic_store(&large, 0);
 	CHECK_EQ(cf_owner_register(race.map, "host", &ops, NULL, &host), 0);
+}
+
+static void begin(void)
+{
+	begin_as((struct race_size){ .order = 10, .blocks = 1 });
 }
 
 static void end(void)
@@ -181,7 +220,7 @@ static void end(void)
 
 static void foreign_free(void)
 {
-	begin(1);
+	begin();
 	race_add(&race, 2, pass_on);
 	race_add(&race, 2, free_passed);
 	race_go(&race);
@@ -190,7 +229,7 @@ static void foreign_free(void)
 
 static void remote_drain(void)
 {
-	begin(1);
+	begin();
 	race_add(&race, 3, burst);
 	race_add(&race, 1, drain);
 	race_go(&race);
@@ -198,9 +237,31 @@ static void remote_drain(void)
 	end();
 }
 
+/* Who is in and who drains: one thread each, so that both always run. */
+static void entry(bool fenced)
+{
+	begin_as((struct race_size){ .order = 10, .blocks = 1,
+				     .fenced = fenced });
+	race_add(&race, 1, tick);
+	race_add(&race, 1, drain_always);
+	race_go(&race);
+	CHECK(atomic_load(&drains) > 0);
+	end();
+}
+
+static void entry_by_barrier(void)
+{
+	entry(false);
+}
+
+static void entry_by_fence(void)
+{
+	entry(true);
+}
+
 static void scarce_chunks(void)
 {
-	begin(1);
+	begin();
 	race_add(&race, 3, burst);
 	race_add(&race, 1, take_large);
 	race_go(&race);
@@ -209,7 +270,7 @@ static void scarce_chunks(void)
 
 static void isolation(void)
 {
-	begin(1);
+	begin();
 	race_add(&race, 1, pass_on);
 	race_add(&race, 1, free_passed);
 	race_add(&race, 1, burst);
@@ -220,7 +281,7 @@ static void isolation(void)
 
 static void leaving(void)
 {
-	begin(1);
+	begin();
 	race_add(&race, 2, come_and_go);
 	race_add(&race, 1, burst);
 	race_add(&race, 1, drain);
@@ -228,16 +289,17 @@ static void leaving(void)
 	end();
 }
 
-static void tests(void)
+int main(int argc, char **argv)
 {
+	race_options(argc, argv);
 	race_test("frames freed by another thread", foreign_free);
 	race_test("caches drained while their owners allocate", remote_drain);
+	race_test("a cache's owner against a drainer, by the barrier",
+		  entry_by_barrier);
+	race_test("a cache's owner against a drainer, by a fence",
+		  entry_by_fence);
 	race_test("whole chunks while caches hold frames", scarce_chunks);
 	race_test("isolation while all free", isolation);
 	race_test("threads that come and go", leaving);
-}
-
-int main(int argc, char **argv)
-{
-	return race_main(argc, argv, tests);
+	return tap_done();
 }

@@ -247,14 +247,11 @@ static void contents(void)
 	end();
 }
 
-static void tests(void)
+int main(int argc, char **argv)
 {
+	race_options(argc, argv);
 	race_test("an owner leaves under load", unregister);
 	race_test("frames are retired under load", retirement);
 	race_test("readers of contents against offline frames", contents);
-}
-
-int main(int argc, char **argv)
-{
-	return race_main(argc, argv, tests);
+	return tap_done();
 }

@@ -43,6 +43,7 @@ struct race {
 /* Blocks of 2^order frames, all added and online, first half NORMAL. */
 struct race_size {
 	unsigned order, blocks, movable;	/* of them zone MOVABLE */
+	bool fenced;		/* caches by full fences, barrier or not */
 };
 
 void race_begin(struct race *race, struct race_size size);
@@ -54,16 +55,31 @@ void race_go(struct race *race);
 /* Check that nothing is lost and end the machine. */
 void race_end(struct race *race);
 
-/* How long one test runs; from the command line. */
-extern double race_seconds;
-int race_main(int argc, char **argv, void (*tests)(void));
-/* A test, if the command line does not name others. */
-void race_test(const char *name, void (*test)(void));
+/*
+ * The test harness counts by source file: what fails in race.c is noted here
+ * and counted where the test is.
+ */
+extern atomic_bool race_failed;
+
+/* Seconds, seed and names from the command line; exits if they are wrong. */
+void race_options(int argc, char **argv);
+/* Does the command line ask for this test? */
+bool race_wants(const char *name);
+
+static inline void race_test(const char *name, void (*test)(void))
+{
+	if (!race_wants(name))
+		return;
+	atomic_store(&race_failed, false);
+	tap.broken = false;
+	test();
+	tap_line(!tap.broken && !atomic_load(&race_failed), name, NULL);
+}
 
 bool race_on(struct racer *racer);
 uint32_t race_random(struct racer *racer, uint32_t limit);
 
-/* As CHECK(), and everybody stops. */
+/* As CHECK(), and everybody stops. From any thread of the test. */
 #define RACE_CHECK(race, expression)					\
 	(CHECK(expression) || (atomic_store(&(race)->stop, true), false))
 

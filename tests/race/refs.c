@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * References by those who know no more than a number, against last puts,
- * other types and orders, splits, freezing, and frames that go offline.
+ * other types and orders, splits, freezing, and frames that go offline;
+ * lookups of heads that move.
  * Threads at full speed, contents read and written plainly.
  */
 #include <sched.h>
@@ -137,8 +138,8 @@ static void hold(struct racer *racer)
 	}
 }
 
-/* What must be so for as long as a reference is held. */
-static void look(cf_pfn pfn)
+/* What must be so of the run of a frame as long as a reference is held. */
+static void look(cf_pfn pfn, cf_pfn frame)
 {
 	struct cf_snapshot snapshot = { 0 };
 	uint64_t mark = race_mark(&race, pfn);
@@ -149,6 +150,7 @@ static void look(cf_pfn pfn)
 	RACE_CHECK(&race, snapshot.refs && snapshot.owner == watch);
 	if (!RACE_CHECK(&race, snapshot.order < 4))
 		return;
+	RACE_CHECK(&race, frame - pfn < (cf_pfn)1 << snapshot.order);
 	RACE_CHECK(&race, race_read(&race, pfn, snapshot.order, mark));
 	(void)sched_yield();
 	RACE_CHECK(&race, race_read(&race, pfn, snapshot.order, mark));
@@ -157,8 +159,9 @@ static void look(cf_pfn pfn)
 static void speculate(struct racer *racer)
 {
 	while (race_on(racer)) {
-		cf_pfn pfn = race_random(racer, (uint32_t)race.last);
+		cf_pfn frame = race_random(racer, (uint32_t)race.last);
 		uint32_t way = race_random(racer, 3);
+		cf_pfn pfn = frame;
 		int err;
 
 		if (way == 0)
@@ -172,7 +175,7 @@ static void speculate(struct racer *racer)
 			continue;
 		}
 		atomic_fetch_add_explicit(&taken, 1, memory_order_relaxed);
-		look(pfn);
+		look(pfn, frame);
 		if (way == 2)
 			cf_unpin(race.map, pfn);
 		else
@@ -230,6 +233,103 @@ static void offline_ranges(struct racer *racer)
 	}
 }
 
+/* ---- lookups while heads move ---- */
+
+/*
+ * A run that is cut to pieces: its frames are in a run for as long as the
+ * version is odd and the same.
+ */
+struct shown {
+	_Atomic uint64_t version;
+	_Atomic cf_pfn pfn;
+	unsigned order;
+};
+
+static struct shown shown_frozen = { .order = 5 };
+static struct shown shown_offline = { .order = CF_CHUNK_ORDER };
+
+static void show(struct shown *shown, cf_pfn pfn)
+{
+	atomic_store(&shown->pfn, pfn);
+	atomic_fetch_add(&shown->version, 1);
+}
+
+static void hide(struct shown *shown)
+{
+	atomic_fetch_add(&shown->version, 1);
+}
+
+static void cut_frozen(struct racer *racer)
+{
+	struct cf_request request = {
+		.order = (uint8_t)shown_frozen.order, .type = CF_TYPE_SLAB,
+	};
+
+	while (race_on(racer)) {
+		unsigned order = race_random(racer, shown_frozen.order);
+		cf_pfn pfn, part;
+
+		if (cf_alloc(race.map, request, &pfn))
+			continue;
+		show(&shown_frozen, pfn);
+		RACE_CHECK(&race, !cf_split(race.map, pfn, order));
+		hide(&shown_frozen);
+		for (part = pfn; part < pfn + ((cf_pfn)1 << request.order);
+		     part += (cf_pfn)1 << order)
+			cf_free_frozen(race.map, part, order);
+	}
+}
+
+/* One word for a chunk becomes many; a part of it is told apart. */
+static void cut_offline(struct racer *racer)
+{
+	const cf_pfn chunk = CF_CHUNK_FRAMES;
+
+	while (race_on(racer)) {
+		cf_pfn first = chunk + race_random(racer, 500);
+		cf_pfn last = first + 1 + race_random(racer, 11);
+
+		if (cf_offline_alloc_range(race.map, host, chunk, 2 * chunk, 0,
+					   NULL))
+			continue;
+		show(&shown_offline, chunk);
+		RACE_CHECK(&race, !cf_offline_set_skippable(race.map, host,
+							    first, last,
+							    true));
+		hide(&shown_offline);
+		RACE_CHECK(&race, !cf_offline_free_range(race.map, host, chunk,
+							 2 * chunk));
+	}
+}
+
+static void look_at(struct racer *racer, struct shown *shown)
+{
+	uint64_t version = atomic_load(&shown->version);
+	cf_pfn frames = (cf_pfn)1 << shown->order;
+	cf_pfn first = atomic_load(&shown->pfn);
+	cf_pfn pfn = first + race_random(racer, (uint32_t)frames);
+	cf_pfn head = cf_find_head(race.map, pfn);
+
+	if (!(version & 1) || atomic_load(&shown->version) != version)
+		return;
+	atomic_fetch_add_explicit(&taken, 1, memory_order_relaxed);
+	RACE_CHECK(&race, head != CF_PFN_NONE && head <= pfn && head >= first);
+}
+
+static void look_at_frozen(struct racer *racer)
+{
+	while (race_on(racer))
+		look_at(racer, &shown_frozen);
+}
+
+static void look_at_offline(struct racer *racer)
+{
+	while (race_on(racer))
+		look_at(racer, &shown_offline);
+}
+
+/* ---- tests ---- */
+
 static void begin(void)
 {
 	static const struct cf_owner_ops watch_ops = { .release = release };
@@ -285,16 +385,38 @@ static void offline_range(void)
 	end();
 }
 
-static void tests(void)
+static void moving_heads(void (*cut)(struct racer *racer),
+			 void (*find)(struct racer *racer))
 {
+	begin();
+	CHECK_EQ(cf_block_adopt(race.map, 0, race.last, host), 0);
+	race_add(&race, 1, cut);
+	race_add(&race, 1, find);
+	race_go(&race);
+	printf("# %llu lookups in a run while it is cut\n",
+	       (unsigned long long)atomic_load(&taken));
+	race_end(&race);
+}
+
+static void split_frozen(void)
+{
+	moving_heads(cut_frozen, look_at_frozen);
+}
+
+static void carve_offline(void)
+{
+	moving_heads(cut_offline, look_at_offline);
+}
+
+int main(int argc, char **argv)
+{
+	race_options(argc, argv);
 	race_test("try_get against last put, reuse, freeze and split",
 		  last_put);
 	race_test("try_get against offline_alloc and offline_free",
 		  offline_alloc);
 	race_test("try_get against offline_alloc_range", offline_range);
-}
-
-int main(int argc, char **argv)
-{
-	return race_main(argc, argv, tests);
+	race_test("lookups while a frozen run is split", split_frozen);
+	race_test("lookups while an offline run is cut", carve_offline);
+	return tap_done();
 }
