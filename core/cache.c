@@ -95,6 +95,16 @@ static void list_stock(struct cf_map *map, struct cfi_cpu *cpu)
 			     (uint64_t)1 << cpu->number % 64);
 }
 
+static void unlist_stock(struct cf_map *map, struct cfi_cpu *cpu)
+{
+	if (!cpu->listed)
+		return;
+	cpu->listed = 0;
+	/* Seq_cst: as in list_stock(). [stocked] */
+	(void)cfi_and_seq_cst(&map->stocked[cpu->number / 64],
+			      ~((uint64_t)1 << cpu->number % 64));
+}
+
 bool cfi_caches_stocked(struct cf_map *map)
 {
 	unsigned i;
@@ -157,6 +167,7 @@ static void refill(struct cf_map *map, struct cfi_cpu *cpu,
 		.frames = magazine->frame,
 		.most = MAGAZINE_FRAMES,
 	};
+	bool listed = cpu->listed;
 
 	if (!above_marks(zone))
 		return;
@@ -165,8 +176,12 @@ static void refill(struct cf_map *map, struct cfi_cpu *cpu,
 	cf_port_read_lock();
 	(void)cfi_search(map, zone, &want, true);
 	cf_port_read_unlock();
-	if (want.taken == 0)
+	if (want.taken == 0) {
+		/* Or every failing allocation would drain in vain. */
+		if (!listed)
+			unlist_stock(map, cpu);
 		return;
+	}
 	cpu->home[zone->number] = want.home;
 	set_stock(magazine, want.taken);
 	reverse(magazine);
@@ -311,12 +326,7 @@ static void empty_cpu(struct cf_map *map, struct cfi_cpu *cpu)
 		if (emptied != CF_PFN_NONE)
 			map->emptied = emptied;
 	}
-	if (!cpu->listed)
-		return;
-	cpu->listed = 0;
-	/* Seq_cst: as in list_stock(). [stocked] */
-	(void)cfi_and_seq_cst(&map->stocked[cpu->number / 64],
-			      ~((uint64_t)1 << cpu->number % 64));
+	unlist_stock(map, cpu);
 }
 
 /* DIVERT is up and every context has passed a barrier since. */
