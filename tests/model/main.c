@@ -20,6 +20,7 @@ struct options {
 	double seconds;
 	const char *replay;
 	bool print;		/* the list of each seed */
+	bool shrink;		/* what fails */
 };
 
 static double now(void)
@@ -48,12 +49,14 @@ static struct setup draw_setup(void)
 	return setup;
 }
 
-static void report(struct list *list, uint64_t seed)
+static void report(struct list *list, uint64_t seed, bool shrink)
 {
 	printf("# seed %llu, operation %u of %u: %s\n",
 	       (unsigned long long)seed, verdict->at, list->count,
 	       verdict->text);
 	fflush(stdout);
+	if (!shrink)
+		return;
 	list_shrink(list);
 	printf("# shrunk to %u operations: %s\n", list->count, verdict->text);
 	list_print(list);
@@ -78,7 +81,7 @@ static bool run_seed(const struct options *options, uint64_t seed,
 		}
 		return true;
 	}
-	report(list, seed);
+	report(list, seed, options->shrink);
 	return false;
 }
 
@@ -114,7 +117,7 @@ static void replay(const struct options *options, struct list *list)
 
 static const char usage[] =
 	"usage: model [--seed N] [--seeds N] [--ops N] [--seconds S]\n"
-	"             [--print] [--without OPERATION]...\n"
+	"             [--print] [--no-shrink] [--without OPERATION]...\n"
 	"       model --replay FILE\n";
 
 static struct options parse(int argc, char **argv)
@@ -126,10 +129,13 @@ static struct options parse(int argc, char **argv)
 		{ "seconds", required_argument, NULL, 't' },
 		{ "replay", required_argument, NULL, 'r' },
 		{ "print", no_argument, NULL, 'p' },
+		{ "no-shrink", no_argument, NULL, 'k' },
 		{ "without", required_argument, NULL, 'w' },
 		{ NULL, 0, NULL, 0 },
 	};
-	struct options options = { .seed = 1, .seconds = 1 };
+	struct options options = {
+		.seed = 1, .seconds = 1, .shrink = true,
+	};
 	int name;
 
 	while ((name = getopt_long(argc, argv, "", names, NULL)) != -1) {
@@ -145,6 +151,8 @@ static struct options parse(int argc, char **argv)
 			options.replay = optarg;
 		else if (name == 'p')
 			options.print = true;
+		else if (name == 'k')
+			options.shrink = false;
 		else if (name == 'w' && op_forbid(optarg))
 			continue;
 		else
