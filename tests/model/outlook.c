@@ -28,12 +28,12 @@ static enum outlook referenced_outlook(struct world *world,
 	if (head->type != CF_TYPE_FOLIO || !owner || !owner->ops->migrate ||
 	    head->refs != head->known || head->pins)
 		return OUTLOOK_BLOCKED;
-	if (owner->policy & POLICY_NO_MIGRATE ||
-	    (owner->ops->isolate && owner->policy & POLICY_NO_ISOLATE))
-		return OUTLOOK_BLOCKED;
 	if (owner->policy & POLICY_DROPS && owner->ops->release &&
 	    owner->ops->isolate)
 		return OUTLOOK_UNSURE;
+	if (owner->policy & POLICY_NO_MIGRATE ||
+	    (owner->ops->isolate && owner->policy & POLICY_NO_ISOLATE))
+		return OUTLOOK_BLOCKED;
 	if (head->flags & CF_FLAG_POISON || head->refs >= CF_REFS_MAX)
 		return OUTLOOK_UNSURE;
 	return OUTLOOK_MOVABLE;
