@@ -581,20 +581,19 @@ static uint32_t take_events(struct world *world, uint32_t at, char what,
 
 /* Who is asked: all, or those up to and including the first that vetoes. */
 static uint32_t asked(struct world *world, enum cf_event event,
-		      uint32_t *ret_vetoer)
+		      uint32_t *ret_agreed)
 {
 	uint32_t who = 0;
 	uint32_t i;
 
-	*ret_vetoer = 0;
+	*ret_agreed = 0;
 	for (i = 0; i < SUBSCRIBERS; i++) {
 		if (!world->listener[i].added)
 			continue;
 		who |= 1u << i;
-		if (vetoes(&world->listener[i], event)) {
-			*ret_vetoer = 1u << i;
+		if (vetoes(&world->listener[i], event))
 			return who;
-		}
+		*ret_agreed = who;
 	}
 	return who;
 }
@@ -610,15 +609,14 @@ static uint32_t all_listeners(struct world *world)
 }
 
 /*
- * Demand that subscribers were told just this. Whether the one that vetoes is
- * told of the cancel is left open, and so is whether anybody is asked before
- * a refusal for another reason.
+ * Demand that subscribers were told just this. Whether anybody is asked before
+ * a refusal for another reason is left open.
  */
 void require_events(struct world *world, enum cf_event event,
 		    enum events events)
 {
-	uint32_t vetoer;
-	uint32_t who = asked(world, event, &vetoer);
+	uint32_t agreed;
+	uint32_t who = asked(world, event, &agreed);
 	uint32_t at = 0;
 	uint32_t all = world->act.events;
 
@@ -632,11 +630,8 @@ void require_events(struct world *world, enum cf_event event,
 		at = take_events(world, at, 'g', who);
 	if (events == EVENTS_DONE || events == EVENTS_END)
 		at = take_events(world, at, 'd', who);
-	if (events == EVENTS_UNDONE || events == EVENTS_REFUSED) {
-		if (vetoer && all - at < (uint32_t)__builtin_popcount(who))
-			who &= ~vetoer;
-		at = take_events(world, at, 'c', who);
-	}
+	if (events == EVENTS_UNDONE || events == EVENTS_REFUSED)
+		at = take_events(world, at, 'c', agreed);
 	if (events == EVENTS_CANCEL)
 		at = take_events(world, at, 'c', who);
 	REQUIRE(at == all, "subscribers: told %u times, expected %u", all, at);

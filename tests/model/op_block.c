@@ -237,13 +237,16 @@ static bool draw_remove(struct world *world, struct op *op)
 	return true;
 }
 
-static bool any_skippable(struct world *world, cf_pfn first, cf_pfn last)
+/* Frames only the present range owner can restore, who is not @id. */
+static bool any_anothers(struct world *world, cf_pfn first, cf_pfn last,
+			 uint32_t id)
 {
 	cf_pfn pfn;
 
 	for (pfn = first; pfn < last && pfn < world->last; pfn++) {
 		if (world->frame[pfn].head != NO_HEAD &&
-		    world->frame[pfn].flags & CF_FLAG_SKIPPABLE)
+		    world->frame[pfn].flags & CF_FLAG_SKIPPABLE &&
+		    block_of(world, pfn)->range_owner != id)
 			return true;
 	}
 	return false;
@@ -257,13 +260,12 @@ static bool apply_adopt(struct world *world, const struct op *op)
 	cf_pfn pfn;
 	int err;
 
-	/* Whose skippable frames those are then, no header says. */
-	if (any_skippable(world, first, last))
-		return false;
 	if (blocks_wrong(world, first, last) || range_owner_wrong(world, id))
 		codes |= E(CF_EINVAL);
 	if (count_states(world, first, last, STATE(ABSENT)))
 		codes |= E(CF_EGONE);
+	if (any_anothers(world, first, last, id))
+		codes |= E(CF_EREFUSED);
 	err = cf_block_adopt(world->map, first, last, id);
 	require_code("block_adopt", err, codes ? codes : OK);
 	for (pfn = first; !err && pfn < last; pfn += world->block_frames) {
