@@ -157,6 +157,9 @@ void world_destroy(struct world *world)
 	end_owners(world);
 	require_code("map_destroy", cf_map_destroy(world->map), OK);
 	free(world->storage);
+	free(world->frame);
+	free(world->seen);
+	free(world->words);
 	free(world);
 	out = test_port_done();
 	REQUIRE(!out, "the port still has %zu bytes of metadata out", out);

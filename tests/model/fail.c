@@ -12,6 +12,15 @@
 #include "ops.h"
 
 struct verdict *verdict;
+void (*after_failure)(void);
+
+__attribute__((noreturn)) static void end(void)
+{
+	verdict->failed = true;
+	if (after_failure)
+		after_failure();
+	_exit(1);
+}
 
 /* FNV-1a; the format, not the numbers in it, names a failure. */
 static uint64_t name_of(const char *text)
@@ -31,8 +40,7 @@ void fail(const char *format, ...)
 	vsnprintf(verdict->text, sizeof(verdict->text), format, values);
 	va_end(values);
 	verdict->name = name_of(format);
-	verdict->failed = true;
-	_exit(1);
+	end();
 }
 
 /* The name of a panic is its text up to the values. */
@@ -46,8 +54,7 @@ void fail_panic(void *context, const char *text)
 		*strrchr(name, '(') = '\0';
 	snprintf(verdict->text, sizeof(verdict->text), "%s", text);
 	verdict->name = name_of(name);
-	verdict->failed = true;
-	_exit(1);
+	end();
 }
 
 static const char *const code_names[CF_ERR_COUNT] = {

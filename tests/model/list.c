@@ -19,29 +19,40 @@
 
 /* ---- running ---- */
 
-static void child(struct list *list, uint32_t draw)
+/* One operation, and when it is time all is compared. */
+static void run_one(struct world *world, uint32_t i)
+{
+	const struct op *op = &verdict->op[i];
+
+	verdict->at = i;
+	verdict->code[i] = 0;
+	verdict->skipped[i] = !op_type(op->code)->apply(world, op);
+	if (i % world->setup.every)
+		return;
+	compare(world);
+	verdict->frames_compared += world->last;
+}
+
+void list_run_here(struct list *list, uint32_t draw)
 {
 	struct world *world = world_create(&list->setup);
 	uint32_t count = draw ? draw : list->count;
 	uint32_t i;
 
+	verdict->failed = false;
+	verdict->count = draw ? 0 : list->count;
+	verdict->frames_compared = 0;
+	memcpy(verdict->op, list->op, list->count * sizeof(list->op[0]));
 	for (i = 0; i < count; i++) {
-		struct op *op = &verdict->op[i];
-
 		if (draw) {
-			op->tag = (uint16_t)(i + 1);
-			op_draw(world, op);
+			verdict->op[i].tag = (uint16_t)(i + 1);
+			if (!op_draw(world, &verdict->op[i]))
+				break;
 			verdict->count = i + 1;
 		}
-		verdict->at = i;
-		verdict->code[i] = 0;
-		verdict->skipped[i] = !op_type(op->code)->apply(world, op);
-		if (i % list->setup.every)
-			continue;
-		compare(world);
-		verdict->frames_compared += world->last;
+		run_one(world, i);
 	}
-	verdict->at = count;
+	verdict->at = verdict->count;
 	compare(world);
 	world_destroy(world);
 }
@@ -68,14 +79,11 @@ bool list_run(struct list *list, uint32_t draw)
 	pid_t pid;
 
 	verdict->failed = false;
-	verdict->count = list->count;
-	verdict->frames_compared = 0;
-	memcpy(verdict->op, list->op, list->count * sizeof(list->op[0]));
 	fflush(stdout);
 	pid = fork();
 	if (!pid) {
 		alarm(CHILD_SECONDS);
-		child(list, draw);
+		list_run_here(list, draw);
 		exit(0);
 	}
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
@@ -204,21 +212,14 @@ void list_shrink(struct list *list)
 
 /* ---- text ---- */
 
-static const char setup_format[] =
-	"setup block_order=%u blocks=%u nodes=%u cpus=%u poison_max=%u "
-	"no_caches=%u debug_pagealloc=%u fenced=%u every=%u";
-
 void list_print(const struct list *list)
 {
-	const struct setup *setup = &list->setup;
-	char text[256];
+	char text[512];
 	uint32_t i;
 
-	printf("# ---- save these lines, then: model --replay FILE\n# ");
-	printf(setup_format, setup->block_order, setup->blocks, setup->nodes,
-	       setup->cpus, setup->poison_max, setup->no_caches,
-	       setup->debug_pagealloc, setup->fenced, setup->every);
-	printf("\n");
+	setup_print(text, sizeof(text), &list->setup);
+	printf("# ---- save these lines, then: model --replay FILE\n# %s\n",
+	       text);
 	for (i = 0; i < list->count; i++) {
 		op_print(text, sizeof(text), &list->op[i]);
 		printf("# %s\n", text);
@@ -228,18 +229,12 @@ void list_print(const struct list *list)
 
 static bool parse_line(const char *line, struct list *list)
 {
-	struct setup *setup = &list->setup;
-
 	while (*line == '#' || *line == ' ')
 		line++;
 	if (!*line || *line == '\n' || *line == '-')
 		return true;
 	if (!strncmp(line, "setup ", 6))
-		return sscanf(line, setup_format, &setup->block_order,
-			      &setup->blocks, &setup->nodes, &setup->cpus,
-			      &setup->poison_max, &setup->no_caches,
-			      &setup->debug_pagealloc, &setup->fenced,
-			      &setup->every) == 9;
+		return setup_parse(line, &list->setup);
 	return list->count < OPS_MAX &&
 	       op_parse(line, &list->op[list->count++]);
 }

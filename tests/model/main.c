@@ -19,6 +19,7 @@ struct options {
 	uint32_t ops;		/* a seed; 0: drawn */
 	double seconds;
 	const char *replay;
+	const char *bytes;
 	bool print;		/* the list of each seed */
 	bool shrink;		/* what fails */
 };
@@ -31,36 +32,22 @@ static double now(void)
 	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
-static struct setup draw_setup(void)
+static void print(const struct list *list)
 {
-	struct setup setup = {
-		.block_order = 10 + (random_chance(35) ? random_below(3) : 0),
-		.nodes = 1 + random_below(NODES_MAX),
-		.cpus = 1 + random_below(CPUS_MAX),
-		.poison_max = 1 + random_below(12),
-		.no_caches = random_chance(25),
-		.debug_pagealloc = random_chance(25),
-		.fenced = random_chance(50),
-		.every = random_chance(50) ? 1 : 1 + random_below(20),
-	};
-
-	setup.blocks = 2 + random_below(setup.block_order == 10 ? 8 :
-					setup.block_order == 11 ? 5 : 3);
-	return setup;
+	list_print(list);
+	list_say(list);
 }
 
-static void report(struct list *list, uint64_t seed, bool shrink)
+static void report(struct list *list, const char *source, bool shrink)
 {
-	printf("# seed %llu, operation %u of %u: %s\n",
-	       (unsigned long long)seed, verdict->at, list->count,
-	       verdict->text);
+	printf("# %s, operation %u of %u: %s\n", source, verdict->at,
+	       list->count, verdict->text);
 	fflush(stdout);
 	if (!shrink)
 		return;
 	list_shrink(list);
 	printf("# shrunk to %u operations: %s\n", list->count, verdict->text);
-	list_print(list);
-	list_say(list);
+	print(list);
 	fflush(stdout);
 }
 
@@ -68,20 +55,21 @@ static bool run_seed(const struct options *options, uint64_t seed,
 		     struct list *list)
 {
 	static const uint32_t counts[] = { 40, 120, 400 };
+	char source[32];
 	uint32_t count;
 
 	random_seed(seed);
 	memset(list, 0, sizeof(*list));
-	list->setup = draw_setup();
+	setup_draw(&list->setup);
 	count = options->ops ? options->ops : counts[random_below(3)];
 	if (list_run(list, count)) {
-		if (options->print) {
-			list_print(list);
-			list_say(list);
-		}
+		if (options->print)
+			print(list);
 		return true;
 	}
-	report(list, seed, options->shrink);
+	snprintf(source, sizeof(source), "seed %llu",
+		 (unsigned long long)seed);
+	report(list, source, options->shrink);
 	return false;
 }
 
@@ -115,10 +103,36 @@ static void replay(const struct options *options, struct list *list)
 	tap_ok(good, "replay of %s", options->replay);
 }
 
+/* What a fuzzer drew, in the way model_bytes() does it. */
+static bool run_bytes(const struct options *options, struct list *list)
+{
+	static uint8_t bytes[1 << 20];
+	FILE *file = fopen(options->bytes, "rb");
+	size_t count;
+	bool good;
+
+	if (!file) {
+		perror(options->bytes);
+		return false;
+	}
+	count = fread(bytes, 1, sizeof(bytes), file);
+	fclose(file);
+	random_bytes(bytes, count);
+	setup_draw(&list->setup);
+	good = list_run(list, OPS_MAX);
+	if (!good)
+		report(list, options->bytes, options->shrink);
+	else if (options->print)
+		print(list);
+	tap_ok(good, "%s: %u operations", options->bytes, list->count);
+	return true;
+}
+
 static const char usage[] =
 	"usage: model [--seed N] [--seeds N] [--ops N] [--seconds S]\n"
 	"             [--print] [--no-shrink] [--without OPERATION]...\n"
-	"       model --replay FILE\n";
+	"       model --replay FILE\n"
+	"       model [--print] [--no-shrink] --bytes FILE\n";
 
 static struct options parse(int argc, char **argv)
 {
@@ -128,6 +142,7 @@ static struct options parse(int argc, char **argv)
 		{ "ops", required_argument, NULL, 'o' },
 		{ "seconds", required_argument, NULL, 't' },
 		{ "replay", required_argument, NULL, 'r' },
+		{ "bytes", required_argument, NULL, 'b' },
 		{ "print", no_argument, NULL, 'p' },
 		{ "no-shrink", no_argument, NULL, 'k' },
 		{ "without", required_argument, NULL, 'w' },
@@ -149,6 +164,8 @@ static struct options parse(int argc, char **argv)
 			options.seconds = strtod(optarg, NULL);
 		else if (name == 'r')
 			options.replay = optarg;
+		else if (name == 'b')
+			options.bytes = optarg;
 		else if (name == 'p')
 			options.print = true;
 		else if (name == 'k')
@@ -175,11 +192,12 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	tap_plan(1);
-	if (!options.replay)
-		run_seeds(&options, &list);
-	else if (list_parse(options.replay, &list))
+	if (options.replay && list_parse(options.replay, &list))
 		replay(&options, &list);
-	else
+	else if (options.replay ||
+		 (options.bytes && !run_bytes(&options, &list)))
 		return 2;
+	else if (!options.bytes)
+		run_seeds(&options, &list);
 	return tap_done();
 }

@@ -13,10 +13,9 @@
 
 #include "../fault/port.h"
 
-#define FRAMES_MAX	16384
-#define BLOCKS_MAX	10
-#define NODES_MAX	2
-#define CPUS_MAX	3
+#define FRAMES_MAX	131072
+#define BLOCKS_MAX	12
+#define NODES_MAX	4
 #define OWNERS		6	/* slots for owners of the test */
 #define SUBSCRIBERS	3
 #define OPERATIONS	2
@@ -27,9 +26,10 @@
 #define OK		1u
 #define E(code)		(1u << (code))
 
-/* How a run of the test machine is set up; drawn from the seed. */
+/* The machine of a run. All numbers, so that each can be lowered. */
 struct setup {
 	uint32_t block_order, blocks, nodes, cpus, poison_max;
+	uint32_t holes;		/* set of blocks that are never there */
 	uint32_t no_caches, debug_pagealloc, fenced;
 	uint32_t every;		/* operations between two comparisons */
 };
@@ -166,7 +166,7 @@ struct world {
 	void *storage;
 	cf_pfn last, block_frames;
 	uint32_t self_frames;	/* of a block that hosts its metadata */
-	struct frame frame[FRAMES_MAX];
+	struct frame *frame;	/* last of them */
 	struct block block[BLOCKS_MAX];
 	struct owner owner[OWNERS];
 	struct listener listener[SUBSCRIBERS];
@@ -175,8 +175,8 @@ struct world {
 	uint32_t bad;		/* frames in the table */
 	uint32_t groups;
 	struct act act;
-	struct seen seen[FRAMES_MAX];
-	uint64_t words[FRAMES_MAX];
+	struct seen *seen;
+	uint64_t *words;	/* of an export */
 };
 
 /* ---- failing: fail.c ---- */

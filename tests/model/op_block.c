@@ -133,9 +133,20 @@ static bool apply_add(struct world *world, const struct op *op)
 	return true;
 }
 
+static bool any_hole(const struct world *world, const struct op *op)
+{
+	uint32_t i;
+
+	for (i = op->arg[0]; i < op->arg[0] + op->arg[1] && i < 32; i++) {
+		if (world->setup.holes >> i & 1)
+			return true;
+	}
+	return false;
+}
+
 static bool draw_add(struct world *world, struct op *op)
 {
-	if (!draw_blocks(world, op, STATE(ABSENT)))
+	if (!draw_blocks(world, op, STATE(ABSENT)) || any_hole(world, op))
 		return false;
 	op->arg[3] = random_below(3);
 	op->arg[4] = random_below(world->setup.nodes);

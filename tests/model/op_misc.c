@@ -7,9 +7,13 @@
 
 /* ---- retiring ---- */
 
+#define POISON_DEFAULT	64
+
 static uint32_t retire_codes(struct world *world, cf_pfn pfn)
 {
 	uint32_t codes = 0;
+	uint32_t room = world->setup.poison_max ? world->setup.poison_max :
+			POISON_DEFAULT;
 
 	if (pfn >= world->last)
 		return E(CF_EINVAL);
@@ -17,7 +21,7 @@ static uint32_t retire_codes(struct world *world, cf_pfn pfn)
 		codes |= E(CF_EBUSY);
 	if (world->frame[pfn].bad)
 		return OK | codes;
-	if (world->bad >= world->setup.poison_max)
+	if (world->bad >= room)
 		codes |= E(CF_ELIMIT);
 	return codes ? codes : OK;
 }

@@ -28,28 +28,7 @@ const struct op_type *op_type(uint32_t code)
 	return NULL;
 }
 
-/* ---- random numbers: xorshift64* ---- */
-
-static uint64_t random_state = 1;
-
-void random_seed(uint64_t seed)
-{
-	random_state = seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
-}
-
-uint32_t random_below(uint32_t limit)
-{
-	random_state ^= random_state >> 12;
-	random_state ^= random_state << 25;
-	random_state ^= random_state >> 27;
-	return (uint32_t)((random_state * UINT64_C(0x2545f4914f6cdd1d)) >> 33) %
-	       limit;
-}
-
-bool random_chance(unsigned percent)
-{
-	return random_below(100) < percent;
-}
+/* ---- numbers ---- */
 
 unsigned random_order(unsigned max)
 {
@@ -255,7 +234,7 @@ static unsigned weight_of(uint32_t code, bool early)
 	return type->weight;
 }
 
-void op_draw(struct world *world, struct op *op)
+bool op_draw(struct world *world, struct op *op)
 {
 	bool early = blocks_in_use(world) < (world->setup.blocks + 1) / 2;
 	uint16_t tag = op->tag;
@@ -266,6 +245,8 @@ void op_draw(struct world *world, struct op *op)
 	for (code = 0; op_type(code); code++)
 		total += weight_of(code, early);
 	do {
+		if (random_spent())
+			return false;
 		at = random_below(total);
 		for (code = 0; op_type(code); code++) {
 			uint32_t weight = weight_of(code, early);
@@ -279,6 +260,7 @@ void op_draw(struct world *world, struct op *op)
 		op->code = (uint16_t)code;
 		op->tag = tag;
 	} while (!type->draw(world, op));
+	return true;
 }
 
 /* ---- naming ---- */

@@ -3,6 +3,7 @@
 #define TESTS_MODEL_OPS_H
 
 #include "model.h"
+#include "random.h"
 
 /*
  * Operations as data: drawn at random, printed, parsed, applied.
@@ -22,7 +23,7 @@ struct op {
 	uint32_t arg[OP_ARGS];
 };
 
-/* What parent and child share about one run of a list. */
+/* What is known of one run of a list; parent and child share it. */
 struct verdict {
 	bool failed;
 	uint64_t name;
@@ -36,6 +37,8 @@ struct verdict {
 };
 
 extern struct verdict *verdict;
+/* Called when all is said about a failure; NULL: end the process. */
+extern void (*after_failure)(void);
 void fail_panic(void *context, const char *text);
 const char *code_name(int err);
 
@@ -74,14 +77,11 @@ void op_print(char *text, size_t bytes, const struct op *op);
 bool op_parse(const char *text, struct op *op);
 /* Never draw operations of this name. Returns whether there is such a one. */
 bool op_forbid(const char *name);
-/* Draw an operation that makes sense now. */
-void op_draw(struct world *world, struct op *op);
+/* Draw an operation that makes sense now. False: the source is spent. */
+bool op_draw(struct world *world, struct op *op);
 
 /* ---- drawing ---- */
 
-void random_seed(uint64_t seed);
-uint32_t random_below(uint32_t limit);
-bool random_chance(unsigned percent);
 /* 0..max, each one half as likely as the one before, roughly. */
 unsigned random_order(unsigned max);
 /* A frame below the map's end; sometimes one above. */
@@ -149,6 +149,13 @@ bool draw_blocks(struct world *world, struct op *op, uint32_t states);
 void require_refusal(struct world *world, enum cf_event event,
 		     const struct cf_report *report);
 
+/* ---- machines: setup.c ---- */
+
+void setup_draw(struct setup *setup);
+void setup_print(char *text, size_t bytes, const struct setup *setup);
+/* Returns whether the text is a machine there can be. */
+bool setup_parse(const char *text, struct setup *setup);
+
 /* ---- lists of operations: list.c ---- */
 
 struct list {
@@ -158,9 +165,11 @@ struct list {
 };
 
 /*
- * Run a list in a child, from nothing to nothing. With @draw, first draw that
- * many operations into it. Returns whether all held; *verdict says more.
+ * Run a list here, from nothing to nothing. With @draw, first draw up to that
+ * many operations into it. A failure does not return.
  */
+void list_run_here(struct list *list, uint32_t draw);
+/* The same in a child. Returns whether all held; *verdict says more. */
 bool list_run(struct list *list, uint32_t draw);
 /* Find a short list that fails as this one did. */
 void list_shrink(struct list *list);

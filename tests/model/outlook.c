@@ -100,14 +100,25 @@ enum outlook outlook(struct world *world, cf_pfn first, cf_pfn last,
 
 /* ---- reports ---- */
 
+static bool any_marks(struct world *world)
+{
+	uint32_t i;
+
+	for (i = 0; i < NODES_MAX; i++) {
+		if (world->marks[i][CF_ZONE_NORMAL].min ||
+		    world->marks[i][CF_ZONE_MOVABLE].min)
+			return true;
+	}
+	return false;
+}
+
 /* Does the model agree that this head is in the way for this reason? */
 static bool reason_holds(struct world *world, const struct frame *head,
 			 const struct cf_report *report)
 {
 	const struct owner *owner = owner_by_id(world, head->owner);
 	bool allocated = is_allocated(head);
-	bool marks = world->marks[0][0].min || world->marks[0][1].min ||
-		     world->marks[1][0].min || world->marks[1][1].min;
+	bool marks = any_marks(world);
 	struct zone_id zone = { block_of(world, report->pfn)->node,
 				block_of(world, report->pfn)->kind };
 

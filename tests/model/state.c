@@ -348,7 +348,12 @@ struct world *world_create(const struct setup *setup)
 	world->setup = *setup;
 	world->block_frames = (cf_pfn)1 << setup->block_order;
 	world->last = (cf_pfn)setup->blocks << setup->block_order;
-	for (i = 0; i < FRAMES_MAX; i++)
+	world->frame = calloc(world->last, sizeof(*world->frame));
+	world->seen = calloc(world->last, sizeof(*world->seen));
+	world->words = calloc(world->last, sizeof(*world->words));
+	if (!world->frame || !world->seen || !world->words)
+		fail("no memory for the model");
+	for (i = 0; i < world->last; i++)
 		frame_reset(&world->frame[i]);
 	test_port_init(world->last);
 	hooks_init(world);
