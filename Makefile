@@ -3,7 +3,7 @@
 
 PREFIX ?= /usr/local
 
-.PHONY: all run test check bench install clean help
+.PHONY: all run test check prove bench install clean help
 
 all:
 	@scripts/setup -n run
@@ -22,6 +22,10 @@ check:
 	@scripts/setup -n check
 	@scripts/test quick
 
+prove:
+	@scripts/setup -n run
+	@scripts/prove
+
 bench:
 	@scripts/setup bench
 	@scripts/build build
@@ -34,13 +38,14 @@ install:
 	@meson install -C build
 
 clean:
-	rm -rf build build-debug build-clang build-asan build-tsan
+	rm -rf build build-debug build-clang build-asan build-tsan build-prove
 
 help:
 	@echo 'make          build the library and the command in build/'
 	@echo 'make run      install what is missing, build, run the demonstration'
 	@echo 'make test     install what is missing, run every test'
 	@echo 'make check    unit and build tests and tidy; installs nothing'
+	@echo 'make prove    explore every interleaving of small programs'
 	@echo 'make bench    install what is missing, measure'
 	@echo 'make install  install below PREFIX ($(PREFIX)); DESTDIR is heeded'
 	@echo 'make clean    remove the build directories'

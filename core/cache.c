@@ -15,7 +15,10 @@
 
 #include "internal.h"
 
+/* The explorer sets 0: to wait is to read what is written later. */
+#ifndef DRAIN_SPINS
 #define DRAIN_SPINS	10000
+#endif
 
 /*
  * The running context's caches, or NULL: it has none, is inside them, or is

@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * The explorer on programs whose outcomes are known: the classic litmus
+ * programs, with each strength of order that matters.  Exactly the outcomes
+ * the model allows must be seen.
+ */
+
+#include "engine.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define SEEN_MAX 64
+
+static char seen[SEEN_MAX][16];
+static unsigned seen_count;
+static char seen_text[SEEN_MAX * 17];
+
+void litmus_forget(void)
+{
+	seen_count = 0;
+}
+
+void litmus_note(const char *outcome)
+{
+	unsigned i;
+
+	for (i = 0; i < seen_count; i++)
+		if (strcmp(seen[i], outcome) == 0)
+			return;
+	if (seen_count == SEEN_MAX)
+		abort();
+	strncpy(seen[seen_count], outcome, 15);
+	seen[seen_count++][15] = '\0';
+}
+
+static int compare(const void *left, const void *right)
+{
+	return strcmp(left, right);
+}
+
+const char *litmus_seen(void)
+{
+	unsigned i;
+
+	qsort(seen, seen_count, sizeof(seen[0]), compare);
+	seen_text[0] = '\0';
+	for (i = 0; i < seen_count; i++) {
+		if (i)
+			strcat(seen_text, " ");
+		strcat(seen_text, seen[i]);
+	}
+	return seen_text;
+}
+
+/* ---- the words all of them use ---- */
+
+static struct litmus {
+	cfi_u64 x, y, z;
+	uint64_t plain;
+	uint64_t r[EXPLORE_THREADS_MAX][4];	/* what each thread read */
+} *w;
+
+static void set_up(void)
+{
+	w = explore_memory(sizeof(*w));
+	explore_name(&w->x, 8, "x", -1);
+	explore_name(&w->y, 8, "y", -1);
+	explore_name(&w->z, 8, "z", -1);
+	explore_name(&w->plain, 8, "plain", -1);
+}
+
+static void outcome(unsigned count, const uint64_t *value)
+{
+	char text[16];
+	unsigned i;
+
+	for (i = 0; i < count; i++)
+		text[i] = (char)('0' + value[i]);
+	text[count] = '\0';
+	explore_outcome(text);
+}
+
+#define READ(thread, index) (w->r[thread][index])
+
+static void end_2(void)
+{
+	uint64_t value[] = { READ(0, 0), READ(1, 0) };
+
+	outcome(2, value);
+}
+
+static void end_thread_1(void)
+{
+	outcome(2, w->r[1]);
+}
+
+#define PROGRAM(title, text, t0, t1, t2, last, results)			\
+static const struct explore_program title = {				\
+	.name = "litmus-" #title, .worry = text, .setup = set_up,	\
+	.thread = { t0, t1, t2 }, .end = last, .outcomes = results,	\
+	.quick = true,							\
+};
+
+/* ---- SB: store buffering ---- */
+
+#define SB(name, store, load)						\
+static void name##_0(void)						\
+{									\
+	store(&w->x, 1);						\
+	READ(0, 0) = load(&w->y);					\
+}									\
+static void name##_1(void)						\
+{									\
+	store(&w->y, 1);						\
+	READ(1, 0) = load(&w->x);					\
+}
+
+SB(sb_relaxed, cfi_store_relaxed, cfi_load_relaxed)
+SB(sb_release, cfi_store_release, cfi_load_acquire)
+SB(sb_seq_cst, cfi_store_seq_cst, cfi_load_seq_cst)
+SB(sb_exchange, (void)cfi_swap_seq_cst, cfi_load_seq_cst)
+SB(sb_half, cfi_store_seq_cst, cfi_load_acquire)
+PROGRAM(sb_relaxed, "store buffering, relaxed", sb_relaxed_0, sb_relaxed_1,
+	NULL, end_2, "00 01 10 11")
+PROGRAM(sb_release, "store buffering, release and acquire", sb_release_0,
+	sb_release_1, NULL, end_2, "00 01 10 11")
+PROGRAM(sb_seq_cst, "store buffering, seq_cst", sb_seq_cst_0, sb_seq_cst_1,
+	NULL, end_2, "01 10 11")
+PROGRAM(sb_exchange, "store buffering, seq_cst exchanges", sb_exchange_0,
+	sb_exchange_1, NULL, end_2, "01 10 11")
+PROGRAM(sb_half, "store buffering, loads are only acquire", sb_half_0,
+	sb_half_1, NULL, end_2, "00 01 10 11")
+
+/* ---- MP: message passing ---- */
+
+#define MP(name, store, load)						\
+static void name##_0(void)						\
+{									\
+	cfi_store_relaxed(&w->x, 1);					\
+	store(&w->y, 1);						\
+}									\
+static void name##_1(void)						\
+{									\
+	READ(1, 0) = load(&w->y);					\
+	READ(1, 1) = cfi_load_relaxed(&w->x);				\
+}
+
+MP(mp_relaxed, cfi_store_relaxed, cfi_load_relaxed)
+MP(mp_no_acquire, cfi_store_release, cfi_load_relaxed)
+MP(mp_no_release, cfi_store_relaxed, cfi_load_acquire)
+MP(mp_release, cfi_store_release, cfi_load_acquire)
+PROGRAM(mp_relaxed, "message passing, relaxed", mp_relaxed_0, mp_relaxed_1,
+	NULL, end_thread_1, "00 01 10 11")
+PROGRAM(mp_no_acquire, "message passing, no acquire", mp_no_acquire_0,
+	mp_no_acquire_1, NULL, end_thread_1, "00 01 10 11")
+PROGRAM(mp_no_release, "message passing, no release", mp_no_release_0,
+	mp_no_release_1, NULL, end_thread_1, "00 01 10 11")
+PROGRAM(mp_release, "message passing, release and acquire", mp_release_0,
+	mp_release_1, NULL, end_thread_1, "00 01 11")
+
+/* A release sequence goes through read-modify-writes of others, only. */
+static void mp_chain_1(void)
+{
+	(void)cfi_add_relaxed(&w->y, 1);
+}
+
+static void mp_chain_2(void)
+{
+	READ(1, 0) = cfi_load_acquire(&w->y);
+	READ(1, 1) = cfi_load_relaxed(&w->x);
+}
+
+PROGRAM(mp_chain, "a release sequence through another's addition",
+	mp_release_0, mp_chain_1, mp_chain_2, end_thread_1,
+	"00 01 10 11 21")
+
+/* ---- LB: load buffering ---- */
+
+#define LB(name, load, store)						\
+static void name##_0(void)						\
+{									\
+	READ(0, 0) = load(&w->x);					\
+	store(&w->y, 1);						\
+}									\
+static void name##_1(void)						\
+{									\
+	READ(1, 0) = load(&w->y);					\
+	store(&w->x, 1);						\
+}
+
+LB(lb_relaxed, cfi_load_relaxed, cfi_store_relaxed)
+LB(lb_release, cfi_load_acquire, cfi_store_release)
+PROGRAM(lb_relaxed, "load buffering, relaxed", lb_relaxed_0, lb_relaxed_1,
+	NULL, end_2, "00 01 10")
+PROGRAM(lb_release, "load buffering, acquire and release", lb_release_0,
+	lb_release_1, NULL, end_2, "00 01 10")
+
+/* ---- CoRR: two loads of one word ---- */
+
+static void corr_0(void)
+{
+	cfi_store_relaxed(&w->x, 1);
+}
+
+static void corr_1(void)
+{
+	READ(1, 0) = cfi_load_relaxed(&w->x);
+	READ(1, 1) = cfi_load_relaxed(&w->x);
+}
+
+static void corr_2(void)
+{
+	cfi_store_relaxed(&w->x, 2);
+}
+
+PROGRAM(corr, "two loads of one word never go back", corr_0, corr_1, NULL,
+	end_thread_1, "00 01 11")
+PROGRAM(corr_2_stores, "two loads of one word, two stores", corr_0, corr_1,
+	corr_2, end_thread_1, "00 01 02 11 12 21 22")
+
+/* ---- WRC: write to read causality ---- */
+
+#define WRC(name, load, store)						\
+static void name##_1(void)						\
+{									\
+	READ(1, 0) = load(&w->x);					\
+	store(&w->y, 1);						\
+}									\
+static void name##_2(void)						\
+{									\
+	READ(2, 0) = load(&w->y);					\
+	READ(2, 1) = cfi_load_relaxed(&w->x);				\
+}
+
+static void end_wrc(void)
+{
+	uint64_t value[] = { READ(1, 0), READ(2, 0), READ(2, 1) };
+
+	outcome(3, value);
+}
+
+WRC(wrc_relaxed, cfi_load_relaxed, cfi_store_relaxed)
+WRC(wrc_release, cfi_load_acquire, cfi_store_release)
+PROGRAM(wrc_relaxed, "write to read causality, relaxed", corr_0,
+	wrc_relaxed_1, wrc_relaxed_2, end_wrc,
+	"000 001 010 011 100 101 110 111")
+PROGRAM(wrc_release, "write to read causality, release and acquire", corr_0,
+	wrc_release_1, wrc_release_2, end_wrc, "000 001 010 011 100 101 111")
+
+/* ---- 2+2W: two stores each, crossed ---- */
+
+#define TWO_TWO(name, store)						\
+static void name##_0(void)						\
+{									\
+	store(&w->x, 1);						\
+	store(&w->y, 2);						\
+}									\
+static void name##_1(void)						\
+{									\
+	store(&w->y, 1);						\
+	store(&w->x, 2);						\
+}
+
+static void end_words(void)
+{
+	uint64_t value[] = { w->x.v, w->y.v };
+
+	outcome(2, value);
+}
+
+TWO_TWO(two_two_relaxed, cfi_store_relaxed)
+TWO_TWO(two_two_release, cfi_store_release)
+TWO_TWO(two_two_seq_cst, cfi_store_seq_cst)
+PROGRAM(two_two_relaxed, "2+2W, relaxed", two_two_relaxed_0,
+	two_two_relaxed_1, NULL, end_words, "11 12 21 22")
+PROGRAM(two_two_release, "2+2W, release", two_two_release_0,
+	two_two_release_1, NULL, end_words, "11 12 21 22")
+PROGRAM(two_two_seq_cst, "2+2W, seq_cst", two_two_seq_cst_0,
+	two_two_seq_cst_1, NULL, end_words, "12 21 22")
+
+/* ---- IRIW: independent reads of independent writes ---- */
+
+#define IRIW(iriw, store, load)						\
+static void iriw##_0(void)						\
+{									\
+	store(&w->x, 1);						\
+}									\
+static void iriw##_1(void)						\
+{									\
+	store(&w->y, 1);						\
+}									\
+static void iriw##_2(void)						\
+{									\
+	READ(2, 0) = load(&w->x);					\
+	READ(2, 1) = load(&w->y);					\
+}									\
+static void iriw##_3(void)						\
+{									\
+	READ(3, 0) = load(&w->y);					\
+	READ(3, 1) = load(&w->x);					\
+}									\
+static const struct explore_program iriw = {				\
+	.name = "litmus-" #iriw, .worry = "independent reads",		\
+	.setup = set_up, .end = end_iriw, .quick = true,		\
+	.thread = { iriw##_0, iriw##_1, iriw##_2, iriw##_3 },		\
+	.outcomes = iriw##_outcomes,					\
+};
+
+static void end_iriw(void)
+{
+	uint64_t value[] = { READ(2, 0), READ(2, 1), READ(3, 0), READ(3, 1) };
+
+	outcome(4, value);
+}
+
+#define ALL_BUT_1010							\
+	"0000 0001 0010 0011 0100 0101 0110 0111 "			\
+	"1000 1001 1011 1100 1101 1110 1111"
+static const char iriw_relaxed_outcomes[] =
+	"0000 0001 0010 0011 0100 0101 0110 0111 "
+	"1000 1001 1010 1011 1100 1101 1110 1111";
+static const char iriw_release_outcomes[] =
+	"0000 0001 0010 0011 0100 0101 0110 0111 "
+	"1000 1001 1010 1011 1100 1101 1110 1111";
+static const char iriw_seq_cst_outcomes[] = ALL_BUT_1010;
+
+IRIW(iriw_relaxed, cfi_store_relaxed, cfi_load_relaxed)
+IRIW(iriw_release, cfi_store_release, cfi_load_acquire)
+IRIW(iriw_seq_cst, cfi_store_seq_cst, cfi_load_seq_cst)
+
+/* ---- read-modify-writes, exchanges, locks ---- */
+
+static void add_0(void)
+{
+	READ(0, 0) = cfi_add_relaxed(&w->x, 1);
+}
+
+static void add_1(void)
+{
+	READ(1, 0) = cfi_add_relaxed(&w->x, 1);
+}
+
+static void add_2(void)
+{
+	READ(2, 0) = cfi_add_relaxed(&w->x, 1);
+}
+
+static void end_3(void)
+{
+	uint64_t value[] = { READ(0, 0), READ(1, 0), READ(2, 0) };
+
+	outcome(3, value);
+}
+
+PROGRAM(additions, "three additions: each order, no value twice", add_0,
+	add_1, add_2, end_3, "012 021 102 120 201 210")
+
+static void cas_0(void)
+{
+	uint64_t old = 0;
+
+	READ(0, 0) = cfi_cas_relaxed(&w->x, &old, 1);
+}
+
+static void cas_1(void)
+{
+	uint64_t old = 0;
+
+	READ(1, 0) = cfi_cas_relaxed(&w->x, &old, 2);
+}
+
+PROGRAM(exchange, "of two exchanges exactly one happens", cas_0, cas_1, NULL,
+	end_2, "01 10")
+
+static const struct explore_site here = { __FILE__, "locked", __LINE__ };
+
+static void lock_add(void)
+{
+	explore_lock(&w->z.v, &here);
+	READ(explore_self(), 0) = w->plain;
+	w->plain++;
+	explore_store(&w->z.v, 0, EXPLORE_RELEASE, &here);
+}
+
+PROGRAM(lock, "under a lock nothing is lost", lock_add, lock_add, lock_add,
+	end_3, "012 021 102 120 201 210")
+
+/* ---- waiting ---- */
+
+static void wait_for_x(void)
+{
+	while (cfi_load_acquire(&w->x) == 0)
+		explore_wait();
+	READ(1, 0) = w->plain;
+}
+
+static void write_then_x(void)
+{
+	w->plain = 1;
+	cfi_store_release(&w->x, 1);
+}
+
+static void end_1(void)
+{
+	outcome(1, w->r[1]);
+}
+
+PROGRAM(wait, "a wait ends when what it waits for is there", write_then_x,
+	wait_for_x, NULL, end_1, "1")
+
+const struct explore_program *const explore_litmus[] = {
+	&sb_relaxed, &sb_release, &sb_seq_cst, &sb_exchange, &sb_half,
+	&mp_relaxed, &mp_no_acquire, &mp_no_release, &mp_release, &mp_chain,
+	&lb_relaxed, &lb_release, &corr, &corr_2_stores, &wrc_relaxed,
+	&wrc_release, &two_two_relaxed, &two_two_release, &two_two_seq_cst,
+	&iriw_relaxed, &iriw_release, &iriw_seq_cst,
+	&additions, &exchange, &lock, &wait, NULL
+};
