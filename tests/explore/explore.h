@@ -63,6 +63,9 @@ void explore_wait(void);
  */
 __attribute__((noreturn)) void explore_abandon(void);
 
+/* The thread ends here. */
+__attribute__((noreturn)) void explore_exit(void);
+
 /* Note what a litmus program ended with, up to 15 characters. */
 void explore_outcome(const char *text);
 

@@ -77,6 +77,8 @@ void cf_port_panic(const char *expression, const char *file, int line,
 {
 	(void)value;
 	(void)other;
+	if (machine.panic && machine.panic(expression))
+		explore_exit();
 	explore_fail(expression, file, line);
 }
 
@@ -188,9 +190,7 @@ void cf_port_signal(void *unused, enum cf_signal what, cf_pfn pfn)
 		machine.signal(what, pfn);
 }
 
-#ifndef EXPLORE_REAL_LOCKS
-
-/* ---- locks: core/lock.c has a program of its own ---- */
+/* ---- locks: core/lock.c has programs of its own, as real_lock() ---- */
 
 unsigned long cf_lock(struct cf_lock *lock)
 {
@@ -228,5 +228,3 @@ void cf_assert_unlocked(enum cf_rank rank)
 {
 	REQUIRE(*cf_port_held_ranks() >> rank >> 1 == 0);
 }
-
-#endif

@@ -14,6 +14,11 @@ struct explore_machine {
 	void (*meta_free)(void *memory, size_t bytes);
 	void (*exposed)(cf_pfn first, cf_pfn last);
 	void (*signal)(enum cf_signal what, cf_pfn pfn);
+	/*
+	 * A check of the engine's failed: is that what should happen?  True
+	 * ends the thread and no more; else, and without, it is a failure.
+	 */
+	bool (*panic)(const char *expression);
 };
 
 /* For set-up: first of all; then what differs from nothing is filled in. */

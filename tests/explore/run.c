@@ -531,14 +531,22 @@ void explore_wait(void)
 	block();
 }
 
+void explore_exit(void)
+{
+	if (run.self < 0 || !run.parallel)
+		fail("only a thread can exit");
+	run.thread[run.self].state = THREAD_DONE;
+	loose_changed();
+	setcontext(&run.scheduler);
+	abort();
+}
+
 /* ---- the scheduler ---- */
 
 static void thread_main(void)
 {
 	run.program->thread[run.self]();
-	run.thread[run.self].state = THREAD_DONE;
-	loose_changed();
-	setcontext(&run.scheduler);
+	explore_exit();
 }
 
 static void start_threads(void)
