@@ -276,6 +276,27 @@ struct sums {
 	uint64_t by_type[CF_TYPE_COUNT];
 };
 
+static void sums_add(struct sums *sums, const struct sums *more)
+{
+	int i;
+
+	sums->present += more->present;
+	sums->free += more->free;
+	sums->cached += more->cached;
+	sums->offline += more->offline;
+	sums->never += more->never;
+	sums->skippable += more->skippable;
+	sums->retired += more->retired;
+	sums->reserved += more->reserved;
+	sums->isolated += more->isolated;
+	sums->chunks_free += more->chunks_free;
+	sums->chunks_isolated += more->chunks_isolated;
+	sums->blocks += more->blocks;
+	sums->chunks += more->chunks;
+	for (i = 0; i < CF_TYPE_COUNT; i++)
+		sums->by_type[i] += more->by_type[i];
+}
+
 static void sum_frame(struct world *world, cf_pfn pfn, struct sums *sums)
 {
 	const struct frame *frame = &world->frame[pfn];
@@ -353,6 +374,16 @@ static void compare_stat(struct world *world, const struct sums *sums)
 	SAME("stat: isolated", stat.isolated, sums->isolated);
 }
 
+/* The end of the free frames of a zone from @pfn on, as the walker saw it. */
+static cf_pfn free_end(struct world *world, struct zone_id zone, cf_pfn pfn)
+{
+	while (pfn < world->last && world->seen[pfn].kind == CF_SPAN_FREE &&
+	       (pfn & (world->block_frames - 1) ||
+		zone_is(world, pfn, zone)))
+		pfn++;
+	return pfn;
+}
+
 /* Aligned maximal free runs by order, of what the walker called free. */
 static void count_runs(struct world *world, struct zone_id zone,
 		       uint64_t *runs)
@@ -361,37 +392,43 @@ static void count_runs(struct world *world, struct zone_id zone,
 	cf_pfn pfn = 0;
 
 	while (pfn < world->last) {
-		unsigned order = 0;
-		cf_pfn end = pfn;
+		cf_pfn end;
 
-		if (world->seen[pfn].kind != CF_SPAN_FREE ||
+		if (!(pfn & (world->block_frames - 1)) &&
 		    !zone_is(world, pfn, zone)) {
+			pfn += world->block_frames;
+			continue;
+		}
+		if (world->seen[pfn].kind != CF_SPAN_FREE) {
 			pfn++;
 			continue;
 		}
-		while (end < world->last && zone_is(world, end, zone) &&
-		       world->seen[end].kind == CF_SPAN_FREE)
-			end++;
-		while (order < max && !(pfn & (((cf_pfn)2 << order) - 1)) &&
-		       pfn + ((cf_pfn)2 << order) <= end)
-			order++;
-		runs[order]++;
-		pfn += (cf_pfn)1 << order;
+		end = free_end(world, zone, pfn);
+		while (pfn < end) {
+			unsigned order = 0;
+
+			while (order < max &&
+			       !(pfn & (((cf_pfn)2 << order) - 1)) &&
+			       pfn + ((cf_pfn)2 << order) <= end)
+				order++;
+			runs[order]++;
+			pfn += (cf_pfn)1 << order;
+		}
 	}
 }
 
-static void compare_zone(struct world *world, struct zone_id zone)
+static void compare_zone(struct world *world, struct zone_id zone,
+			 const struct sums *blocks)
 {
 	uint64_t runs[CF_MAX_ORDER + 1] = { 0 };
 	struct cf_zone_stat stat;
 	struct sums sums = { 0 };
 	uint64_t managed;
 	unsigned i;
-	cf_pfn pfn;
 
-	for (pfn = 0; pfn < world->last; pfn += world->block_frames) {
-		if (zone_is(world, pfn, zone))
-			sum_block(world, pfn, &sums);
+	for (i = 0; i < world->setup.blocks; i++) {
+		if (zone_is(world, i * world->block_frames, zone))
+			sums_add(&sums, &blocks[i]);
 	}
 	require_code("zone_stat", cf_zone_stat(world->map, zone.node,
 					       zone.kind, &stat), OK);
@@ -414,11 +451,11 @@ static void compare_zone(struct world *world, struct zone_id zone)
 			i, runs[i]);
 }
 
-static void compare_block(struct world *world, cf_pfn first)
+static void compare_block(struct world *world, cf_pfn first,
+			  const struct sums *sums)
 {
 	const struct block *block = block_of(world, first);
 	struct cf_block_info info;
-	struct sums sums = { 0 };
 	int err = cf_block_info(world->map, first + world->block_frames / 3,
 				&info);
 
@@ -437,37 +474,28 @@ static void compare_block(struct world *world, cf_pfn first)
 		info.range_owner, block->range_owner);
 	REQUIRE(info.self_hosted == (block->meta == CF_META_SELF),
 		"block_info: self_hosted of %#" PRIx64, first);
-	sum_block(world, first, &sums);
-	SAME("block_info: free", info.free, sums.free);
-	SAME("block_info: offline", info.offline, sums.offline);
-	SAME("block_info: never_onlined", info.never_onlined, sums.never);
-	SAME("block_info: skippable", info.skippable, sums.skippable);
-	SAME("block_info: retired", info.retired, sums.retired);
+	SAME("block_info: free", info.free, sums->free);
+	SAME("block_info: offline", info.offline, sums->offline);
+	SAME("block_info: never_onlined", info.never_onlined, sums->never);
+	SAME("block_info: skippable", info.skippable, sums->skippable);
+	SAME("block_info: retired", info.retired, sums->retired);
 	if (!in_use(block))
 		return;
 	REQUIRE(info.zone == block->kind, "block_info: zone");
-	SAME("block_info: reserved", info.reserved, sums.reserved);
-	SAME("block_info: chunks", info.chunks, sums.chunks);
-	SAME("block_info: chunks_free", info.chunks_free, sums.chunks_free);
+	SAME("block_info: reserved", info.reserved, sums->reserved);
+	SAME("block_info: chunks", info.chunks, sums->chunks);
+	SAME("block_info: chunks_free", info.chunks_free, sums->chunks_free);
 	SAME("block_info: chunks_isolated", info.chunks_isolated,
-	     sums.chunks_isolated);
+	     sums->chunks_isolated);
 }
 
-static void compare_owner(struct world *world, const struct owner *owner)
+static void compare_owner(struct world *world, const struct owner *owner,
+			  uint64_t frames)
 {
 	struct cf_owner_info info;
-	uint64_t frames = 0, blocks = 0;
-	cf_pfn pfn;
+	uint64_t blocks = 0;
 	uint32_t i;
 
-	if (!owner->live)
-		return;
-	for (pfn = 0; pfn < world->last; pfn++) {
-		uint32_t head = world->frame[pfn].head;
-
-		frames += head != NO_HEAD &&
-			  world->frame[head].owner == owner->id;
-	}
 	for (i = 0; i < world->setup.blocks; i++)
 		blocks += world->block[i].state != CF_BLOCK_ABSENT &&
 			  world->block[i].range_owner == owner->id;
@@ -480,6 +508,32 @@ static void compare_owner(struct world *world, const struct owner *owner)
 		info.can_dissolve == !!owner->ops->dissolve &&
 		info.can_online == !!owner->ops->online,
 		"owner_info: what %s can do", owner->name);
+}
+
+static void compare_owners(struct world *world)
+{
+	static uint64_t frames[CF_OWNERS_MAX];
+	struct cf_owner_info info;
+	cf_pfn pfn;
+	uint32_t i;
+
+	memset(frames, 0, sizeof(frames));
+	for (pfn = 0; pfn < world->last; pfn++) {
+		uint32_t head = world->frame[pfn].head;
+
+		if (head != NO_HEAD)
+			frames[world->frame[head].owner]++;
+	}
+	for (i = 0; i < OWNERS; i++) {
+		const struct owner *owner = &world->owner[i];
+
+		if (owner->live)
+			compare_owner(world, owner, frames[owner->id]);
+		else if (!owner_by_id(world, owner->id))
+			require_code("owner_info of nobody",
+				     cf_owner_info(world->map, owner->id,
+						   &info), E(CF_EINVAL));
+	}
 }
 
 /* ---- bad and unusable frames ---- */
@@ -519,10 +573,27 @@ static void compare_protection(struct world *world)
 	}
 }
 
+static void compare_counts(struct world *world)
+{
+	struct sums block[BLOCKS_MAX];
+	struct sums sums = { 0 };
+	uint32_t i;
+
+	memset(block, 0, sizeof(block));
+	for (i = 0; i < world->setup.blocks; i++) {
+		sum_block(world, i * world->block_frames, &block[i]);
+		compare_block(world, i * world->block_frames, &block[i]);
+		sums_add(&sums, &block[i]);
+	}
+	compare_stat(world, &sums);
+	for (i = 0; i < world->setup.nodes * 2; i++)
+		compare_zone(world, (struct zone_id){
+			     i / 2, (enum cf_zone_kind)(i % 2) }, block);
+}
+
 void compare(struct world *world)
 {
 	struct cf_finding finding = { 0 };
-	struct sums sums = { 0 };
 	bool good = cf_verify(world->map, &finding);
 	uint32_t i;
 
@@ -534,17 +605,13 @@ void compare(struct world *world)
 	for (i = 0; i < 16; i++)
 		compare_middle(world, i * (world->last / 16) + 7 * i);
 	compare_exports(world);
-	for (i = 0; i < world->setup.blocks; i++) {
-		compare_block(world, i * world->block_frames);
-		sum_block(world, i * world->block_frames, &sums);
-	}
-	compare_stat(world, &sums);
-	for (i = 0; i < world->setup.nodes * 2; i++)
-		compare_zone(world, (struct zone_id){
-			     i / 2, (enum cf_zone_kind)(i % 2) });
-	for (i = 0; i < OWNERS; i++)
-		compare_owner(world, &world->owner[i]);
+	compare_counts(world);
+	compare_owners(world);
 	compare_bad(world);
+	for (i = 0; i < SIDES; i++) {
+		if (world->side[i].added)
+			compare_side(world, &world->side[i]);
+	}
 	if (world->setup.debug_pagealloc)
 		compare_protection(world);
 }

@@ -155,6 +155,11 @@ void world_destroy(struct world *world)
 	for (i = 0; i < world->setup.blocks; i++)
 		end_group(world, i);
 	end_owners(world);
+	for (i = 0; i < SIDES; i++) {
+		if (world->side[i].added)
+			side_drop(world, &world->side[i]);
+		free(world->side[i].value);
+	}
 	require_code("map_destroy", cf_map_destroy(world->map), OK);
 	free(world->storage);
 	free(world->frame);

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The hooks of the test's owners, of its subscribers, and of its port: each
- * judges the call against the model and follows what it does.
+ * The hooks of the test's owners: each judges the call against the model and
+ * follows what it does.
  */
-#include <string.h>
-
 #include "ops.h"
 
 /* The run at @pfn, which must be this owner's and of this order. */
@@ -60,12 +58,6 @@ static void require_word(const struct owner *owner, cf_pfn pfn, unsigned order,
 		snapshot.owner, snapshot.refs);
 }
 
-static bool is_moving(const struct world *world)
-{
-	return world->act.kind == ACT_MOVE || world->act.kind == ACT_OFFLINE ||
-	       world->act.kind == ACT_COMPACT;
-}
-
 /* The run a moving call asks about lies where that call works. */
 static void require_asked(struct world *world, cf_pfn pfn, unsigned order,
 			  const char *hook)
@@ -87,8 +79,7 @@ static void require_asked(struct world *world, cf_pfn pfn, unsigned order,
 
 /* ---- owners ---- */
 
-/* In a release hook: take a frame and give it back. */
-static void nest(struct world *world)
+void nest(struct world *world)
 {
 	struct cf_request request = { .type = CF_TYPE_KERNEL };
 	cf_pfn pfn;
@@ -224,6 +215,16 @@ static void require_target(struct world *world, cf_pfn target, unsigned order)
 			"%#llx", (unsigned long long)target);
 }
 
+/* Offline frames that were moved away or given up. */
+static void frames_return(struct world *world, cf_pfn first, cf_pfn last)
+{
+	cf_pfn pfn;
+
+	frames_free(world, first, last);
+	for (pfn = first; pfn < last; pfn++)
+		world->frame[pfn].returning = true;
+}
+
 static int migrate_offline(struct owner *owner, cf_pfn source, cf_pfn target,
 			   unsigned order)
 {
@@ -238,7 +239,7 @@ static int migrate_offline(struct owner *owner, cf_pfn source, cf_pfn target,
 	require_word(owner, target, order, CF_TYPE_OFFLINE, 0);
 	world->act.moved += frames;
 	if (owner->policy & POLICY_GIVE_UP) {
-		frames_free(world, source, source + frames);
+		frames_return(world, source, source + frames);
 		return -CF_EGONE;
 	}
 	require_code("snapshot in migrate",
@@ -249,7 +250,7 @@ static int migrate_offline(struct owner *owner, cf_pfn source, cf_pfn target,
 	REQUIRE(snapshot.payload == payload,
 		"migrate: target has payload %#x, not %#x", snapshot.payload,
 		payload);
-	frames_free(world, source, source + frames);
+	frames_return(world, source, source + frames);
 	frames_offline(world, target, target + frames, run, CF_FLAG_MOVABLE);
 	return 0;
 }
@@ -261,6 +262,7 @@ static int migrate_counted(struct owner *owner, cf_pfn source, cf_pfn target,
 	struct frame *head = require_own(owner, source, order, "migrate");
 	bool can = head->refs == head->known && !head->pins;
 	uint32_t known = head->known;
+	bool before;
 	int err;
 
 	require_word(owner, target, order, CF_TYPE_FOLIO, 0);
@@ -268,9 +270,18 @@ static int migrate_counted(struct owner *owner, cf_pfn source, cf_pfn target,
 	require_code("freeze in migrate", err, can ? OK : E(CF_EAGAIN));
 	if (err)
 		return err;
-	require_code("copy_run", cf_copy_run(world->map, source, target,
-					     order), OK);
+	before = fault_forget();
+	err = cf_copy_run(world->map, source, target, order);
+	require_code("copy_run", err, has_failed(TEST_FRAME_ADDRESS) ?
+		     E(CF_EPORT) : OK);
+	fault_remember(before);
 	require_stamp(world, source);
+	if (err) {
+		world->act.failed = true;
+		world->act.refused++;
+		cf_unfreeze(world->map, source, known + 1);
+		return err;
+	}
 	cf_unfreeze(world->map, target, known);
 	run_move(world, source, target);
 	require_stamp(world, target);
@@ -383,8 +394,8 @@ static bool is_offered(struct world *world, cf_pfn pfn)
 }
 
 /* Expose [first, last) but for what was never offered, or mark it. */
-static void online_part(struct owner *owner, cf_pfn first, cf_pfn last,
-			bool expose)
+static int online_part(struct owner *owner, cf_pfn first, cf_pfn last,
+		       bool expose)
 {
 	struct world *world = owner->world;
 	cf_pfn pfn, next;
@@ -397,10 +408,15 @@ static void online_part(struct owner *owner, cf_pfn first, cf_pfn last,
 		if (next == pfn)
 			continue;
 		if (expose) {
-			require_code("offline_free in online",
-				     cf_offline_free_range(world->map,
-							   owner->id, pfn,
-							   next), OK);
+			int err = cf_offline_free_range(world->map, owner->id,
+							pfn, next);
+
+			require_code("offline_free in online", err,
+				     has_failed(TEST_FIRST_EXPOSED) ?
+				     E(CF_EPORT) : OK);
+			/* All of the block is undone: no need to follow. */
+			if (err)
+				return err;
 			frames_free(world, pfn, next);
 		} else if (owner->policy & POLICY_SKIPPABLE) {
 			require_code("set_skippable in online",
@@ -411,6 +427,7 @@ static void online_part(struct owner *owner, cf_pfn first, cf_pfn last,
 				world->frame[i].flags |= CF_FLAG_SKIPPABLE;
 		}
 	}
+	return 0;
 }
 
 static int hook_online(void *context, cf_pfn first, cf_pfn last)
@@ -419,6 +436,7 @@ static int hook_online(void *context, cf_pfn first, cf_pfn last)
 	struct world *world = owner->world;
 	cf_pfn part = owner->policy & POLICY_FINE ? 32 : CF_CHUNK_FRAMES;
 	cf_pfn pfn, next;
+	int err = 0;
 
 	REQUIRE(world->act.kind == ACT_ONLINE && first >= world->act.first &&
 		last <= world->act.last && first < last,
@@ -432,13 +450,13 @@ static int hook_online(void *context, cf_pfn first, cf_pfn last)
 			(unsigned long long)pfn);
 		block->asked = true;
 	}
-	for (pfn = first; pfn < last; pfn = next) {
+	for (pfn = first; !err && pfn < last; pfn = next) {
 		uint32_t bit = POLICY_PATTERN_SHIFT + (pfn / part) % 8;
 
 		next = (pfn / part + 1) * part;
-		online_part(owner, pfn, next, owner->policy >> bit & 1);
+		err = online_part(owner, pfn, next, owner->policy >> bit & 1);
 	}
-	if (!(owner->policy & POLICY_NO_ONLINE))
+	if (!err && !(owner->policy & POLICY_NO_ONLINE))
 		return 0;
 	world->act.refused++;
 	return 1;
@@ -487,227 +505,45 @@ static const struct cf_owner_ops bare_ops = {
 	.migrate = hook_migrate,
 };
 
-static const struct {
-	const char *name;
-	const struct cf_owner_ops *ops;
-} owner_kinds[OWNERS] = {
-	{ "plain", &plain_ops },
-	{ "mover", &mover_ops },
-	{ "keeper", &keeper_ops },
-	{ "memory", &memory_ops },
-	{ "full", &full_ops },
-	{ "bare", &bare_ops },
+static const struct cf_owner_ops gaps_ops = {
+	.online = hook_online,
 };
 
-/* ---- subscribers ---- */
+static const struct cf_owner_ops cutter_ops = {
+	.migrate = hook_migrate,
+	.split = hook_split,
+	.dissolve = hook_dissolve,
+	.putback = hook_putback,
+};
 
-static void log_event(struct listener *listener, char what,
-		      enum cf_event event, cf_pfn first)
+/* Two of what there are many of in a machine. */
+const struct owner_kind owner_kinds[OWNERS] = {
+	{ "plain", &plain_ops, 0 },
+	{ "mover", &mover_ops, 0 },
+	{ "keeper", &keeper_ops, 0 },
+	{ "memory", &memory_ops, 0 },
+	{ "full", &full_ops, 0 },
+	{ "bare", &bare_ops, 0 },
+	{ "balloon", &mover_ops, 0 },
+	{ "refuser", &mover_ops, POLICY_NO_ISOLATE },
+	{ "pool", &full_ops, POLICY_KEEP },
+	{ "plugged", &memory_ops,
+	  POLICY_SKIPPABLE | 0x35 << POLICY_PATTERN_SHIFT },
+	{ "gaps", &gaps_ops, POLICY_FINE | 0xe7 << POLICY_PATTERN_SHIFT },
+	{ "cutter", &cutter_ops, 0 },
+};
+
+void owners_init(struct world *world)
 {
-	struct act *act = &listener->world->act;
-
-	REQUIRE(listener->added, "subscriber: called and not added");
-	REQUIRE(act->events < EVENTS_MAX, "subscriber: too many calls");
-	REQUIRE(first == act->first, "subscriber: told of another range");
-	act->event[act->events++] = (struct event){
-		(uint8_t)(listener - listener->world->listener), what,
-		(uint8_t)event
-	};
-}
-
-static int hook_going(void *context, enum cf_event event, cf_pfn first,
-		      cf_pfn last)
-{
-	struct listener *listener = context;
-
-	(void)last;
-	log_event(listener, 'g', event, first);
-	nest(listener->world);
-	return listener->veto >> event & 1;
-}
-
-static void hook_cancel(void *context, enum cf_event event, cf_pfn first,
-			cf_pfn last)
-{
-	(void)last;
-	log_event(context, 'c', event, first);
-}
-
-static void hook_done(void *context, enum cf_event event, cf_pfn first,
-		      cf_pfn last)
-{
-	(void)last;
-	log_event(context, 'd', event, first);
-}
-
-/* Listeners stand in order of priority: the first is asked first. */
-static bool vetoes(const struct listener *listener, enum cf_event event)
-{
-	return listener->veto >> event & 1;
-}
-
-bool is_vetoed(struct world *world, enum cf_event event)
-{
-	size_t i;
-
-	for (i = 0; i < SUBSCRIBERS; i++) {
-		if (world->listener[i].added &&
-		    vetoes(&world->listener[i], event))
-			return true;
-	}
-	return false;
-}
-
-/* Take the next calls off the list: @what to those in @who, in order. */
-static uint32_t take_events(struct world *world, uint32_t at, char what,
-			    uint32_t who)
-{
-	int i;
-
-	for (i = 0; i < SUBSCRIBERS; i++) {
-		int index = what == 'c' ? SUBSCRIBERS - 1 - i : i;
-		const struct event *event = &world->act.event[at];
-
-		if (!(who >> index & 1))
-			continue;
-		REQUIRE(at < world->act.events && event->what == what &&
-			event->who == index,
-			"subscribers: '%c' of number %d is missing or late",
-			what, index);
-		at++;
-	}
-	return at;
-}
-
-/* Who is asked: all, or those up to and including the first that vetoes. */
-static uint32_t asked(struct world *world, enum cf_event event,
-		      uint32_t *ret_agreed)
-{
-	uint32_t who = 0;
 	uint32_t i;
 
-	*ret_agreed = 0;
-	for (i = 0; i < SUBSCRIBERS; i++) {
-		if (!world->listener[i].added)
-			continue;
-		who |= 1u << i;
-		if (vetoes(&world->listener[i], event))
-			return who;
-		*ret_agreed = who;
-	}
-	return who;
-}
-
-static uint32_t all_listeners(struct world *world)
-{
-	uint32_t who = 0;
-	uint32_t i;
-
-	for (i = 0; i < SUBSCRIBERS; i++)
-		who |= (uint32_t)world->listener[i].added << i;
-	return who;
-}
-
-/*
- * Demand that subscribers were told just this. Whether anybody is asked before
- * a refusal for another reason is left open.
- */
-void require_events(struct world *world, enum cf_event event,
-		    enum events events)
-{
-	uint32_t agreed;
-	uint32_t who = asked(world, event, &agreed);
-	uint32_t at = 0;
-	uint32_t all = world->act.events;
-
-	/* A veto that was made up since then comes too late. */
-	if (events == EVENTS_END || events == EVENTS_CANCEL)
-		who = all_listeners(world);
-	if (events == EVENTS_REFUSED && !all)
-		return;
-	if (events == EVENTS_GOING || events == EVENTS_DONE ||
-	    events == EVENTS_UNDONE || events == EVENTS_REFUSED)
-		at = take_events(world, at, 'g', who);
-	if (events == EVENTS_DONE || events == EVENTS_END)
-		at = take_events(world, at, 'd', who);
-	if (events == EVENTS_UNDONE || events == EVENTS_REFUSED)
-		at = take_events(world, at, 'c', agreed);
-	if (events == EVENTS_CANCEL)
-		at = take_events(world, at, 'c', who);
-	REQUIRE(at == all, "subscribers: told %u times, expected %u", all, at);
-}
-
-/* ---- the port ---- */
-
-static void exposed(void *context, cf_pfn first, cf_pfn last, bool initial)
-{
-	struct world *world = context;
-	cf_pfn pfn;
-
-	REQUIRE(last <= world->last, "port: exposure beyond the map");
-	for (pfn = first; pfn < last; pfn++) {
-		struct frame *frame = &world->frame[pfn];
-
-		/* The source of a migration is free in the model by now. */
-		REQUIRE(is_moving(world) ||
-			(frame->head != NO_HEAD &&
-			 frame->type == CF_TYPE_OFFLINE &&
-			 !(frame->flags & CF_FLAG_NEVER_ONLINED) == !initial),
-			"port: %s of %#llx", initial ? "first exposure" :
-			"return", (unsigned long long)pfn);
-		REQUIRE(!frame->exposed, "port: %#llx exposed twice",
-			(unsigned long long)pfn);
-		frame->exposed = !is_moving(world);
-	}
-}
-
-/* ---- the call that runs ---- */
-
-void act_begin(struct world *world, enum act_kind kind, cf_pfn first,
-	       cf_pfn last)
-{
-	memset(&world->act, 0, sizeof(world->act));
-	world->act.kind = kind;
-	world->act.first = first;
-	world->act.last = last;
-	test_port.spins = 0;
-}
-
-void act_end(struct world *world)
-{
-	REQUIRE(!world->act.held,
-		"hooks: %u runs isolated, neither migrated nor put back",
-		world->act.held);
-	REQUIRE(!test_port.sections, "a call left a read section open");
-	REQUIRE(!test_port.held_ranks, "a call left a lock held");
-	REQUIRE(!test_port.irqs_off, "a call left interrupts off");
-	world->act.kind = ACT_NONE;
-}
-
-void hooks_init(struct world *world)
-{
-	static const char *const names[SUBSCRIBERS] = { "high", "mid", "low" };
-	int i;
-
-	test_port.exposed = exposed;
-	test_port.panic = fail_panic;
-	test_port.context = world;
 	for (i = 0; i < OWNERS; i++) {
 		struct owner *owner = &world->owner[i];
 
 		owner->world = world;
 		owner->name = owner_kinds[i].name;
 		owner->ops = owner_kinds[i].ops;
-		owner->id = CF_OWNERS_MAX - 10 - (uint32_t)i;
-	}
-	for (i = 0; i < SUBSCRIBERS; i++) {
-		struct listener *listener = &world->listener[i];
-
-		listener->world = world;
-		listener->subscriber = (struct cf_subscriber){
-			.name = names[i], .priority = 10 - i,
-			.context = listener, .going = hook_going,
-			.cancel = hook_cancel, .done = hook_done,
-		};
+		owner->policy = owner_kinds[i].policy;
+		owner->id = CF_OWNERS_MAX - 100 - i;
 	}
 }

@@ -23,14 +23,20 @@
 static void run_one(struct world *world, uint32_t i)
 {
 	const struct op *op = &verdict->op[i];
+	int code;
 
 	verdict->at = i;
 	verdict->code[i] = 0;
+	fault_arm(world);
 	verdict->skipped[i] = !op_type(op->code)->apply(world, op);
+	verdict->met[i] = any_failed();
+	fault_disarm();
+	code = verdict->code[i];
 	if (i % world->setup.every)
 		return;
 	compare(world);
 	verdict->frames_compared += world->last;
+	verdict->code[i] = code;
 }
 
 void list_run_here(struct list *list, uint32_t draw)

@@ -22,6 +22,7 @@ struct options {
 	const char *bytes;
 	bool print;		/* the list of each seed */
 	bool shrink;		/* what fails */
+	bool stats;		/* what was done how often */
 };
 
 static double now(void)
@@ -83,9 +84,12 @@ static void run_seeds(const struct options *options, struct list *list)
 	while (good && (options->seeds ? seed < options->seed + options->seeds
 				       : now() < end)) {
 		good = run_seed(options, seed++, list);
+		stats_add();
 		ops += list->count;
 		frames += verdict->frames_compared;
 	}
+	if (options->stats)
+		stats_print();
 	tap_ok(good,
 	       "seeds %llu to %llu: %llu operations, %llu frames compared",
 	       (unsigned long long)options->seed,
@@ -130,7 +134,8 @@ static bool run_bytes(const struct options *options, struct list *list)
 
 static const char usage[] =
 	"usage: model [--seed N] [--seeds N] [--ops N] [--seconds S]\n"
-	"             [--print] [--no-shrink] [--without OPERATION]...\n"
+	"             [--print] [--stats] [--no-shrink]\n"
+	"             [--without OPERATION]...\n"
 	"       model --replay FILE\n"
 	"       model [--print] [--no-shrink] --bytes FILE\n";
 
@@ -144,6 +149,7 @@ static struct options parse(int argc, char **argv)
 		{ "replay", required_argument, NULL, 'r' },
 		{ "bytes", required_argument, NULL, 'b' },
 		{ "print", no_argument, NULL, 'p' },
+		{ "stats", no_argument, NULL, 'c' },
 		{ "no-shrink", no_argument, NULL, 'k' },
 		{ "without", required_argument, NULL, 'w' },
 		{ NULL, 0, NULL, 0 },
@@ -168,6 +174,8 @@ static struct options parse(int argc, char **argv)
 			options.bytes = optarg;
 		else if (name == 'p')
 			options.print = true;
+		else if (name == 'c')
+			options.stats = true;
 		else if (name == 'k')
 			options.shrink = false;
 		else if (name == 'w' && op_forbid(optarg))

@@ -16,9 +16,10 @@
 #define FRAMES_MAX	131072
 #define BLOCKS_MAX	12
 #define NODES_MAX	4
-#define OWNERS		6	/* slots for owners of the test */
+#define OWNERS		12	/* slots for owners of the test */
 #define SUBSCRIBERS	3
-#define OPERATIONS	2
+#define OPERATIONS	4
+#define SIDES		2
 #define NO_HEAD		UINT32_MAX
 #define NO_PAYLOAD	UINT8_MAX
 
@@ -55,6 +56,7 @@ struct frame {
 	bool told;		/* its owner saw the last reference go */
 	bool bad;		/* in the table of bad frames */
 	bool exposed;		/* the port was told in this call */
+	bool returning;		/* migrated away: the port is to be told */
 };
 
 struct block {
@@ -103,6 +105,15 @@ struct listener {
 	uint32_t veto;		/* bit by enum cf_event */
 };
 
+/* A side table; each byte of an entry is the frame's value. */
+struct side {
+	struct cf_side table;
+	bool added;
+	uint32_t entry_bytes;
+	uint8_t *value;		/* one a frame */
+	bool leaf[BLOCKS_MAX];	/* the block has entries */
+};
+
 struct operation {
 	struct cf_offline offline;
 	bool going;
@@ -148,6 +159,7 @@ struct act {
 	uint32_t held;		/* runs their owners hold still */
 	uint32_t again;		/* dissolve hooks that said CF_EAGAIN */
 	uint32_t motion;	/* runs cut, or dropped while isolated */
+	bool failed;		/* a call of the port's did */
 	uint64_t dissolved;	/* frames their owners gave up */
 	uint32_t events;
 	struct event event[EVENTS_MAX];
@@ -158,6 +170,13 @@ struct seen {
 	uint8_t kind;		/* enum cf_span_kind */
 	uint32_t head;		/* of a run */
 	uint8_t order;
+};
+
+/* A call of the port's that is to fail in the next operation. */
+struct fault {
+	enum test_call call;
+	uint32_t at;		/* which of them; 0: none */
+	bool lasts;		/* and all after it */
 };
 
 struct world {
@@ -171,6 +190,8 @@ struct world {
 	struct owner owner[OWNERS];
 	struct listener listener[SUBSCRIBERS];
 	struct operation operation[OPERATIONS];
+	struct side side[SIDES];
+	struct fault fault;
 	struct cf_watermarks marks[NODES_MAX][CF_ZONE_COUNT];
 	uint32_t bad;		/* frames in the table */
 	uint32_t groups;
@@ -190,6 +211,9 @@ void fail(const char *format, ...);
 		if (!(condition))					\
 			fail(__VA_ARGS__);				\
 	} while (0)
+
+/* The same for a check of the engine's or of the port's. */
+void fail_panic(void *context, const char *text);
 
 /* Demand that @err is in the set @codes of what @call may return. */
 void require_code(const char *call, int err, uint32_t codes);
@@ -250,14 +274,37 @@ uint64_t cached_now(struct world *world);
 void stamp(struct world *world, cf_pfn pfn, unsigned order, uint32_t tag);
 void require_stamp(struct world *world, cf_pfn pfn);
 
-/* ---- hooks of owners, subscribers and the port: hooks.c ---- */
+/* ---- hooks of owners: hooks.c ---- */
 
-void hooks_init(struct world *world);
+struct owner_kind {
+	const char *name;
+	const struct cf_owner_ops *ops;
+	uint32_t policy;	/* when it registers */
+};
+
+extern const struct owner_kind owner_kinds[OWNERS];
+
+void owners_init(struct world *world);
+/* In a hook: take a frame and give it back. */
+void nest(struct world *world);
+
+/* ---- the call that runs, and the port's part in it: act.c ---- */
+
+void port_init(struct world *world);
 void act_begin(struct world *world, enum act_kind kind, cf_pfn first,
 	       cf_pfn last);
 void act_end(struct world *world);
 
-/* What subscribers are to have been told in the call that ran. */
+/* The call may move runs. */
+bool is_moving(const struct world *world);
+/* After a call that moves: what the port did not take back, and why not. */
+void act_settle(struct world *world);
+
+/* ---- subscribers: listen.c ---- */
+
+void listeners_init(struct world *world);
+
+/* What they are to have been told in the call that ran. */
 enum events {
 	EVENTS_NONE, EVENTS_GOING, EVENTS_DONE, EVENTS_END, EVENTS_CANCEL,
 	EVENTS_UNDONE, EVENTS_REFUSED
@@ -274,6 +321,28 @@ enum outlook outlook(struct world *world, cf_pfn first, cf_pfn last,
 bool any_at_limit(struct world *world, cf_pfn first, cf_pfn last);
 void require_report(struct world *world, cf_pfn first, cf_pfn last,
 		    const struct cf_report *report);
+
+/* ---- calls of the port that fail: fault.c ---- */
+
+/* Around each operation. */
+void fault_arm(struct world *world);
+void fault_disarm(void);
+/* Around a call that is judged alone: what failed before it. */
+bool fault_forget(void);
+void fault_remember(bool before);
+/* Did that call of the port's fail since? */
+bool has_failed(enum test_call call);
+bool any_failed(void);
+/* Should an operation of this name come after what was armed? */
+bool fault_fits(const struct world *world, const char *name);
+
+/* ---- side tables: op_side.c ---- */
+
+/* Make an entry and write it. Returns what cf_side_extend() did. */
+int side_write(struct world *world, struct side *side, cf_pfn pfn,
+	       uint32_t value);
+void side_drop(struct world *world, struct side *side);
+void compare_side(struct world *world, const struct side *side);
 
 /* ---- comparing everything: compare.c ---- */
 

@@ -125,6 +125,12 @@ static bool apply_add(struct world *world, const struct op *op)
 	if (count_states(world, first, last, ~STATE(ABSENT)))
 		codes |= E(CF_EBUSY);
 	err = cf_block_add(world->map, first, last, &config);
+	if (any_failed()) {
+		REQUIRE(!codes && (config.meta == CF_META_PORT ||
+				   config.meta == CF_META_SELF),
+			"block_add: asks the port for a wrong request");
+		codes = E(CF_ENOMEM);
+	}
 	require_code("block_add", err, codes ? codes : OK);
 	if (err)
 		free(config.memory);
@@ -185,6 +191,19 @@ static bool cuts_group(struct world *world, cf_pfn first, cf_pfn last,
 	return cuts;
 }
 
+/* Side tables give up what they hold for a block. */
+static void side_forget(struct world *world, cf_pfn first)
+{
+	size_t i;
+
+	for (i = 0; i < SIDES; i++) {
+		struct side *side = &world->side[i];
+
+		side->leaf[first / world->block_frames] = false;
+		memset(side->value + first, 0, world->block_frames);
+	}
+}
+
 static void follow_remove(struct world *world, cf_pfn first, cf_pfn last)
 {
 	cf_pfn pfn;
@@ -192,6 +211,7 @@ static void follow_remove(struct world *world, cf_pfn first, cf_pfn last)
 	for (pfn = first; pfn < last; pfn += world->block_frames) {
 		struct block *block = block_of(world, pfn);
 
+		side_forget(world, pfn);
 		/* Ours again: whoever still reads it is caught. */
 		free(block->memory);
 		memset(block, 0, sizeof(*block));
@@ -408,9 +428,16 @@ static void online_good(struct world *world, const struct op *op,
 			      (enum cf_zone_kind)op->arg[3], &report);
 	if (orphan || veto || world->act.refused)
 		codes = E(CF_EREFUSED);
+	else if (has_failed(TEST_FIRST_EXPOSED))
+		codes = E(CF_EPORT);
 	require_code("block_online", err, codes);
 	if (err) {
-		require_refusal(world, CF_EVENT_ONLINE, &report);
+		if (err == -CF_EREFUSED)
+			require_refusal(world, CF_EVENT_ONLINE, &report);
+		else
+			REQUIRE(report.reason == CF_REASON_PORT,
+				"report: online failed for %s",
+				cf_reason_name(report.reason));
 		undo_online(world, first, last);
 		require_events(world, CF_EVENT_ONLINE, EVENTS_REFUSED);
 	} else {

@@ -71,6 +71,7 @@ static bool apply_offline(struct world *world, const struct op *op)
 	if (!codes)
 		world->act.outlook = outlook(world, first, last, ACT_OFFLINE);
 	err = cf_block_offline(world->map, first, last, op->arg[3], &report);
+	act_settle(world);
 	require_code("block_offline", err, codes ? codes :
 		     op->arg[3] ? pass_codes(world) : ~OK);
 	if (!err) {
@@ -181,6 +182,7 @@ static void step_good(struct world *world, struct operation *operation)
 	act_begin(world, ACT_OFFLINE, first, last);
 	world->act.outlook = outlook(world, first, last, ACT_OFFLINE);
 	err = cf_block_offline_step(&operation->offline);
+	act_settle(world);
 	require_code("offline_step", err, pass_codes(world));
 	operation->migrated += world->act.moved + world->act.dissolved;
 	if (!err) {
@@ -308,7 +310,13 @@ static bool draw_query(struct world *world, struct op *op)
 
 static bool any_going(struct world *world)
 {
-	return world->operation[0].going || world->operation[1].going;
+	size_t i;
+
+	for (i = 0; i < OPERATIONS; i++) {
+		if (world->operation[i].going)
+			return true;
+	}
+	return false;
 }
 
 static bool apply_subscribe(struct world *world, const struct op *op)

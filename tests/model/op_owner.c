@@ -28,6 +28,7 @@ static bool apply_register(struct world *world, const struct op *op)
 		!owner_by_id(world, id), "owner_register: id %u is taken", id);
 	owner->live = true;
 	owner->id = id;
+	owner->policy = owner_kinds[owner - world->owner].policy;
 	return true;
 }
 

@@ -22,10 +22,24 @@ uint32_t range_codes(struct world *world, cf_pfn first, cf_pfn last)
 	return codes;
 }
 
+/* A frame, mostly of a block that is in use and that nobody takes offline. */
+static uint32_t random_online(struct world *world)
+{
+	uint32_t i, tries;
+
+	for (tries = 0; tries < 6; tries++) {
+		i = random_below(world->setup.blocks);
+		if (world->block[i].state == CF_BLOCK_ONLINE)
+			return (uint32_t)(i * world->block_frames) +
+			       random_below((uint32_t)world->block_frames);
+	}
+	return random_pfn(world);
+}
+
 /* A range of any alignment, or of whole chunks, mostly below the end. */
 static void draw_range(struct world *world, struct op *op, size_t at)
 {
-	uint32_t first = random_pfn(world);
+	uint32_t first = random_online(world);
 	uint32_t count = 1 + random_below(1u << random_below(11));
 
 	if (random_chance(30)) {
@@ -60,6 +74,9 @@ static bool judge_taking(struct world *world, cf_pfn first, cf_pfn last,
 	enum outlook before = world->act.outlook;
 	uint32_t codes = OK | E(CF_EBUSY);
 
+	if (has_failed(TEST_FRAME_ADDRESS))
+		codes |= E(CF_EPORT);
+
 	if (before == OUTLOOK_CLEAR)
 		codes = OK;
 	else if (before == OUTLOOK_BLOCKED)
@@ -89,14 +106,17 @@ static void begin_taking(struct world *world, cf_pfn first, cf_pfn last)
 
 /* ---- contiguous ranges ---- */
 
-static void follow_alloc_range(struct world *world, cf_pfn first, cf_pfn last,
+static void follow_alloc_range(struct world *world, const struct op *op,
 			       struct run run)
 {
+	cf_pfn first = op->arg[0], last = op->arg[1];
 	unsigned order;
 	cf_pfn pfn;
 
 	for (pfn = first; pfn < last; pfn += (cf_pfn)1 << order) {
 		order = order_at(world, pfn, last, CF_MAX_ORDER);
+		if (op->arg[4] & CF_ALLOC_ZERO)
+			require_zeroed(pfn, order);
 		run_make(world, pfn, order, run);
 		stamp(world, pfn, order, run.tag);
 	}
@@ -146,8 +166,9 @@ static bool apply_alloc_range(struct world *world, const struct op *op)
 	}
 	begin_taking(world, first, last);
 	err = cf_alloc_range(world->map, first, last, request, &report);
+	act_settle(world);
 	if (judge_taking(world, first, last, err, &report))
-		follow_alloc_range(world, first, last, run);
+		follow_alloc_range(world, op, run);
 	act_end(world);
 	return true;
 }
@@ -161,6 +182,13 @@ static bool draw_alloc_range(struct world *world, struct op *op)
 	op->arg[3] = random_owner(world);
 	if (random_chance(20))
 		op->arg[4] = CF_ALLOC_FROZEN;
+	if (random_chance(10))
+		op->arg[4] |= CF_ALLOC_ZERO;
+	if (random_chance(85) &&
+	    any_movable_zone(world, op->arg[0], op->arg[1])) {
+		op->arg[2] = CF_TYPE_FOLIO;
+		op->arg[3] = random_live_owner(world);
+	}
 	if (random_chance(3))
 		op->arg[2] = random_below(CF_TYPE_COUNT + 1);
 	return true;
@@ -338,12 +366,12 @@ static bool apply_offline_alloc(struct world *world, const struct op *op)
 	require_code("offline_alloc", err, codes ? codes : good);
 	REQUIRE(done <= count && !err == (done == count),
 		"offline_alloc_bulk: error %d and %zu done", err, done);
-	REQUIRE(done || !sure,
+	REQUIRE(done || !sure || any_failed(),
 		"offline_alloc: -CF_ENOMEM for order %u though a run fits",
 		op->arg[1]);
 	follow_bulk(world, op, pfns, done);
 	if (err == -CF_ENOMEM)
-		REQUIRE(!offline_is_sure(world, op),
+		REQUIRE(any_failed() || !offline_is_sure(world, op),
 			"offline_alloc_bulk: stopped though a run fits");
 	return true;
 }
@@ -395,17 +423,38 @@ static bool apply_offline_range(struct world *world, const struct op *op)
 	begin_taking(world, first, last);
 	err = cf_offline_alloc_range(world->map, id, first, last, op->arg[3],
 				     &report);
+	act_settle(world);
 	if (judge_taking(world, first, last, err, &report))
 		frames_offline(world, first, last, run, op->arg[3]);
 	act_end(world);
 	return true;
 }
 
+static uint32_t slot_of(struct world *world, uint32_t id)
+{
+	uint32_t i;
+
+	for (i = 0; i < OWNERS; i++) {
+		if (world->owner[i].live && world->owner[i].id == id)
+			return i + 1;
+	}
+	return id ? ARG_OWNER_ORPHAN : ARG_OWNER_NONE;
+}
+
 static bool draw_offline_range(struct world *world, struct op *op)
 {
+	uint32_t owner;
+
 	op->arg[0] = random_live_owner(world);
 	draw_range(world, op, 1);
 	op->arg[3] = draw_offline_flags();
+	owner = op->arg[1] < world->last ?
+		block_of(world, op->arg[1])->range_owner : 0;
+	/* What virtio-mem does when it unplugs. */
+	if (owner && random_chance(50)) {
+		op->arg[0] = slot_of(world, owner);
+		op->arg[3] |= CF_FLAG_SKIPPABLE;
+	}
 	return true;
 }
 
@@ -473,6 +522,33 @@ static void follow_offline_free(struct world *world, cf_pfn first, cf_pfn last)
 	}
 }
 
+/* The port failed: the frames before that are free, no others. */
+static void follow_exposed(struct world *world, cf_pfn first, cf_pfn last)
+{
+	bool stopped = false;
+	cf_pfn pfn;
+
+	for (pfn = first; pfn < last; pfn++) {
+		struct frame *frame = &world->frame[pfn];
+
+		if (is_carved(frame))
+			continue;
+		/* Of a bad frame the port may not have been told. */
+		if (frame->bad && !frame->exposed) {
+			if (cf_retire_state(world->map, pfn) == CF_RETIRE_DONE)
+				frames_free(world, pfn, pfn + 1);
+			continue;
+		}
+		REQUIRE(!frame->exposed || !stopped,
+			"offline_free: %#llx is exposed after one that failed",
+			(unsigned long long)pfn);
+		stopped |= !frame->exposed;
+		if (frame->exposed)
+			frames_free(world, pfn, pfn + 1);
+	}
+	REQUIRE(stopped, "offline_free: failed and exposed all");
+}
+
 /* Forget what was exposed, or demand that nothing was. */
 static void clear_exposed(struct world *world, cf_pfn first, cf_pfn last,
 			  bool demand)
@@ -505,6 +581,12 @@ static bool apply_offline_free(struct world *world, const struct op *op)
 				      (unsigned)__builtin_ctz(count));
 	else
 		err = cf_offline_free_range(world->map, id, first, last);
+	if (any_failed()) {
+		REQUIRE(!codes, "offline_free: exposes and must refuse");
+		require_code("offline_free", err, E(CF_EPORT));
+		follow_exposed(world, first, last);
+		return true;
+	}
 	require_code("offline_free", err, codes ? codes : OK);
 	if (err) {
 		clear_exposed(world, first, last, true);
@@ -526,17 +608,6 @@ static uint32_t stretch(struct world *world, cf_pfn pfn)
 	       world->frame[pfn].owner == owner; pfn++)
 		count++;
 	return count;
-}
-
-static uint32_t slot_of(struct world *world, uint32_t id)
-{
-	uint32_t i;
-
-	for (i = 0; i < OWNERS; i++) {
-		if (world->owner[i].live && world->owner[i].id == id)
-			return i + 1;
-	}
-	return id ? ARG_OWNER_ORPHAN : ARG_OWNER_NONE;
 }
 
 /* arg[2]: the owner, arg[3]: how many frames. */
@@ -588,7 +659,15 @@ static bool apply_set_skippable(struct world *world, const struct op *op)
 
 static bool draw_set_skippable(struct world *world, struct op *op)
 {
-	if (!draw_held(world, op))
+	const struct frame *frame;
+	cf_pfn pfn;
+
+	if (!draw_held(world, op) || !named_offline(world, op, &pfn))
+		return false;
+	frame = &world->frame[pfn];
+	if (random_chance(85) &&
+	    (!frame->owner ||
+	     block_of(world, pfn)->range_owner != frame->owner))
 		return false;
 	op->arg[4] = random_chance(70);
 	return true;

@@ -147,7 +147,7 @@ static void judge_choice(struct world *world, const struct cf_request *request,
 	REQUIRE(free >= min, "alloc: went below the min watermark");
 }
 
-static void require_zeroed(cf_pfn pfn, unsigned order)
+void require_zeroed(cf_pfn pfn, unsigned order)
 {
 	static const uint8_t zeroes[CF_FRAME_BYTES];
 	cf_pfn frames = (cf_pfn)1 << order;
@@ -190,11 +190,14 @@ static bool alloc_one(struct world *world, struct cf_request request,
 	struct run run = { request.type, request.owner,
 			   is_frozen_request(&request) ? 0 : 1, tag };
 	cf_pfn pfn = CF_PFN_NONE;
-	int err = cf_alloc(world->map, request, &pfn);
+	int err;
 
-	require_code("alloc", err, OK | E(CF_ENOMEM));
+	(void)fault_forget();
+	err = cf_alloc(world->map, request, &pfn);
+	require_code("alloc", err, has_failed(TEST_FRAME_ADDRESS) ?
+		     E(CF_EPORT) : OK | E(CF_ENOMEM));
 	if (err) {
-		REQUIRE(!sure,
+		REQUIRE(!sure || any_failed(),
 			"alloc: -CF_ENOMEM for order %u though a run fits",
 			request.order);
 		REQUIRE(pfn == CF_PFN_NONE, "alloc: failed and wrote ret_pfn");
@@ -262,6 +265,17 @@ static void spoil_request(struct op *op)
 	}
 }
 
+/* Enough movable frames to be worth thinning and compacting. */
+static void draw_many(struct op *op)
+{
+	op->arg[0] = random_below(3);
+	op->arg[1] = CF_TYPE_FOLIO;
+	op->arg[2] = random_chance(50) ? ARG_OWNER_MOVER : ARG_OWNER_BARE;
+	op->arg[3] = random_chance(70) ? CF_ZONE_MOVABLE : CF_ZONE_NORMAL;
+	op->arg[5] = 0;
+	op->arg[6] = 300 + random_below(1000);
+}
+
 static bool draw_alloc(struct world *world, struct op *op)
 {
 	op->arg[6] = 1;
@@ -281,6 +295,8 @@ static bool draw_alloc(struct world *world, struct op *op)
 		     random_below(world->setup.nodes);
 	if (op->arg[4] == CF_NODE_ANY)
 		op->arg[5] &= ~(uint32_t)CF_ALLOC_THISNODE;
+	if (random_chance(3))
+		draw_many(op);
 	if (random_chance(4))
 		spoil_request(op);
 	return true;
@@ -454,6 +470,35 @@ static bool apply_drop_set(struct world *world, const struct op *op)
 		pfn++;
 	}
 	return any;
+}
+
+/* Leave only every n-th run of a tag: crumbs all over its chunks. */
+static bool apply_thin(struct world *world, const struct op *op)
+{
+	uint32_t every = op->arg[1] ? op->arg[1] : 1;
+	uint32_t index = 0;
+	cf_pfn pfn = 0;
+	bool any = false;
+
+	while ((pfn = next_run(world, pfn, world->last)) != CF_PFN_NONE) {
+		struct frame *head = &world->frame[pfn];
+
+		if (head->tag == op->arg[0] && head->refs == 1 &&
+		    !head->pins && ++index % every) {
+			drop_one(world, head, DROP_PUT, 0);
+			any = true;
+		}
+		pfn++;
+	}
+	return any;
+}
+
+static bool draw_thin(struct world *world, struct op *op)
+{
+	if (!draw_run(world, op, WANT_REFERENCED))
+		return false;
+	op->arg[1] = 2 + random_below(60);
+	return true;
 }
 
 static bool draw_drop_set(struct world *world, struct op *op)
@@ -751,6 +796,8 @@ const struct op_type run_ops[] = {
 	  draw_put_interior, apply_put_interior },
 	{ "drop_set", { { "set", ARG_NUMBER } }, 20, draw_drop_set,
 	  apply_drop_set },
+	{ "thin", { { "set", ARG_NUMBER }, { "every", ARG_NUMBER } }, 10,
+	  draw_thin, apply_thin },
 	{ "get", { RUN_ARGS, { "count", ARG_NUMBER } }, 10, draw_get,
 	  apply_get },
 	{ "try_get", { WHERE_ARGS }, 12, draw_try, apply_try_get },

@@ -10,6 +10,7 @@
 
 static const struct op_type *const tables[] = {
 	run_ops, range_ops, block_ops, offline_ops, owner_ops, misc_ops,
+	side_ops, fault_ops,
 };
 
 #define TABLES		(sizeof(tables) / sizeof(tables[0]))
@@ -84,11 +85,6 @@ cf_pfn pfn_arg(uint32_t arg)
 
 /* ---- text ---- */
 
-static const char *const owner_names[] = {
-	"none", "plain", "mover", "keeper", "memory", "full", "bare",
-	"orphan", "nobody", "beyond",
-};
-
 static const char *const type_names[] = {
 	"none", "kernel", "folio", "device", "pgtable", "slab", "reserved",
 	"offline", "retired",
@@ -96,21 +92,26 @@ static const char *const type_names[] = {
 
 static const char *const zone_names[] = { "normal", "movable", "device" };
 
-/* Names of an argument's values, or NULL: it is a number. */
-static const char *const *value_names(enum arg_kind kind, uint32_t *ret_count)
+/* The name of an argument's value, or NULL: it is a number. */
+static const char *value_name(enum arg_kind kind, uint32_t value)
 {
+	static const char *const others[] = { "orphan", "nobody", "beyond" };
+
 	switch (kind) {
 	case ARG_OWNER:
-		*ret_count = sizeof(owner_names) / sizeof(owner_names[0]);
-		return owner_names;
+		if (value > OWNERS + 3)
+			return NULL;
+		if (value > OWNERS)
+			return others[value - OWNERS - 1];
+		return value ? owner_kinds[value - 1].name : "none";
 	case ARG_TYPE:
-		*ret_count = sizeof(type_names) / sizeof(type_names[0]);
-		return type_names;
+		return value < CF_TYPE_COUNT ? type_names[value] : NULL;
+	case ARG_CALL:
+		return value < TEST_CALL_COUNT ?
+		       test_call_name((enum test_call)value) : NULL;
 	case ARG_ZONE:
-		*ret_count = sizeof(zone_names) / sizeof(zone_names[0]);
-		return zone_names;
+		return value < CF_ZONE_COUNT ? zone_names[value] : NULL;
 	default:
-		*ret_count = 0;
 		return NULL;
 	}
 }
@@ -123,14 +124,13 @@ void op_print(char *text, size_t bytes, const struct op *op)
 	size_t i;
 
 	for (i = 0; i < OP_ARGS && type->arg[i].name && used < bytes; i++) {
-		uint32_t count, value = op->arg[i];
-		const char *const *names = value_names(type->arg[i].kind,
-						       &count);
+		uint32_t value = op->arg[i];
+		const char *name = value_name(type->arg[i].kind, value);
 		int more;
 
-		if (value < count)
+		if (name)
 			more = snprintf(text + used, bytes - used, " %s=%s",
-					type->arg[i].name, names[value]);
+					type->arg[i].name, name);
 		else
 			more = snprintf(text + used, bytes - used,
 					type->arg[i].kind == ARG_HEX ?
@@ -143,12 +143,12 @@ void op_print(char *text, size_t bytes, const struct op *op)
 static bool parse_value(const char *text, enum arg_kind kind,
 			uint32_t *ret_value)
 {
-	uint32_t count, i;
-	const char *const *names = value_names(kind, &count);
+	const char *name;
+	uint32_t i;
 	char *end;
 
-	for (i = 0; i < count; i++) {
-		if (!strcmp(text, names[i])) {
+	for (i = 0; (name = value_name(kind, i)); i++) {
+		if (!strcmp(text, name)) {
 			*ret_value = i;
 			return true;
 		}
@@ -221,11 +221,12 @@ static uint32_t blocks_in_use(struct world *world)
 }
 
 /* Early on, memory and owners come first. */
-static unsigned weight_of(uint32_t code, bool early)
+static unsigned weight_of(const struct world *world, uint32_t code,
+			  bool early)
 {
 	const struct op_type *type = op_type(code);
 
-	if (forbidden >> code & 1)
+	if (forbidden >> code & 1 || !fault_fits(world, type->name))
 		return 0;
 	if (early && (!strcmp(type->name, "block_add") ||
 		      !strcmp(type->name, "block_online") ||
@@ -234,22 +235,28 @@ static unsigned weight_of(uint32_t code, bool early)
 	return type->weight;
 }
 
+#define TRIES_MAX	50
+
 bool op_draw(struct world *world, struct op *op)
 {
 	bool early = blocks_in_use(world) < (world->setup.blocks + 1) / 2;
 	uint16_t tag = op->tag;
 	const struct op_type *type;
-	uint32_t total = 0;
+	uint32_t total, tries = 0;
 	uint32_t at, code;
 
-	for (code = 0; op_type(code); code++)
-		total += weight_of(code, early);
 	do {
 		if (random_spent())
 			return false;
+		/* Nothing that may meet the fault makes sense: forget it. */
+		if (tries++ == TRIES_MAX)
+			world->fault.at = 0;
+		total = 0;
+		for (code = 0; op_type(code); code++)
+			total += weight_of(world, code, early);
 		at = random_below(total);
 		for (code = 0; op_type(code); code++) {
-			uint32_t weight = weight_of(code, early);
+			uint32_t weight = weight_of(world, code, early);
 
 			if (at < weight)
 				break;
@@ -343,7 +350,7 @@ bool draw_where(struct world *world, struct op *op, enum run_want want)
 {
 	const struct frame *head;
 
-	if (random_chance(25) || !draw_run(world, op, want)) {
+	if (random_chance(8) || !draw_run(world, op, want)) {
 		op->arg[0] = 0;
 		op->arg[1] = 0;
 		op->arg[2] = random_pfn(world);

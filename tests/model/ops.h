@@ -16,6 +16,7 @@
 
 #define OP_ARGS		7
 #define OPS_MAX		4096
+#define OP_TYPES_MAX	64
 
 struct op {
 	uint16_t code;		/* index into the table */
@@ -33,18 +34,18 @@ struct verdict {
 	uint64_t frames_compared;
 	int code[OPS_MAX];	/* what the operation was told last */
 	bool skipped[OPS_MAX];	/* it made no sense */
+	bool met[OPS_MAX];	/* a call of the port's failed in it */
 	struct op op[OPS_MAX];
 };
 
 extern struct verdict *verdict;
 /* Called when all is said about a failure; NULL: end the process. */
 extern void (*after_failure)(void);
-void fail_panic(void *context, const char *text);
 const char *code_name(int err);
 
 /* How a number in an operation is written. */
 enum arg_kind {
-	ARG_NUMBER, ARG_HEX, ARG_TYPE, ARG_ZONE, ARG_OWNER
+	ARG_NUMBER, ARG_HEX, ARG_TYPE, ARG_ZONE, ARG_OWNER, ARG_CALL
 };
 
 struct arg_type {
@@ -69,6 +70,8 @@ extern const struct op_type block_ops[];
 extern const struct op_type offline_ops[];
 extern const struct op_type owner_ops[];
 extern const struct op_type misc_ops[];
+extern const struct op_type side_ops[];
+extern const struct op_type fault_ops[];
 
 /* ---- the whole table: ops.c ---- */
 
@@ -95,6 +98,8 @@ uint32_t random_live_owner(struct world *world);
  * nobody has and one beyond all numbers.
  */
 #define ARG_OWNER_NONE		0
+#define ARG_OWNER_MOVER		2
+#define ARG_OWNER_BARE		6
 #define ARG_OWNER_ORPHAN	(OWNERS + 1)
 #define ARG_OWNER_BOGUS		(OWNERS + 2)
 #define ARG_OWNER_BEYOND	(OWNERS + 3)
@@ -129,6 +134,7 @@ bool named_offline(struct world *world, const struct op *op, cf_pfn *ret_pfn);
 void run_drop(struct world *world, struct frame *head);
 /* Drop references of all whole runs in a range, telling owners. */
 void follow_drops(struct world *world, cf_pfn first, cf_pfn last);
+void require_zeroed(cf_pfn pfn, unsigned order);
 /* Which codes are right for a request that is wrong; 0: it is good. */
 uint32_t request_codes(struct world *world, const struct cf_request *request);
 bool request_is_sure(struct world *world, const struct cf_request *request);
@@ -155,6 +161,11 @@ void setup_draw(struct setup *setup);
 void setup_print(char *text, size_t bytes, const struct setup *setup);
 /* Returns whether the text is a machine there can be. */
 bool setup_parse(const char *text, struct setup *setup);
+
+/* ---- what was done: stats.c ---- */
+
+void stats_add(void);
+void stats_print(void);
 
 /* ---- lists of operations: list.c ---- */
 

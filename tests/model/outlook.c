@@ -141,6 +141,9 @@ static bool reason_holds(struct world *world, const struct frame *head,
 		return world->act.refused;
 	case CF_REASON_NO_TARGET:
 		return marks || !zone_fits(world, zone, report->order, FIT_ANY);
+	case CF_REASON_PORT:
+	case CF_REASON_CACHE:
+		return world->act.failed;
 	case CF_REASON_TRANSIT:
 		return world->act.again || world->act.motion;
 	default:
@@ -163,7 +166,10 @@ static void require_run(struct world *world, cf_pfn first, cf_pfn last,
 		"report: no run starts at %#llx, reason %s",
 		(unsigned long long)report->pfn,
 		cf_reason_name(report->reason));
-	REQUIRE(report->type == head->type && report->owner == head->owner,
+	/* What the port did not take back was another's when it was tried. */
+	REQUIRE(report->type == head->type &&
+		(report->owner == head->owner ||
+		 report->reason == CF_REASON_PORT),
 		"report: %#llx is %s of %u, reported as %s of %u",
 		(unsigned long long)report->pfn,
 		cf_type_name((enum cf_type)head->type), head->owner,

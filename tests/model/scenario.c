@@ -10,14 +10,20 @@
 
 #include "ops.h"
 
-static const char *const owners[] = {
-	NULL, "plain", "mover", "keeper", "ranges", "full", "bare",
+/* What each kind of owner is there. */
+static const char *const owner_words[OWNERS + 1] = {
+	NULL, "", " movable", " keeps dissolves", " movable exposes plugged",
+	" movable splits keeps dissolves", " movable", " movable",
+	" movable stubborn", " movable splits keeps dissolves",
+	" movable exposes plugged", " exposes backed",
+	" movable splits dissolves",
 };
 
-static const char *const owner_words[] = {
-	NULL, "", " movable", " keeps dissolves", " movable exposes plugged",
-	" movable splits keeps dissolves", " movable",
-};
+/* A kind that comes again gets another name: names are declared once. */
+static const char *owner_word(uint32_t owner)
+{
+	return owner_kinds[owner - 1].name;
+}
 
 /* What is being printed: one line. */
 struct line {
@@ -46,14 +52,13 @@ static void add(struct line *line, const char *format, ...)
 		line->used = sizeof(line->text) - 1;
 }
 
-/* Owners come again under new names: a name is declared once. */
 static bool add_owner(struct line *line, uint32_t owner)
 {
 	if (!owner)
 		return true;
 	if (owner > OWNERS || !line->owner[owner])
 		return false;
-	add(line, " owner %s%u", owners[owner], line->owner[owner]);
+	add(line, " owner %s%u", owner_word(owner), line->owner[owner]);
 	return true;
 }
 
@@ -360,7 +365,8 @@ static bool say_register(struct line *line, const struct op *op)
 	if (op->arg[1])
 		return false;
 	line->owner[owner] = op->tag;
-	add(line, "owner %s%u%s", owners[owner], op->tag, owner_words[owner]);
+	add(line, "owner %s%u%s", owner_word(owner), op->tag,
+	    owner_words[owner]);
 	return true;
 }
 
@@ -370,7 +376,8 @@ static bool say_unregister(struct line *line, const struct op *op)
 
 	if (!owner || owner > OWNERS || !line->owner[owner])
 		return false;
-	add(line, "unregister %s%u force", owners[owner], line->owner[owner]);
+	add(line, "unregister %s%u force", owner_word(owner),
+	    line->owner[owner]);
 	line->owner[owner] = 0;
 	return true;
 }

@@ -231,27 +231,60 @@ bool zone_is(struct world *world, cf_pfn pfn, struct zone_id zone)
 uint64_t zone_free(struct world *world, struct zone_id zone, bool isolated)
 {
 	uint64_t count = 0;
-	cf_pfn pfn;
+	cf_pfn chunk, pfn;
 
-	for (pfn = 0; pfn < world->last; pfn++) {
-		if (is_free(world, pfn) && zone_is(world, pfn, zone) &&
-		    (isolated || !is_isolated(world, pfn)))
-			count++;
+	for (chunk = 0; chunk < world->last; chunk += CF_CHUNK_FRAMES) {
+		if (!zone_is(world, chunk, zone) ||
+		    (!isolated && is_isolated(world, chunk)))
+			continue;
+		for (pfn = chunk; pfn < chunk + CF_CHUNK_FRAMES; pfn++)
+			count += world->frame[pfn].head == NO_HEAD;
 	}
 	return count;
 }
 
+/* Frames of an online block, all free. */
+static bool all_free(struct world *world, cf_pfn first, cf_pfn last)
+{
+	cf_pfn pfn;
+
+	for (pfn = first; pfn < last; pfn++) {
+		if (world->frame[pfn].head != NO_HEAD)
+			return false;
+	}
+	return true;
+}
+
+static bool chunk_may_serve(struct world *world, cf_pfn chunk,
+			    struct zone_id zone)
+{
+	return zone_is(world, chunk, zone) && !is_isolated(world, chunk);
+}
+
+static bool chunk_fits(struct world *world, cf_pfn chunk, cf_pfn frames,
+		       enum fit fit)
+{
+	cf_pfn last = chunk + CF_CHUNK_FRAMES;
+	cf_pfn pfn;
+
+	if (fit == FIT_PARTIAL && all_free(world, chunk, last))
+		return false;
+	for (pfn = chunk; pfn < last; pfn += frames) {
+		if (all_free(world, pfn, pfn + frames))
+			return true;
+	}
+	return false;
+}
+
+/* A run of whole chunks. */
 static bool run_fits(struct world *world, cf_pfn pfn, cf_pfn frames,
 		     struct zone_id zone)
 {
-	cf_pfn i;
+	cf_pfn chunk;
 
-	for (i = pfn; i < pfn + frames; i++) {
-		if (!is_free(world, i))
-			return false;
-	}
-	for (i = pfn; i < pfn + frames; i += CF_CHUNK_FRAMES) {
-		if (!zone_is(world, i, zone) || is_isolated(world, i))
+	for (chunk = pfn; chunk < pfn + frames; chunk += CF_CHUNK_FRAMES) {
+		if (!chunk_may_serve(world, chunk, zone) ||
+		    !all_free(world, chunk, chunk + CF_CHUNK_FRAMES))
 			return false;
 	}
 	return true;
@@ -261,15 +294,20 @@ bool zone_fits(struct world *world, struct zone_id zone, unsigned order,
 	       enum fit fit)
 {
 	cf_pfn frames = (cf_pfn)1 << order;
+	cf_pfn step = frames < CF_CHUNK_FRAMES ? CF_CHUNK_FRAMES : frames;
 	cf_pfn pfn;
 
 	if (order > CF_MAX_ORDER)
 		return false;
-	for (pfn = 0; pfn + frames <= world->last; pfn += frames) {
-		if (!run_fits(world, pfn, frames, zone))
-			continue;
-		if (fit == FIT_ANY || !chunk_is_free(world, pfn))
+	for (pfn = 0; pfn + step <= world->last; pfn += step) {
+		if (frames >= CF_CHUNK_FRAMES) {
+			if (fit == FIT_ANY &&
+			    run_fits(world, pfn, frames, zone))
+				return true;
+		} else if (chunk_may_serve(world, pfn, zone) &&
+			   chunk_fits(world, pfn, frames, fit)) {
 			return true;
+		}
 	}
 	return false;
 }
@@ -351,12 +389,17 @@ struct world *world_create(const struct setup *setup)
 	world->frame = calloc(world->last, sizeof(*world->frame));
 	world->seen = calloc(world->last, sizeof(*world->seen));
 	world->words = calloc(world->last, sizeof(*world->words));
-	if (!world->frame || !world->seen || !world->words)
+	for (i = 0; i < SIDES; i++)
+		world->side[i].value = calloc(world->last, 1);
+	if (!world->frame || !world->seen || !world->words ||
+	    !world->side[0].value || !world->side[1].value)
 		fail("no memory for the model");
 	for (i = 0; i < world->last; i++)
 		frame_reset(&world->frame[i]);
 	test_port_init(world->last);
-	hooks_init(world);
+	port_init(world);
+	owners_init(world);
+	listeners_init(world);
 	map_create(world);
 	world->self_frames = (uint32_t)((cf_block_meta_bytes(world->map, 1) +
 					 CF_FRAME_BYTES - 1) / CF_FRAME_BYTES);
