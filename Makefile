@@ -3,7 +3,7 @@
 
 PREFIX ?= /usr/local
 
-.PHONY: all run test check prove bench install clean help
+.PHONY: all run test check prove mutate coverage bench install clean help
 
 all:
 	@scripts/setup -n run
@@ -26,6 +26,14 @@ prove:
 	@scripts/setup -n run
 	@scripts/prove
 
+mutate:
+	@scripts/setup test
+	@scripts/mutate
+
+coverage:
+	@scripts/setup -n run
+	@scripts/coverage --report docs/coverage.md
+
 bench:
 	@scripts/setup bench
 	@scripts/build build
@@ -38,7 +46,8 @@ install:
 	@meson install -C build
 
 clean:
-	rm -rf build build-debug build-clang build-asan build-tsan build-prove
+	rm -rf build build-debug build-clang build-asan build-tsan build-prove \
+	    build-coverage
 
 help:
 	@echo 'make          build the library and the command in build/'
@@ -46,6 +55,8 @@ help:
 	@echo 'make test     install what is missing, run every test'
 	@echo 'make check    unit and build tests and tidy; installs nothing'
 	@echo 'make prove    explore every interleaving of small programs'
+	@echo 'make mutate   break the engine in small ways; do the tests notice?'
+	@echo 'make coverage lines and branches of core/ that the tests run'
 	@echo 'make bench    install what is missing, measure'
 	@echo 'make install  install below PREFIX ($(PREFIX)); DESTDIR is heeded'
 	@echo 'make clean    remove the build directories'

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: MIT
+"""Tries mutants, some at a time, and keeps the verdicts."""
+
+import multiprocessing
+import os
+import sys
+import time
+
+import judge
+import records as records_of
+
+NICE = 10
+
+worker = None                   # the judge of this process
+
+
+def say(text):
+    print('mutate: ' + text, file=sys.stderr, flush=True)
+
+
+def start_worker(killers, numbers):
+    global worker               # pylint: disable=global-statement
+    os.nice(NICE)
+    worker = judge.Judge(killers, numbers.get())
+
+
+def try_one(job):
+    mutant, first = job
+    return mutant, worker.try_one(mutant, first)
+
+
+def progress(done, count, start, tally):
+    took = time.monotonic() - start
+    left = took / done * (count - done)
+    text = 'mutate: %d of %d, %s, %d:%02d left' % (
+        done, count, ', '.join('%d %s' % (n, v) for v, n in
+                               sorted(tally.items())),
+        left // 60, left % 60)
+    if sys.stderr.isatty():
+        print('\r\033[K' + text, end='', file=sys.stderr, flush=True)
+    elif done % 100 == 0 or done == count:
+        print(text, file=sys.stderr, flush=True)
+
+
+def jobs_left(killers, chosen, records, options):
+    """What has no verdict that holds; who killed it last comes first."""
+    meaning = records_of.fresh_sources(killers.tree)
+    current = {(k.name, k.stage): k.version for k in killers.list}
+    versions = judge.Order(killers)
+    left = []
+    for mutant in chosen:
+        known = records.known.get(mutant.id, {})
+        asked = judge.versions(versions.killers_of(mutant, None))
+        if options.has('--again') or not records.holds(
+                mutant, meaning[mutant.file], asked, current):
+            first = known.get('killer')
+            left.append((mutant, tuple(first) if first else None))
+    return left, meaning
+
+
+def run(killers, chosen, records, options):
+    killers.prepare(say)
+    if options.stages:
+        killers.list = [k for k in killers.list if k.stage in options.stages]
+    left, meaning = jobs_left(killers, chosen, records, options)
+    say('%d mutants, %d to try, %d at a time' % (
+        len(chosen), len(left), options.jobs))
+    numbers = multiprocessing.Queue()
+    for number in range(options.jobs):
+        numbers.put(number)
+    start, tally = time.monotonic(), {}
+    with multiprocessing.Pool(options.jobs, start_worker,
+                              (killers, numbers)) as pool:
+        for done, (mutant, record) in enumerate(
+                pool.imap_unordered(try_one, left), 1):
+            records.keep(mutant, record, meaning[mutant.file])
+            verdict = record['verdict']
+            tally[verdict] = tally.get(verdict, 0) + 1
+            progress(done, len(left), start, tally)
+    if sys.stderr.isatty():
+        print(file=sys.stderr)
