@@ -3,7 +3,7 @@
 
 PREFIX ?= /usr/local
 
-.PHONY: all run test check prove mutate coverage bench install clean help
+.PHONY: all run test check soak prove mutate coverage bench install clean help
 
 all:
 	@scripts/setup -n run
@@ -21,6 +21,11 @@ test:
 check:
 	@scripts/setup -n check
 	@scripts/test quick
+
+# How long, and from which seed on: make soak SECONDS=600 SEED=1
+soak:
+	@scripts/setup -n run
+	@scripts/soak $(if $(SECONDS),-t $(SECONDS)) $(if $(SEED),-s $(SEED))
 
 prove:
 	@scripts/setup -n run
@@ -47,13 +52,14 @@ install:
 
 clean:
 	rm -rf build build-debug build-clang build-asan build-tsan build-prove \
-	    build-coverage
+	    build-coverage build-soak
 
 help:
 	@echo 'make          build the library and the command in build/'
 	@echo 'make run      install what is missing, build, run the demonstration'
 	@echo 'make test     install what is missing, run every test'
 	@echo 'make check    unit and build tests and tidy; installs nothing'
+	@echo 'make soak     random operations, SECONDS=60 long, from SEED on'
 	@echo 'make prove    explore every interleaving of small programs'
 	@echo 'make mutate   break the engine in small ways; do the tests notice?'
 	@echo 'make coverage lines and branches of core/ that the tests run'

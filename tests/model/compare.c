@@ -199,37 +199,63 @@ static void compare_heads(struct world *world)
 
 /* ---- exports ---- */
 
-#define BIT(bit)	(UINT64_C(1) << (bit))
-#define KPF_COMPARED	(BIT(CF_KPF_SLAB) | BIT(CF_KPF_BUDDY) |		\
-			 BIT(CF_KPF_HWPOISON) | BIT(CF_KPF_NOPAGE) |	\
-			 BIT(CF_KPF_OFFLINE) | BIT(CF_KPF_PGTABLE) |	\
-			 BIT(CF_KPF_RESERVED))
+#define KPF(name)	(UINT64_C(1) << CF_KPF_##name)
+
+static uint64_t export_offline(const struct frame *frame)
+{
+	uint64_t bits = KPF(OFFLINE);
+
+	if (frame->flags & CF_FLAG_MOVABLE)
+		bits |= KPF(UPTODATE);
+	if (frame->flags & CF_FLAG_NEVER_ONLINED)
+		bits |= KPF(DIRTY);
+	return bits;
+}
+
+static uint64_t export_type(const struct frame *head)
+{
+	switch (head->type) {
+	case CF_TYPE_FOLIO:
+		return KPF(LRU) | KPF(UPTODATE) | KPF(ANON) | KPF(SWAPBACKED) |
+		       (head->order >= CF_CHUNK_ORDER ? KPF(THP) : 0);
+	case CF_TYPE_PGTABLE:
+		return KPF(PGTABLE);
+	case CF_TYPE_SLAB:
+		return KPF(SLAB);
+	case CF_TYPE_RESERVED:
+		return KPF(RESERVED);
+	case CF_TYPE_OFFLINE:
+		return export_offline(head);
+	case CF_TYPE_RETIRED:
+		return KPF(HWPOISON);
+	default:
+		return 0;
+	}
+}
 
 static uint64_t export_of(struct world *world, cf_pfn pfn)
 {
 	const struct frame *frame = &world->frame[pfn];
-	enum cf_span_kind kind = (enum cf_span_kind)world->seen[pfn].kind;
+	const struct frame *head;
+	uint64_t bits;
 
-	if (kind == CF_SPAN_ABSENT || kind == CF_SPAN_BLOCK_OFFLINE)
-		return BIT(CF_KPF_NOPAGE);
-	if (kind == CF_SPAN_FREE)
-		return BIT(CF_KPF_BUDDY);
-	if (kind == CF_SPAN_TRANSIT)
+	switch ((enum cf_span_kind)world->seen[pfn].kind) {
+	case CF_SPAN_ABSENT:
+	case CF_SPAN_BLOCK_OFFLINE:
+		return KPF(NOPAGE);
+	case CF_SPAN_FREE:
+		return KPF(BUDDY);
+	case CF_SPAN_TRANSIT:
 		return 0;
-	switch (world->frame[frame->head].type) {
-	case CF_TYPE_PGTABLE:
-		return BIT(CF_KPF_PGTABLE);
-	case CF_TYPE_SLAB:
-		return BIT(CF_KPF_SLAB);
-	case CF_TYPE_RESERVED:
-		return BIT(CF_KPF_RESERVED);
-	case CF_TYPE_OFFLINE:
-		return BIT(CF_KPF_OFFLINE);
-	case CF_TYPE_RETIRED:
-		return BIT(CF_KPF_HWPOISON);
 	default:
-		return 0;
+		break;
 	}
+	head = &world->frame[frame->head];
+	bits = export_type(head) | (frame->bad ? KPF(HWPOISON) : 0);
+	if (is_allocated(head) && head->order)
+		bits |= frame == head ? KPF(COMPOUND_HEAD) :
+			KPF(COMPOUND_TAIL);
+	return bits;
 }
 
 static void compare_exports(struct world *world)
@@ -237,30 +263,18 @@ static void compare_exports(struct world *world)
 	cf_pfn pfn;
 
 	cf_export_flags(world->map, 0, world->last, world->words);
-	for (pfn = 0; pfn < world->last; pfn++) {
-		const struct frame *head = head_of(world, pfn);
-		uint64_t mask = KPF_COMPARED;
-
-		/* A bad frame of a run in use may say so or not. */
-		if (head && head->flags & CF_FLAG_POISON)
-			mask &= ~BIT(CF_KPF_HWPOISON);
-		if (world->frame[pfn].bad && !head)
-			mask &= ~BIT(CF_KPF_HWPOISON);
-		REQUIRE((world->words[pfn] & mask) ==
-			(export_of(world, pfn) & mask),
+	for (pfn = 0; pfn < world->last; pfn++)
+		REQUIRE(world->words[pfn] == export_of(world, pfn),
 			"export: flags of %#" PRIx64 " are %#" PRIx64
 			", expected %#" PRIx64, pfn, world->words[pfn],
 			export_of(world, pfn));
-	}
 	cf_export_counts(world->map, 0, world->last, world->words);
 	for (pfn = 0; pfn < world->last; pfn++) {
 		const struct frame *head = head_of(world, pfn);
 		bool folio = head && head->type == CF_TYPE_FOLIO;
 		uint64_t want = folio ? head->refs : 0;
 
-		REQUIRE(world->words[pfn] == want ||
-			(!world->words[pfn] && folio &&
-			 pfn_of(world, head) != pfn),
+		REQUIRE(world->words[pfn] == want,
 			"export: count of %#" PRIx64 " is %" PRIu64
 			", expected %" PRIu64, pfn, world->words[pfn], want);
 	}

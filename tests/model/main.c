@@ -16,6 +16,9 @@
 struct options {
 	uint64_t seed;		/* the first */
 	uint64_t seeds;		/* how many, 0: while there is time */
+	uint64_t stride;	/* from one seed to the next */
+	bool full;		/* long lists as well */
+	bool progress;		/* a line each second */
 	uint32_t ops;		/* a seed; 0: drawn */
 	double seconds;
 	const char *replay;
@@ -55,14 +58,16 @@ static void report(struct list *list, const char *source, bool shrink)
 static bool run_seed(const struct options *options, uint64_t seed,
 		     struct list *list)
 {
-	static const uint32_t counts[] = { 40, 120, 400 };
+	static const uint32_t counts[] = { 40, 120, 400, 1500, OPS_MAX };
 	char source[32];
 	uint32_t count;
 
 	random_seed(seed);
 	memset(list, 0, sizeof(*list));
 	setup_draw(&list->setup);
-	count = options->ops ? options->ops : counts[random_below(3)];
+	count = options->ops ? options->ops : 
+					counts[random_below(options->full ?
+							    5 : 3)];
 	if (list_run(list, count)) {
 		if (options->print)
 			print(list);
@@ -74,27 +79,49 @@ static bool run_seed(const struct options *options, uint64_t seed,
 	return false;
 }
 
+/* What all seeds so far came to. */
+struct tally {
+	uint64_t runs, ops, frames;
+};
+
+static void say_progress(const struct tally *tally, uint64_t seed)
+{
+	printf("# at seed %llu: %llu runs, %llu operations, %llu frames\n",
+	       (unsigned long long)seed, (unsigned long long)tally->runs,
+	       (unsigned long long)tally->ops,
+	       (unsigned long long)tally->frames);
+	fflush(stdout);
+}
+
 static void run_seeds(const struct options *options, struct list *list)
 {
 	double end = now() + options->seconds;
 	uint64_t seed = options->seed;
-	uint64_t ops = 0, frames = 0;
+	struct tally tally = { 0 };
+	double said = now();
 	bool good = true;
 
-	while (good && (options->seeds ? seed < options->seed + options->seeds
-				       : now() < end)) {
-		good = run_seed(options, seed++, list);
+	while (good && (options->seeds ? tally.runs < options->seeds :
+			now() < end)) {
+		seed = options->seed + tally.runs++ * options->stride;
+		good = run_seed(options, seed, list);
 		stats_add();
-		ops += list->count;
-		frames += verdict->frames_compared;
+		tally.ops += list->count;
+		tally.frames += verdict->frames_compared;
+		if (options->progress && now() > said + 1) {
+			say_progress(&tally, seed);
+			said = now();
+		}
 	}
+	if (options->progress)
+		say_progress(&tally, seed);
 	if (options->stats)
 		stats_print();
 	tap_ok(good,
 	       "seeds %llu to %llu: %llu operations, %llu frames compared",
-	       (unsigned long long)options->seed,
-	       (unsigned long long)(seed - 1), (unsigned long long)ops,
-	       (unsigned long long)frames);
+	       (unsigned long long)options->seed, (unsigned long long)seed,
+	       (unsigned long long)tally.ops,
+	       (unsigned long long)tally.frames);
 }
 
 static void replay(const struct options *options, struct list *list)
@@ -132,59 +159,103 @@ static bool run_bytes(const struct options *options, struct list *list)
 	return true;
 }
 
-static const char usage[] =
-	"usage: model [--seed N] [--seeds N] [--ops N] [--seconds S]\n"
-	"             [--print] [--stats] [--no-shrink]\n"
-	"             [--without OPERATION]...\n"
-	"       model --replay FILE\n"
-	"       model [--print] [--no-shrink] --bytes FILE\n";
+__attribute__((noreturn)) static void usage(void)
+{
+	fputs("usage: model [--seed N] [--seeds N] [--stride N] [--ops N]\n"
+	      "             [--seconds S] [--long] [--without OPERATION]...\n"
+	      "             [--print] [--stats] [--progress] [--no-shrink]\n"
+	      "       model --replay FILE\n"
+	      "       model [--print] [--no-shrink] --bytes FILE\n", stderr);
+	exit(2);
+}
+
+static const struct option names[] = {
+	{ "seed", required_argument, NULL, 's' },
+	{ "seeds", required_argument, NULL, 'n' },
+	{ "stride", required_argument, NULL, 'd' },
+	{ "ops", required_argument, NULL, 'o' },
+	{ "seconds", required_argument, NULL, 't' },
+	{ "long", no_argument, NULL, 'l' },
+	{ "without", required_argument, NULL, 'w' },
+	{ "print", no_argument, NULL, 'p' },
+	{ "stats", no_argument, NULL, 'c' },
+	{ "progress", no_argument, NULL, 'g' },
+	{ "no-shrink", no_argument, NULL, 'k' },
+	{ "replay", required_argument, NULL, 'r' },
+	{ "bytes", required_argument, NULL, 'b' },
+	{ NULL, 0, NULL, 0 },
+};
+
+static uint64_t number(void)
+{
+	char *end;
+	uint64_t value = strtoull(optarg, &end, 0);
+
+	if (end == optarg || *end)
+		usage();
+	return value;
+}
+
+/* tidy: long, for it is one case after the other. */
+static void set_option(struct options *options, int name)
+{
+	switch (name) {
+	case 's':
+		options->seed = number();
+		break;
+	case 'n':
+		options->seeds = number();
+		break;
+	case 'd':
+		options->stride = number();
+		break;
+	case 'o':
+		options->ops = (uint32_t)number();
+		break;
+	case 't':
+		options->seconds = strtod(optarg, NULL);
+		break;
+	case 'l':
+		options->full = true;
+		break;
+	case 'w':
+		if (!op_forbid(optarg))
+			usage();
+		break;
+	case 'p':
+		options->print = true;
+		break;
+	case 'c':
+		options->stats = true;
+		break;
+	case 'g':
+		options->progress = true;
+		break;
+	case 'k':
+		options->shrink = false;
+		break;
+	case 'r':
+		options->replay = optarg;
+		break;
+	case 'b':
+		options->bytes = optarg;
+		break;
+	default:
+		usage();
+	}
+}
 
 static struct options parse(int argc, char **argv)
 {
-	static const struct option names[] = {
-		{ "seed", required_argument, NULL, 's' },
-		{ "seeds", required_argument, NULL, 'n' },
-		{ "ops", required_argument, NULL, 'o' },
-		{ "seconds", required_argument, NULL, 't' },
-		{ "replay", required_argument, NULL, 'r' },
-		{ "bytes", required_argument, NULL, 'b' },
-		{ "print", no_argument, NULL, 'p' },
-		{ "stats", no_argument, NULL, 'c' },
-		{ "no-shrink", no_argument, NULL, 'k' },
-		{ "without", required_argument, NULL, 'w' },
-		{ NULL, 0, NULL, 0 },
-	};
 	struct options options = {
-		.seed = 1, .seconds = 1, .shrink = true,
+		.seed = 1, .stride = 1, .seconds = 1, .shrink = true,
 	};
 	int name;
 
-	while ((name = getopt_long(argc, argv, "", names, NULL)) != -1) {
-		if (name == 's')
-			options.seed = strtoull(optarg, NULL, 0);
-		else if (name == 'n')
-			options.seeds = strtoull(optarg, NULL, 0);
-		else if (name == 'o')
-			options.ops = (uint32_t)strtoul(optarg, NULL, 0);
-		else if (name == 't')
-			options.seconds = strtod(optarg, NULL);
-		else if (name == 'r')
-			options.replay = optarg;
-		else if (name == 'b')
-			options.bytes = optarg;
-		else if (name == 'p')
-			options.print = true;
-		else if (name == 'c')
-			options.stats = true;
-		else if (name == 'k')
-			options.shrink = false;
-		else if (name == 'w' && op_forbid(optarg))
-			continue;
-		else
-			fputs(usage, stderr), exit(2);
-	}
+	while ((name = getopt_long(argc, argv, "", names, NULL)) != -1)
+		set_option(&options, name);
 	if (optind < argc || options.ops > OPS_MAX)
-		fputs(usage, stderr), exit(2);
+		usage();
 	return options;
 }
 

@@ -103,7 +103,8 @@ static bool can_empty(struct world *world, cf_pfn chunk, struct zone_id zone)
 		    !is_isolated(world, pfn) && !chunk_is_free(world, pfn))
 			room++;
 	}
-	return room >= used;
+	/* The engine looks at partly free chunks only. */
+	return room >= used && used < CF_CHUNK_FRAMES;
 }
 
 static bool can_compact(struct world *world, struct zone_id zone)

@@ -189,9 +189,11 @@ static bool alloc_one(struct world *world, struct cf_request request,
 	uint64_t cached = cached_now(world);
 	struct run run = { request.type, request.owner,
 			   is_frozen_request(&request) ? 0 : 1, tag };
+	struct signal_watch watch;
 	cf_pfn pfn = CF_PFN_NONE;
 	int err;
 
+	signal_begin(world, &watch);
 	(void)fault_forget();
 	err = cf_alloc(world->map, request, &pfn);
 	require_code("alloc", err, has_failed(TEST_FRAME_ADDRESS) ?
@@ -210,6 +212,7 @@ static bool alloc_one(struct world *world, struct cf_request request,
 		require_zeroed(pfn, request.order);
 	run_make(world, pfn, request.order, run);
 	stamp(world, pfn, request.order, tag);
+	signal_end(world, &watch, (cf_pfn)1 << request.order);
 	return true;
 }
 
@@ -366,6 +369,7 @@ static void drop_one(struct world *world, struct frame *head, enum drop drop,
 {
 	cf_pfn pfn = pfn_of(world, head);
 	cf_pfn frames = (cf_pfn)1 << head->order;
+	uint64_t before = test_port.signals[CF_SIGNAL_CHUNK_EMPTY];
 
 	if (head->refs == 1)
 		require_stamp(world, pfn);
@@ -380,6 +384,8 @@ static void drop_one(struct world *world, struct frame *head, enum drop drop,
 	if (drop == DROP_UNPIN)
 		head->pins--;
 	follow_drop(world, head);
+	if (is_free(world, pfn) || world->frame[pfn].type == CF_TYPE_RETIRED)
+		require_empty_signal(world, pfn, frames, before);
 }
 
 void run_drop(struct world *world, struct frame *head)

@@ -128,6 +128,21 @@ bool named_where(struct world *world, const struct op *op, cf_pfn *ret_pfn);
 bool draw_offline(struct world *world, struct op *op);
 bool named_offline(struct world *world, const struct op *op, cf_pfn *ret_pfn);
 
+/* ---- signals to the port: signal.c ---- */
+
+/* The state of the zones with marks before an allocation. */
+struct signal_watch {
+	uint64_t free[NODES_MAX * 2];
+	uint64_t signals;
+	bool any;
+};
+
+void signal_begin(struct world *world, struct signal_watch *watch);
+void signal_end(struct world *world, const struct signal_watch *watch,
+		cf_pfn frames);
+void require_empty_signal(struct world *world, cf_pfn pfn, cf_pfn frames,
+			  uint64_t before);
+
 /* ---- shared by the kinds ---- */
 
 /* Free a run whatever references and pins there are. */
