@@ -347,6 +347,30 @@ struct any {
 	cf_pfn pfn;
 };
 
+static void alloc_without_number(void *context)
+{
+	struct any *any = context;
+	struct cf_request request = kernel(any->order);
+
+	cf_host_leave(NULL);
+	request.node = CF_NODE_ANY;
+	any->pfn = alloc(request);
+}
+
+/* A context without a number is on node 0. */
+static void node_without_number(void)
+{
+	struct machine_config config = { .nodes = 2, .blocks = 1 };
+	struct any any = { .order = 3 };
+
+	if (!CHECK(machine_make(config)))
+		return;
+	machine_on_other(alloc_without_number, &any);
+	CHECK_EQ(any.pfn / m.block, 0);
+	cf_put(m.map, any.pfn);
+	CHECK(machine_end());
+}
+
 static void alloc_any_node(void *context)
 {
 	struct any *any = context;
@@ -553,6 +577,7 @@ int main(void)
 	tap_run("nodes fall back in turn", nodes_fall_back);
 	tap_run("both zones of a node before the next", zones_before_nodes);
 	tap_run("any node is the context's own", any_node);
+	tap_run("without a number it is node 0", node_without_number);
 	tap_run("NOSPLIT leaves whole chunks alone", nosplit);
 	tap_run("NOSPLIT, with caches", nosplit_with_caches);
 	tap_run("a failing request empties other caches", drains_others);

@@ -18,6 +18,7 @@
 #include "core/internal.h"
 #include "tests/fault/port.h"
 #include "tests/tap.h"
+#include "tests/unit/guard.h"
 
 #define BLOCK_ORDER	11
 #define BLOCK		((cf_pfn)1 << BLOCK_ORDER)
@@ -78,6 +79,7 @@ static inline void ground_make(void)
 		exit(1);
 	memset(map_storage, 0, bytes);
 	CHECK(cf_map_create(&config, map_storage, &map) == 0);
+	guard_lay(map);
 	CHECK(cf_owner_register(map, "test", &ground_ops, NULL, &owner) == 0);
 	ground_add(OFFLINE_FIRST, OFFLINE_LAST, CF_META_PORT, 0);
 	ground_add(NORMAL_FIRST, MOVABLE_LAST, CF_META_PORT, 0);
@@ -103,6 +105,7 @@ static inline cf_pfn ground_frames(void)
 /* The map goes as it is: metadata that is out is given up. */
 static inline void ground_drop(void)
 {
+	CHECK(guard_holds(map));
 	(void)test_port_done();
 	free(map_storage);
 	map = NULL;

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "core/internal.h"
+#include "tests/unit/guard.h"
 #include "tests/unit/machine.h"
 
 struct machine m;
@@ -78,6 +79,7 @@ static bool make_map(void)
 	err = cf_host_map_create(&m.memory, &config, &m.map);
 	if (err)
 		return complain("no map: %s", cf_strerror(err));
+	guard_lay(m.map);
 	(void)cf_host_enter();
 	return true;
 }
@@ -232,6 +234,8 @@ static bool remove_map(void)
 	cf_pfn at;
 	int err;
 
+	if (!guard_holds(m.map))
+		return false;
 	for (at = 0; at < m.last;) {
 		struct cfi_block *block = cfi_block_of(m.map, at);
 		cf_pfn end = at + m.block;

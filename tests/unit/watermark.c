@@ -152,6 +152,33 @@ static void blocks_come_and_go(void)
 	CHECK(machine_end());
 }
 
+/* A request for more than there is falls below low, too. */
+static void more_than_there_is(void)
+{
+	cf_pfn pfn;
+
+	if (!begin(true))
+		return;
+	CHECK_EQ(set_marks(0, 512, 512), 0);
+	FAILS(CF_ENOMEM, cf_alloc(m.map, kernel(12), &pfn));
+	CHECK_EQ(told(), 1);
+	CHECK(machine_end());
+}
+
+/* A min of 0 holds nothing back. */
+static void the_last_frame(void)
+{
+	size_t count;
+
+	if (!begin(true))
+		return;
+	CHECK_EQ(set_marks(0, 1, 2), 0);
+	count = fill(kernel(0), frame, MOST);
+	CHECK_EQ(count, 2048);
+	put_all(frame, count);
+	CHECK(machine_end());
+}
+
 /* Another zone's marks are another's. */
 static void zones_are_apart(void)
 {
@@ -200,6 +227,9 @@ int main(void)
 	tap_run("the same with caches", reserve_with_caches);
 	tap_run("a fall below low is told once", signals_once);
 	tap_run("one large request falls from high to low", signals_large);
+	tap_run("so does a request for more than there is",
+		more_than_there_is);
+	tap_run("min 0 holds nothing back", the_last_frame);
 	tap_run("blocks come and go", blocks_come_and_go);
 	tap_run("zones have their own marks", zones_are_apart);
 	tap_run("wrong marks are refused", refuses);
