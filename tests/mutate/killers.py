@@ -5,6 +5,7 @@ run, how long that takes, and which lines of core/ it reaches."""
 import hashlib
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -122,12 +123,18 @@ class Build:
         return shlex.split(listed[-1])
 
     def objects_of(self, link):
-        """The objects of a program and of the libraries made for it."""
-        libraries = [word + '.p/' for word in link if word.endswith('.a')]
-        own = {word for word in link if word in self.compile}
-        return sorted(own | {
-            name for name in self.compile
-            if any(name.startswith(library) for library in libraries)})
+        """The objects of a program: its own, and what the linker takes from
+        libraries."""
+        words = list(link)
+        words[words.index('-o') + 1] = 'mutate.out'
+        must(words + ['-Wl,-Map=mutate.map'], cwd=self.directory)
+        with open(os.path.join(self.directory, 'mutate.map'),
+                  encoding='utf-8') as file:
+            head = file.read().split('\n\nMerging', 1)[0]
+        taken = set(words)
+        for found in re.finditer(r'^(\S+)\((\S+)\)$|^(\S+\.o)$', head, re.M):
+            taken.add(found[3] or found[1] + '.p/' + found[2])
+        return sorted(taken & set(self.compile))
 
     def mutant_compile(self, name, tree, output):
         """How to compile one object from the changed copy of the tree."""

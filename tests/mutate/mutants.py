@@ -100,6 +100,15 @@ class Mutant:
     def id(self):
         return hashlib.sha1(self.key.encode()).hexdigest()[:8]
 
+    def marked(self, text):
+        """Its line with what is changed in angle quotes."""
+        start, end, _ = self.edits[0]
+        first = text.rfind('\n', 0, start) + 1
+        last = text.find('\n', end)
+        line = '%s<<%s>>%s' % (text[first:start], text[start:end],
+                               text[end:last])
+        return ' '.join(line.split())
+
     def apply(self, text):
         for start, end, new in sorted(self.edits, reverse=True):
             text = text[:start] + new + text[end:]

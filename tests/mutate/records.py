@@ -31,6 +31,7 @@ class Records:
     def __init__(self, cache, root):
         self.path = os.path.join(cache, 'verdicts.jsonl')
         self.known = {}
+        self.texts = {}
         self.equivalents = read_equivalents()
         if os.path.exists(self.path):
             with open(self.path, encoding='utf-8') as file:
@@ -76,17 +77,26 @@ class Records:
         if not record or record['meaning'] != meaning:
             return False
         if record['verdict'] == 'killed':
-            return versions.get(tuple(record['killer'])) == record['version']
+            return not versions or versions.get(
+                tuple(record['killer'])) == record['version']
         if record['verdict'] in ('refused', 'same'):
             return True
         return record['asked'] == asked
+
+    def line_of(self, mutant):
+        if mutant.file not in self.texts:
+            with open(os.path.join(self.root, mutant.file),
+                      encoding='utf-8') as file:
+                self.texts[mutant.file] = file.read()
+        return mutant.marked(self.texts[mutant.file])
 
     def describe(self, mutant, short=False):
         record = self.known.get(mutant.id, {})
         who = ' by '.join([''] + record.get('killer', [])[:1])
         text = '%s %-8s %-10s %s:%d %s: %s  [%s]%s' % (
             mutant.id, mutant.kind, self.verdict(mutant), mutant.file,
-            mutant.line, mutant.function, mutant.source, mutant.what, who)
+            mutant.line, mutant.function, self.line_of(mutant), mutant.what,
+            who)
         if short:
             return text
         reason = self.reason(mutant)

@@ -51,10 +51,14 @@ def jobs_left(killers, chosen, records, options):
     for mutant in chosen:
         known = records.known.get(mutant.id, {})
         asked = judge.versions(versions.killers_of(mutant, None))
+        if options.has('--trust'):
+            current = None
         if options.has('--again') or not records.holds(
                 mutant, meaning[mutant.file], asked, current):
             first = known.get('killer')
             left.append((mutant, tuple(first) if first else None))
+    # What is compiled into many objects comes last.
+    left.sort(key=lambda job: job[0].file.endswith('.h'))
     return left, meaning
 
 

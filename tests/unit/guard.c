@@ -14,11 +14,12 @@
 static unsigned char nonsense_at(const unsigned char *at,
 				 const struct cfi_cpu *cpu)
 {
-	const unsigned char *first = (const unsigned char *)&cpu->busy;
+	const unsigned char *first;
 
-	if (cpu && at >= first && at < first + 2 * sizeof(cpu->busy))
-		return 0;
-	return NONSENSE;
+	if (!cpu)
+		return NONSENSE;
+	first = (const unsigned char *)&cpu->busy;
+	return at >= first && at < first + 2 * sizeof(cpu->busy) ? 0 : NONSENSE;
 }
 
 /* From @end to the end of its page; @cpu: what could stand there, or NULL. */
