@@ -3,7 +3,8 @@
 
 PREFIX ?= /usr/local
 
-.PHONY: all run test check soak prove mutate coverage bench install clean help
+.PHONY: all run test check soak fuzz prove mutate coverage bench install \
+	clean help
 
 all:
 	@scripts/setup -n run
@@ -26,6 +27,11 @@ check:
 soak:
 	@scripts/setup -n run
 	@scripts/soak $(if $(SECONDS),-t $(SECONDS)) $(if $(SEED),-s $(SEED))
+
+# Which targets, how long each, by what: make fuzz TARGET=reader SECONDS=600
+fuzz:
+	@scripts/fuzz $(if $(ENGINE),--engine $(ENGINE)) \
+	    $(if $(SECONDS),--seconds $(SECONDS)) $(TARGET)
 
 prove:
 	@scripts/setup -n run
@@ -52,7 +58,7 @@ install:
 
 clean:
 	rm -rf build build-debug build-clang build-asan build-tsan build-prove \
-	    build-coverage build-soak
+	    build-coverage build-soak build-fuzz build-afl
 
 help:
 	@echo 'make          build the library and the command in build/'
@@ -60,6 +66,7 @@ help:
 	@echo 'make test     install what is missing, run every test'
 	@echo 'make check    unit and build tests and tidy; installs nothing'
 	@echo 'make soak     random operations, SECONDS=60 long, from SEED on'
+	@echo 'make fuzz     bytes of all kinds, TARGET=all for SECONDS=60 each'
 	@echo 'make prove    explore every interleaving of small programs'
 	@echo 'make mutate   break the engine in small ways; do the tests notice?'
 	@echo 'make coverage lines and branches of core/ that the tests run'

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+#include "maps.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/mman.h>
+
+#include "fuzz.h"
+
+#define MAPS_MAX	65536
+
+void *__real_mmap(void *address, size_t bytes, int protection, int flags,
+		  int file, off_t offset);
+int __real_munmap(void *address, size_t bytes);
+void *__wrap_mmap(void *address, size_t bytes, int protection, int flags,
+		  int file, off_t offset);
+int __wrap_munmap(void *address, size_t bytes);
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static bool noting;
+static struct {
+	void *address;
+	size_t bytes;
+} map[MAPS_MAX];
+static size_t maps;
+
+void *__wrap_mmap(void *address, size_t bytes, int protection, int flags,
+		  int file, off_t offset)
+{
+	void *mapping = __real_mmap(address, bytes, protection, flags, file,
+				    offset);
+
+	(void)pthread_mutex_lock(&lock);
+	if (noting && mapping != MAP_FAILED) {
+		HOLDS(maps < MAPS_MAX);
+		map[maps].address = mapping;
+		map[maps++].bytes = bytes;
+	}
+	(void)pthread_mutex_unlock(&lock);
+	return mapping;
+}
+
+/* Whatever is unmapped was mapped in one piece: nothing here cuts any up. */
+int __wrap_munmap(void *address, size_t bytes)
+{
+	size_t i;
+
+	(void)pthread_mutex_lock(&lock);
+	for (i = 0; i < maps; i++) {
+		if (map[i].address == address) {
+			HOLDS((map[i].bytes + 4095) / 4096 ==
+			      (bytes + 4095) / 4096);
+			map[i] = map[--maps];
+			break;
+		}
+	}
+	(void)pthread_mutex_unlock(&lock);
+	return __real_munmap(address, bytes);
+}
+
+void maps_begin(void)
+{
+	noting = true;
+}
+
+void maps_end(void)
+{
+	noting = false;
+	while (maps) {
+		maps--;
+		(void)__real_munmap(map[maps].address, map[maps].bytes);
+	}
+}
