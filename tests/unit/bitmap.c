@@ -239,6 +239,7 @@ static void folds(void)
 		check_folds(random_bits((int)(round % 9) - 4));
 	check_folds(0);
 	check_folds(~(uint64_t)0);
+	CHECK_EQ(bits_fold_once(6, 0), 6);
 }
 
 static void bits(void)
