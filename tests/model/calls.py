@@ -14,7 +14,7 @@ import re
 import subprocess
 import sys
 
-SEEDS = 60
+SEEDS = 25
 QUIET = re.compile(r'/\*.*?\*/|"(?:\\.|[^"\\\n])*"', re.DOTALL)
 DECLARED = re.compile(r'^[a-z][\w \t*\n]*?\b(cf_\w+)\(', re.M)
 

@@ -32,6 +32,13 @@ static uint64_t name_of(const char *text)
 	return name;
 }
 
+struct told *told(void)
+{
+	static struct told none;
+
+	return verdict->at < OPS_MAX ? &verdict->told[verdict->at] : &none;
+}
+
 void fail(const char *format, ...)
 {
 	va_list values;
@@ -74,8 +81,9 @@ void require_code(const char *call, int err, uint32_t codes)
 	char format[256];
 	int code;
 
-	if (verdict->at < OPS_MAX)
-		verdict->code[verdict->at] = err;
+	/* Not of a call that a hook made in an operation. */
+	if (!strstr(call, " in "))
+		told()->code = err;
 	if (err <= 0 && -err < CF_ERR_COUNT && codes & E(-err))
 		return;
 	for (code = 0; code < CF_ERR_COUNT; code++) {

@@ -319,6 +319,7 @@ static int hook_split(void *context, cf_pfn pfn, unsigned order)
 	struct owner *owner = context;
 	struct world *world = owner->world;
 	struct frame *head;
+	struct frame whole;
 	struct run run;
 	uint32_t known;
 	uint8_t flags;
@@ -338,11 +339,14 @@ static int hook_split(void *context, cf_pfn pfn, unsigned order)
 	require_code("freeze in split", cf_freeze(world->map, pfn, known), OK);
 	require_code("split in split", cf_split(world->map, pfn, order - 1),
 		     OK);
+	whole = *head;
 	run = (struct run){ CF_TYPE_FOLIO, owner->id, known, head->tag };
 	flags = head->flags;
 	for (part = pfn; part < pfn + ((cf_pfn)1 << order);
 	     part += (cf_pfn)1 << (order - 1)) {
 		run_make(world, part, order - 1, run);
+		if (part == pfn)
+			run_keep(world, part, &whole);
 		world->frame[part].flags = flags;
 		stamp(world, part, order - 1, run.tag);
 		cf_unfreeze(world->map, part, known);

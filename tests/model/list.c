@@ -3,6 +3,7 @@
  * Lists of operations: run in a child so that any end of it is a result,
  * printed, parsed, and made shorter while they fail in the same way.
  */
+#include <ctype.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -23,20 +24,21 @@
 static void run_one(struct world *world, uint32_t i)
 {
 	const struct op *op = &verdict->op[i];
+	struct told *told = &verdict->told[i];
 	int code;
 
-	verdict->at = i;
-	verdict->code[i] = 0;
+	memset(told, 0, sizeof(*told));
+	told->pfn = CF_PFN_NONE;
 	fault_arm(world);
-	verdict->skipped[i] = !op_type(op->code)->apply(world, op);
-	verdict->met[i] = any_failed();
+	told->skipped = !op_type(op->code)->apply(world, op);
+	told->met = any_failed();
 	fault_disarm();
-	code = verdict->code[i];
+	code = told->code;
 	if (i % world->setup.every)
 		return;
 	compare(world);
 	verdict->frames_compared += world->last;
-	verdict->code[i] = code;
+	told->code = code;
 }
 
 void list_run_here(struct list *list, uint32_t draw)
@@ -48,8 +50,10 @@ void list_run_here(struct list *list, uint32_t draw)
 	verdict->failed = false;
 	verdict->count = draw ? 0 : list->count;
 	verdict->frames_compared = 0;
+	verdict->gones = 0;
 	memcpy(verdict->op, list->op, list->count * sizeof(list->op[0]));
 	for (i = 0; i < count; i++) {
+		verdict->at = i;
 		if (draw) {
 			verdict->op[i].tag = (uint16_t)(i + 1);
 			if (!op_draw(world, &verdict->op[i]))
@@ -235,12 +239,17 @@ void list_print(const struct list *list)
 
 static bool parse_line(const char *line, struct list *list)
 {
+	bool comment = *line == '#';
+
 	while (*line == '#' || *line == ' ')
 		line++;
-	if (!*line || *line == '\n' || *line == '-')
+	if (!*line || *line == '\n')
 		return true;
 	if (!strncmp(line, "setup ", 6))
 		return setup_parse(line, &list->setup);
+	/* Lists are printed as comments, and have some of their own. */
+	if (comment && !isdigit((unsigned char)*line))
+		return true;
 	return list->count < OPS_MAX &&
 	       op_parse(line, &list->op[list->count++]);
 }

@@ -21,7 +21,7 @@ struct options {
 	bool progress;		/* a line each second */
 	uint32_t ops;		/* a seed; 0: drawn */
 	double seconds;
-	const char *replay;
+	char **replay;		/* paths, up to a NULL */
 	const char *bytes;
 	bool print;		/* the list of each seed */
 	bool shrink;		/* what fails */
@@ -124,14 +124,18 @@ static void run_seeds(const struct options *options, struct list *list)
 	       (unsigned long long)tally.frames);
 }
 
-static void replay(const struct options *options, struct list *list)
+static bool replay(const char *path, struct list *list)
 {
-	bool good = list_run(list, 0);
+	bool good;
 
+	if (!list_parse(path, list))
+		return false;
+	good = list_run(list, 0);
 	if (!good)
 		printf("# operation %u of %u: %s\n", verdict->at, list->count,
 		       verdict->text);
-	tap_ok(good, "replay of %s", options->replay);
+	tap_ok(good, "replay of %s", path);
+	return true;
 }
 
 /* What a fuzzer drew, in the way model_bytes() does it. */
@@ -164,7 +168,7 @@ __attribute__((noreturn)) static void usage(void)
 	fputs("usage: model [--seed N] [--seeds N] [--stride N] [--ops N]\n"
 	      "             [--seconds S] [--long] [--without OPERATION]...\n"
 	      "             [--print] [--stats] [--progress] [--no-shrink]\n"
-	      "       model --replay FILE\n"
+	      "       model --replay FILE...\n"
 	      "       model [--print] [--no-shrink] --bytes FILE\n", stderr);
 	exit(2);
 }
@@ -181,7 +185,7 @@ static const struct option names[] = {
 	{ "stats", no_argument, NULL, 'c' },
 	{ "progress", no_argument, NULL, 'g' },
 	{ "no-shrink", no_argument, NULL, 'k' },
-	{ "replay", required_argument, NULL, 'r' },
+	{ "replay", no_argument, NULL, 'r' },
 	{ "bytes", required_argument, NULL, 'b' },
 	{ NULL, 0, NULL, 0 },
 };
@@ -199,7 +203,12 @@ static uint64_t number(void)
 /* tidy: long, for it is one case after the other. */
 static void set_option(struct options *options, int name)
 {
+	static char *none[] = { NULL };
+
 	switch (name) {
+	case 'r':
+		options->replay = none;
+		break;
 	case 's':
 		options->seed = number();
 		break;
@@ -234,9 +243,6 @@ static void set_option(struct options *options, int name)
 	case 'k':
 		options->shrink = false;
 		break;
-	case 'r':
-		options->replay = optarg;
-		break;
 	case 'b':
 		options->bytes = optarg;
 		break;
@@ -254,7 +260,10 @@ static struct options parse(int argc, char **argv)
 
 	while ((name = getopt_long(argc, argv, "", names, NULL)) != -1)
 		set_option(&options, name);
-	if (optind < argc || options.ops > OPS_MAX)
+	if (options.replay)
+		options.replay = argv + optind;
+	if (options.ops > OPS_MAX || (options.replay ? optind == argc :
+				      optind < argc))
 		usage();
 	return options;
 }
@@ -270,13 +279,15 @@ int main(int argc, char **argv)
 		tap_bail("no shared memory");
 		return 1;
 	}
-	tap_plan(1);
-	if (options.replay && list_parse(options.replay, &list))
-		replay(&options, &list);
-	else if (options.replay ||
-		 (options.bytes && !run_bytes(&options, &list)))
-		return 2;
-	else if (!options.bytes)
+	if (options.bytes) {
+		if (!run_bytes(&options, &list))
+			return 2;
+	} else if (!options.replay) {
 		run_seeds(&options, &list);
+	}
+	while (options.replay && *options.replay) {
+		if (!replay(*options.replay++, &list))
+			return 2;
+	}
 	return tap_done();
 }

@@ -20,6 +20,7 @@
 #define SUBSCRIBERS	3
 #define OPERATIONS	4
 #define SIDES		2
+#define PLACES		65536	/* tags have 16 bits */
 #define NO_HEAD		UINT32_MAX
 #define NO_PAYLOAD	UINT8_MAX
 
@@ -50,6 +51,8 @@ struct frame {
 	uint32_t known;		/* references the owner knows of; <= refs */
 	uint32_t payload;
 	uint32_t tag;		/* the operation that made the run */
+	uint32_t place;		/* among all that ever had its tag */
+	uint16_t stranger;	/* who took a reference by number last */
 	bool kept;		/* its owner said KEEP */
 	bool held;		/* its owner agreed to isolation */
 	bool dying;		/* dropped while isolated: see POLICY_DROPS */
@@ -194,6 +197,7 @@ struct world {
 	struct fault fault;
 	struct cf_watermarks marks[NODES_MAX][CF_ZONE_COUNT];
 	uint32_t bad;		/* frames in the table */
+	uint32_t places[PLACES];	/* runs a tag ever had */
 	uint32_t groups;
 	struct act act;
 	struct seen *seen;
@@ -247,6 +251,8 @@ struct run {
 };
 
 void run_make(struct world *world, cf_pfn pfn, unsigned order, struct run run);
+/* A run that was made just now is an old one of its set. */
+void run_keep(struct world *world, cf_pfn pfn, const struct frame *old);
 void run_free(struct world *world, cf_pfn pfn);
 void run_move(struct world *world, cf_pfn source, cf_pfn target);
 /* Frames become free, those known to be bad retired. */
@@ -318,6 +324,8 @@ void require_events(struct world *world, enum cf_event event,
 
 enum outlook outlook(struct world *world, cf_pfn first, cf_pfn last,
 		     enum act_kind kind);
+/* Has any zone watermarks? */
+bool any_marks(const struct world *world);
 bool any_at_limit(struct world *world, cf_pfn first, cf_pfn last);
 void require_report(struct world *world, cf_pfn first, cf_pfn last,
 		    const struct cf_report *report);

@@ -227,6 +227,7 @@ static bool apply_free_range(struct world *world, const struct op *op)
 			      last + ((cf_pfn)1 << head->order)))
 			break;
 		last += (cf_pfn)1 << head->order;
+		tell_drop(head);
 	}
 	if (first == last)
 		return false;
@@ -370,6 +371,7 @@ static bool apply_offline_alloc(struct world *world, const struct op *op)
 		"offline_alloc: -CF_ENOMEM for order %u though a run fits",
 		op->arg[1]);
 	follow_bulk(world, op, pfns, done);
+	told()->made = (uint32_t)done;
 	if (err == -CF_ENOMEM)
 		REQUIRE(any_failed() || !offline_is_sure(world, op),
 			"offline_alloc_bulk: stopped though a run fits");

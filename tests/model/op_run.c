@@ -229,7 +229,7 @@ static bool apply_alloc(struct world *world, const struct op *op)
 		return true;
 	}
 	while (count-- && alloc_one(world, request, op->tag))
-		;
+		told()->made++;
 	return true;
 }
 
@@ -491,6 +491,7 @@ static bool apply_thin(struct world *world, const struct op *op)
 
 		if (head->tag == op->arg[0] && head->refs == 1 &&
 		    !head->pins && ++index % every) {
+			tell_drop(head);
 			drop_one(world, head, DROP_PUT, 0);
 			any = true;
 		}
@@ -564,8 +565,10 @@ static bool apply_try_get(struct world *world, const struct op *op)
 		head = NULL;
 	err = cf_try_get(world->map, pfn);
 	require_code("try_get", err, try_codes(head));
-	if (!err)
+	if (!err) {
 		head->refs++;
+		head->stranger = op->tag;
+	}
 	return true;
 }
 
@@ -586,6 +589,7 @@ static bool apply_try_interior(struct world *world, const struct op *op)
 		"try_get_interior: head of %#llx is not %#llx",
 		(unsigned long long)pfn, (unsigned long long)found);
 	head->refs++;
+	head->stranger = op->tag;
 	return true;
 }
 
@@ -700,9 +704,12 @@ static void follow_split(struct world *world, struct frame *head,
 	cf_pfn pfn = pfn_of(world, head);
 	cf_pfn last = pfn + ((cf_pfn)1 << whole.order);
 	struct run run = { whole.type, whole.owner, 0, whole.tag };
+	cf_pfn first = pfn;
 
 	for (; pfn < last; pfn += (cf_pfn)1 << order) {
 		run_make(world, pfn, order, run);
+		if (pfn == first)
+			run_keep(world, pfn, &whole);
 		world->frame[pfn].flags = whole.flags;
 		world->frame[pfn].kept = whole.kept;
 		stamp(world, pfn, order, whole.tag);

@@ -330,6 +330,35 @@ bool draw_run(struct world *world, struct op *op, enum run_want want)
 	return true;
 }
 
+/* What the operation is about, for the scenario. */
+static void tell(struct world *world, cf_pfn pfn)
+{
+	struct told *told_now = told();
+	const struct frame *head = head_of(world, pfn);
+
+	told_now->pfn = pfn;
+	told_now->tag = 0;
+	if (!head)
+		return;
+	told_now->offset = (uint32_t)(pfn - pfn_of(world, head));
+	told_now->tag = (uint16_t)head->tag;
+	told_now->stranger = head->stranger;
+	told_now->place = head->place;
+	told_now->refs = head->refs;
+	told_now->known = head->known;
+	told_now->pins = head->pins;
+}
+
+void tell_drop(const struct frame *head)
+{
+	told()->made++;
+	if (verdict->gones < GONES_MAX)
+		verdict->gone[verdict->gones] = (struct gone){
+			verdict->at, head->tag, head->place,
+		};
+	verdict->gones++;
+}
+
 struct frame *named_run(struct world *world, const struct op *op,
 			enum run_want want)
 {
@@ -339,8 +368,10 @@ struct frame *named_run(struct world *world, const struct op *op,
 	while ((pfn = next_run(world, pfn, world->last)) != CF_PFN_NONE) {
 		struct frame *head = &world->frame[pfn];
 
-		if (head->tag == op->arg[0] && !index--)
+		if (head->tag == op->arg[0] && !index--) {
+			tell(world, pfn);
 			return run_is(head, want) ? head : NULL;
+		}
 		pfn++;
 	}
 	return NULL;
@@ -368,6 +399,7 @@ bool named_where(struct world *world, const struct op *op, cf_pfn *ret_pfn)
 
 	if (!op->arg[0]) {
 		*ret_pfn = pfn_arg(op->arg[2]);
+		tell(world, *ret_pfn);
 		return true;
 	}
 	head = named_run(world, op, WANT_ANY);
@@ -375,6 +407,7 @@ bool named_where(struct world *world, const struct op *op, cf_pfn *ret_pfn)
 		return false;
 	*ret_pfn = pfn_of(world, head) +
 		   (op->arg[2] & (((cf_pfn)1 << head->order) - 1));
+	tell(world, *ret_pfn);
 	return true;
 }
 
@@ -419,6 +452,7 @@ bool named_offline(struct world *world, const struct op *op, cf_pfn *ret_pfn)
 		if (is_offline_frame(&world->frame[pfn]) &&
 		    world->frame[pfn].tag == op->arg[0] && !index--) {
 			*ret_pfn = pfn;
+			tell(world, pfn);
 			return true;
 		}
 	}

@@ -24,6 +24,28 @@ struct op {
 	uint32_t arg[OP_ARGS];
 };
 
+/* What an operation came to, and the run it named, as that was before. */
+struct told {
+	int code;		/* what it was told last */
+	bool skipped;		/* it made no sense */
+	bool met;		/* a call of the port's failed in it */
+	uint32_t made;		/* runs, or frames it found room for */
+	cf_pfn pfn;		/* the frame it named, or CF_PFN_NONE */
+	uint32_t offset;	/* of that frame in its run ... */
+	uint16_t tag;		/* ... of this set, or 0: it is in no run ... */
+	uint16_t stranger;	/* ... which this operation took by number */
+	uint32_t place;		/* among all runs the set ever had */
+	uint32_t refs, known, pins;
+};
+
+/* A run that an operation gave up among others. */
+struct gone {
+	uint32_t at;		/* number of the operation */
+	uint32_t tag, place;	/* of the run */
+};
+
+#define GONES_MAX	8192
+
 /* What is known of one run of a list; parent and child share it. */
 struct verdict {
 	bool failed;
@@ -32,9 +54,9 @@ struct verdict {
 	uint32_t at;		/* operations begun */
 	uint32_t count;
 	uint64_t frames_compared;
-	int code[OPS_MAX];	/* what the operation was told last */
-	bool skipped[OPS_MAX];	/* it made no sense */
-	bool met[OPS_MAX];	/* a call of the port's failed in it */
+	struct told told[OPS_MAX];
+	uint32_t gones;		/* there were; the first of them: */
+	struct gone gone[GONES_MAX];
 	struct op op[OPS_MAX];
 };
 
@@ -107,6 +129,11 @@ uint32_t owner_id(struct world *world, uint32_t arg);
 
 /* A pfn in an operation: the highest number stands for CF_PFN_NONE. */
 cf_pfn pfn_arg(uint32_t arg);
+
+/* What the operation that runs came to; for the scenario. */
+struct told *told(void);
+/* It gives up this run among others. */
+void tell_drop(const struct frame *head);
 
 /* ---- naming runs ---- */
 

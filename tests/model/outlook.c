@@ -100,7 +100,7 @@ enum outlook outlook(struct world *world, cf_pfn first, cf_pfn last,
 
 /* ---- reports ---- */
 
-static bool any_marks(struct world *world)
+bool any_marks(const struct world *world)
 {
 	uint32_t i;
 

@@ -138,6 +138,16 @@ void run_make(struct world *world, cf_pfn pfn, unsigned order, struct run run)
 	head->refs = run.refs;
 	head->known = run.refs;
 	head->tag = run.tag;
+	head->place = world->places[run.tag % PLACES]++;
+}
+
+void run_keep(struct world *world, cf_pfn pfn, const struct frame *old)
+{
+	struct frame *head = &world->frame[pfn];
+
+	world->places[head->tag % PLACES]--;
+	head->place = old->place;
+	head->stranger = old->stranger;
 }
 
 void frames_free(struct world *world, cf_pfn first, cf_pfn last)
@@ -192,6 +202,7 @@ void run_move(struct world *world, cf_pfn source, cf_pfn target)
 
 	run_make(world, target, head.order, run);
 	world->frame[target].known = head.known;
+	run_keep(world, target, &head);
 	run_free(world, source);
 }
 

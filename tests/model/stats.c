@@ -19,11 +19,11 @@ void stats_add(void)
 
 	for (i = 0; i < verdict->count && i <= verdict->at; i++) {
 		uint16_t code = verdict->op[i].code;
-		int err = verdict->code[i];
+		int err = verdict->told[i].code;
 
 		stats[code].drawn++;
-		stats[code].met += verdict->met[i];
-		if (verdict->skipped[i])
+		stats[code].met += verdict->told[i].met;
+		if (verdict->told[i].skipped)
 			stats[code].skipped++;
 		else if (err <= 0 && -err < CF_ERR_COUNT)
 			stats[code].told[-err]++;
