@@ -453,6 +453,10 @@ static void compare_zone(struct world *world, struct zone_id zone,
 	SAME("zone_stat: blocks", stat.blocks, sums.blocks);
 	SAME("zone_stat: min", stat.marks.min,
 	     world->marks[zone.node][zone.kind].min);
+	SAME("zone_stat: low", stat.marks.low,
+	     world->marks[zone.node][zone.kind].low);
+	SAME("zone_stat: high", stat.marks.high,
+	     world->marks[zone.node][zone.kind].high);
 	managed = sums.present - sums.offline - sums.retired - sums.reserved;
 	SAME("zone_stat: managed", stat.managed, managed);
 	if (sums.isolated || sums.chunks_isolated)

@@ -165,6 +165,8 @@ static int hook_isolate(void *context, cf_pfn pfn, unsigned order)
 	}
 	REQUIRE(!frame->held, "isolate: %#llx is isolated already",
 		(unsigned long long)pfn);
+	if (owner->policy & POLICY_NESTS)
+		nest(world);
 	if (owner->policy & POLICY_DROPS && drop_all(owner, frame))
 		return 1;
 	if (owner->policy & POLICY_NO_ISOLATE) {
@@ -306,6 +308,8 @@ static int hook_migrate(void *context, cf_pfn source, cf_pfn target,
 		world->act.refused++;
 		return -CF_EBUSY;
 	}
+	if (owner->policy & POLICY_NESTS)
+		nest(world);
 	err = offline ? migrate_offline(owner, source, target, order) :
 			migrate_counted(owner, source, target, order);
 	if (held && (!err || err == -CF_EGONE))
@@ -366,6 +370,8 @@ static int hook_dissolve(void *context, cf_pfn pfn, unsigned order)
 		"dissolve: compaction asks for what is kept");
 	REQUIRE(!head->refs, "dissolve: %#llx has references",
 		(unsigned long long)pfn);
+	if (owner->policy & POLICY_NESTS)
+		nest(world);
 	if (!head->kept) {
 		world->act.again++;
 		return -CF_EAGAIN;
@@ -434,6 +440,18 @@ static int online_part(struct owner *owner, cf_pfn first, cf_pfn last,
 	return 0;
 }
 
+/* What a driver may do besides: allocate, note what it knows of frames. */
+static void online_nests(struct world *world, cf_pfn first)
+{
+	size_t i;
+
+	nest(world);
+	for (i = 0; i < SIDES; i++) {
+		if (world->side[i].added)
+			(void)side_write(world, &world->side[i], first, 7);
+	}
+}
+
 static int hook_online(void *context, cf_pfn first, cf_pfn last)
 {
 	struct owner *owner = context;
@@ -454,6 +472,8 @@ static int hook_online(void *context, cf_pfn first, cf_pfn last)
 			(unsigned long long)pfn);
 		block->asked = true;
 	}
+	if (owner->policy & POLICY_NESTS)
+		online_nests(world, first);
 	for (pfn = first; !err && pfn < last; pfn = next) {
 		uint32_t bit = POLICY_PATTERN_SHIFT + (pfn / part) % 8;
 
@@ -466,11 +486,13 @@ static int hook_online(void *context, cf_pfn first, cf_pfn last)
 	return 1;
 }
 
+const char hook_description[] = "a run of the test";
+
 static const char *hook_describe(void *context, cf_pfn pfn)
 {
 	(void)context;
 	(void)pfn;
-	return "a run of the test";
+	return hook_description;
 }
 
 static const struct cf_owner_ops plain_ops = { 0 };

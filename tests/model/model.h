@@ -122,6 +122,7 @@ struct operation {
 	bool going;
 	cf_pfn first, last;
 	uint64_t migrated;
+	uint32_t steps;
 };
 
 /* What the engine may do during the call that runs. */
@@ -289,6 +290,8 @@ struct owner_kind {
 };
 
 extern const struct owner_kind owner_kinds[OWNERS];
+/* What the hook that describes says. */
+extern const char hook_description[];
 
 void owners_init(struct world *world);
 /* In a hook: take a frame and give it back. */

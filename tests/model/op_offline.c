@@ -97,6 +97,47 @@ static bool draw_offline_blocks(struct world *world, struct op *op)
 	return true;
 }
 
+static void require_status(struct world *world, struct operation *operation,
+			   enum cf_offline_state state)
+{
+	struct cf_offline_status status;
+	uint64_t free = 0, skippable = 0;
+	cf_pfn pfn;
+
+	cf_block_offline_status(&operation->offline, &status);
+	REQUIRE(status.state == state, "offline_status: state is %d, not %d",
+		(int)status.state, (int)state);
+	if (state != CF_OFFLINE_GOING)
+		return;
+	for (pfn = operation->first; pfn < operation->last; pfn++) {
+		const struct frame *frame = &world->frame[pfn];
+
+		free += frame->head == NO_HEAD;
+		skippable += frame->head != NO_HEAD &&
+			     (frame->type == CF_TYPE_RETIRED ||
+			      frame->type == CF_TYPE_RESERVED ||
+			      frame->flags & CF_FLAG_SKIPPABLE);
+	}
+	REQUIRE(status.id && status.total == operation->last -
+		operation->first, "offline_status: total is %llu",
+		(unsigned long long)status.total);
+	REQUIRE(status.busy == status.total - free - skippable,
+		"offline_status: %llu busy",
+		(unsigned long long)status.busy);
+	REQUIRE(status.steps == operation->steps,
+		"offline_status: %u steps, not %u", status.steps,
+		operation->steps);
+	REQUIRE(status.free == free && status.skippable == skippable,
+		"offline_status: %llu free, %llu skippable, not %llu, %llu",
+		(unsigned long long)status.free,
+		(unsigned long long)status.skippable,
+		(unsigned long long)free, (unsigned long long)skippable);
+	REQUIRE(status.migrated == operation->migrated,
+		"offline_status: %llu migrated, not %llu",
+		(unsigned long long)status.migrated,
+		(unsigned long long)operation->migrated);
+}
+
 /* arg[3]: which operation. */
 static bool apply_start(struct world *world, const struct op *op)
 {
@@ -126,7 +167,9 @@ static bool apply_start(struct world *world, const struct op *op)
 	operation->first = first;
 	operation->last = last;
 	operation->migrated = 0;
+	operation->steps = 0;
 	set_states(world, first, last, CF_BLOCK_GOING_OFFLINE);
+	require_status(world, operation, CF_OFFLINE_GOING);
 	return true;
 }
 
@@ -138,41 +181,6 @@ static bool draw_start(struct world *world, struct op *op)
 	return draw_blocks(world, op, STATE(ONLINE));
 }
 
-static void require_status(struct world *world, struct operation *operation,
-			   enum cf_offline_state state)
-{
-	struct cf_offline_status status;
-	uint64_t free = 0, skippable = 0;
-	cf_pfn pfn;
-
-	cf_block_offline_status(&operation->offline, &status);
-	REQUIRE(status.state == state, "offline_status: state is %d, not %d",
-		(int)status.state, (int)state);
-	if (state != CF_OFFLINE_GOING)
-		return;
-	for (pfn = operation->first; pfn < operation->last; pfn++) {
-		const struct frame *frame = &world->frame[pfn];
-
-		free += frame->head == NO_HEAD;
-		skippable += frame->head != NO_HEAD &&
-			     (frame->type == CF_TYPE_RETIRED ||
-			      frame->type == CF_TYPE_RESERVED ||
-			      frame->flags & CF_FLAG_SKIPPABLE);
-	}
-	REQUIRE(status.id && status.total == operation->last -
-		operation->first, "offline_status: total is %llu",
-		(unsigned long long)status.total);
-	REQUIRE(status.free == free && status.skippable == skippable,
-		"offline_status: %llu free, %llu skippable, not %llu, %llu",
-		(unsigned long long)status.free,
-		(unsigned long long)status.skippable,
-		(unsigned long long)free, (unsigned long long)skippable);
-	REQUIRE(status.migrated == operation->migrated,
-		"offline_status: %llu migrated, not %llu",
-		(unsigned long long)status.migrated,
-		(unsigned long long)operation->migrated);
-}
-
 static void step_good(struct world *world, struct operation *operation)
 {
 	cf_pfn first = operation->first, last = operation->last;
@@ -182,6 +190,7 @@ static void step_good(struct world *world, struct operation *operation)
 	act_begin(world, ACT_OFFLINE, first, last);
 	world->act.outlook = outlook(world, first, last, ACT_OFFLINE);
 	err = cf_block_offline_step(&operation->offline);
+	operation->steps++;
 	act_settle(world);
 	require_code("offline_step", err, pass_codes(world));
 	operation->migrated += world->act.moved + world->act.dissolved;

@@ -123,7 +123,7 @@ static bool draw_policy(struct world *world, struct op *op)
 const struct op_type owner_ops[] = {
 	{ "register", { { "slot", ARG_NUMBER }, { "wrong", ARG_NUMBER } }, 12,
 	  draw_register, apply_register },
-	{ "unregister", { { "owner", ARG_OWNER } }, 2, draw_unregister,
+	{ "unregister", { { "owner", ARG_OWNER } }, 4, draw_unregister,
 	  apply_unregister },
 	{ "policy", { { "slot", ARG_NUMBER }, { "bits", ARG_HEX } }, 10,
 	  draw_policy, apply_policy },

@@ -3,6 +3,8 @@
  * What stands in the way of taking memory away: foretold before a call, and
  * held against the report after a refusal.
  */
+#include <string.h>
+
 #include "model.h"
 
 /* No room for one more reference: the engine cannot hold it still. */
@@ -151,6 +153,22 @@ static bool reason_holds(struct world *world, const struct frame *head,
 	}
 }
 
+/* Who it was, by name, and what they say of it. */
+static void require_names(struct world *world, const struct cf_report *report)
+{
+	const struct owner *owner = owner_by_id(world, report->owner);
+	bool describes = owner && owner->ops->describe;
+
+	REQUIRE(!owner || (report->who && !strcmp(report->who, owner->name)),
+		"report: %s is called %s", owner->name,
+		report->who ? report->who : "nothing");
+	REQUIRE(!describes == !report->detail &&
+		(!describes || !strcmp(report->detail, hook_description)),
+		"report: detail of %#llx is %s",
+		(unsigned long long)report->pfn,
+		report->detail ? report->detail : "missing");
+}
+
 /* The run a report names lies, in part, in the range and is told rightly. */
 static void require_run(struct world *world, cf_pfn first, cf_pfn last,
 			const struct cf_report *report)
@@ -211,6 +229,8 @@ void require_report(struct world *world, cf_pfn first, cf_pfn last,
 			"report: %s for what agrees to move",
 			cf_reason_name(report->reason));
 	/* A run dropped while it was isolated may be the one that was told. */
-	if (!world->act.motion)
-		require_run(world, first, last, report);
+	if (world->act.motion)
+		return;
+	require_run(world, first, last, report);
+	require_names(world, report);
 }
