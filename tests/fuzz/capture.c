@@ -117,6 +117,11 @@ static void check_words(const char *root, const char *name)
 	lx_words_close(&words);
 }
 
+static command_fn command_of(const struct command_line *line)
+{
+	return strcmp(line->word[0], "map") ? cmd_types : cmd_map;
+}
+
 /* What the options say; without any, what every user would look at first. */
 static void run_commands(struct command_line *line)
 {
@@ -133,7 +138,7 @@ static void run_commands(struct command_line *line)
 	if (line->count) {
 		(void)command_add(line, "--sysroot");
 		(void)command_add(line, fuzz_folder());
-		(void)command_run(line);
+		(void)command_run(line, command_of(line));
 		return;
 	}
 	for (i = 0; i < sizeof(usual) / sizeof(usual[0]); i++) {
@@ -141,7 +146,7 @@ static void run_commands(struct command_line *line)
 			(void)command_add(line, usual[i][k]);
 		(void)command_add(line, "--sysroot");
 		(void)command_add(line, fuzz_folder());
-		status = command_run(line);
+		status = command_run(line, command_of(line));
 		HOLDS(status || i != 1 || command_said_json());
 		command_free(line);
 	}

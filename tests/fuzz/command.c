@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "fuzz.h"
-#include "tools/coldframe/command.h"
 
 static int output = -1;		/* a file without a name: stdout */
 
@@ -41,7 +40,7 @@ static void empty_output(void)
 }
 
 /* getopt_long() moves words: let it move those of a copy. */
-int command_run(struct command_line *line)
+int command_run(struct command_line *line, command_fn command)
 {
 	char *word[COMMAND_WORDS_MAX + 1];
 	int status;
@@ -50,10 +49,7 @@ int command_run(struct command_line *line)
 	word[line->count] = NULL;
 	empty_output();
 	optind = 0;
-	if (!strcmp(word[0], "map"))
-		status = cmd_map(line->count, word);
-	else
-		status = cmd_types(line->count, word);
+	status = command(line->count, word);
 	HOLDS(status == EXIT_OK || status == EXIT_FAILED ||
 	      status == EXIT_WRONG);
 	return status;

@@ -6,6 +6,8 @@
 
 #include <stdbool.h>
 
+#include "tools/coldframe/command.h"
+
 #define COMMAND_WORDS_MAX	64
 
 struct command_line {
@@ -17,11 +19,13 @@ struct command_line {
 bool command_add(struct command_line *line, const char *word);
 void command_free(struct command_line *line);
 
+typedef int (*command_fn)(int argc, char **argv);
+
 /*
- * Run "types" or "map", its name in word[0], with what it prints kept in a
- * file. Returns its exit status, which is one of those documented.
+ * Run a command, its name in word[0], with what it prints kept in a file.
+ * Returns its exit status, which is one of those documented.
  */
-int command_run(struct command_line *line);
+int command_run(struct command_line *line, command_fn command);
 
 /* What the last one has printed is one JSON object. */
 bool command_said_json(void);

@@ -10,12 +10,6 @@
 static char folder[256];
 static pid_t made_by;
 
-_Noreturn void fuzz_broken(const char *what, const char *file, int line)
-{
-	fprintf(stderr, "%s:%d: does not hold: %s\n", file, line, what);
-	abort();
-}
-
 static int remove_one(const char *path, const struct stat *status, int type,
 		      struct FTW *walk)
 {
@@ -52,4 +46,11 @@ const char *fuzz_folder(void)
 	made_by = getpid();
 	(void)atexit(remove_folder);
 	return folder;
+}
+
+_Noreturn void fuzz_broken(const char *what, const char *file, int line)
+{
+	fprintf(stderr, "%s:%d: does not hold: %s\n", file, line, what);
+	remove_folder();
+	abort();
 }

@@ -7,6 +7,8 @@
 #include <sys/mman.h>
 
 #include "fuzz.h"
+#include "machine/internal.h"
+#include "port/host/internal.h"
 
 #define MAPS_MAX	65536
 
@@ -62,6 +64,15 @@ int __wrap_munmap(void *address, size_t bytes)
 void maps_begin(void)
 {
 	noting = true;
+}
+
+void maps_destroy(struct machine *machine)
+{
+	bool on = machine && machine->map;
+
+	machine_destroy(machine);
+	if (on)
+		host_numbers_unlimit();
 }
 
 void maps_end(void)

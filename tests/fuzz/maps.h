@@ -10,8 +10,13 @@
  * munmap() of the project's code come through here.
  */
 
+struct machine;
+
 /* From now on remember what is mapped. */
 void maps_begin(void);
+
+/* machine_destroy(), and forget how many CPUs it had. */
+void maps_destroy(struct machine *machine);
 
 /* Unmap all that was mapped since and is there still. */
 void maps_end(void);

@@ -5,21 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bounds.h"
 #include "fuzz.h"
 #include "machine/internal.h"
 #include "maps.h"
-#include "port/host/internal.h"
 
 #define TEXT_BYTES_MAX	16384
 #define STEPS_MAX	80
 #define WRONG_MAX	40	/* lines that count as blank */
-#define CPUS_MAX	8
-#define MEMORY_BYTES	((uint64_t)64 << 20)
-#define ADDED_BYTES	((uint64_t)128 << 20)	/* with the memory */
-#define SPAN_BYTES	((uint64_t)64 << 30)
-#define SPAN_SHORT	((uint64_t)1 << 30)	/* for walkers that pause */
-#define RETIRED_MAX	512
-#define NS_MAX		1000000
 
 /* ---- reading ---- */
 
@@ -45,14 +38,6 @@ static enum scenario_read read_all(struct session *session, size_t count)
 	return read;
 }
 
-static bool machine_is_small(const struct step *step)
-{
-	return step->kind == STEP_MACHINE &&
-	       step->key[KEY_MEMORY] <= MEMORY_BYTES &&
-	       step->key[KEY_SPAN] <= SPAN_BYTES &&
-	       step_value(step, KEY_CPUS, 1) <= CPUS_MAX;
-}
-
 bool session_read(struct session *session, const uint8_t *bytes, size_t count)
 {
 	enum scenario_read read;
@@ -71,57 +56,7 @@ bool session_read(struct session *session, const uint8_t *bytes, size_t count)
 			return false;
 		blank_line(session->text, session->scenario.line);
 	}
-	return session->steps && machine_is_small(&session->step[0]);
-}
-
-/* ---- making steps short ---- */
-
-static void limit(uint64_t *value, uint64_t most)
-{
-	if (*value > most)
-		*value = most;
-}
-
-static uint64_t frames_of(const struct step *step)
-{
-	return step->place.last - step->place.first;
-}
-
-/* False: leave it out. */
-static bool make_short(struct session *session, struct step *step,
-		       uint64_t *added_frames)
-{
-	limit(&step->key[KEY_TIMES], 40);
-	limit(&step->key[KEY_PASSES], 12);
-	limit(&step->key[KEY_FOR], NS_MAX);
-	limit(&step->key[KEY_OPS], 1000);
-	limit(&step->key[KEY_PAUSE], session->step[0].key[KEY_SPAN] >
-				     SPAN_SHORT ? 0 : NS_MAX / 100);
-	switch (step->kind) {
-	case STEP_ADD:
-		if (*added_frames + frames_of(step) >
-		    ADDED_BYTES / CF_FRAME_BYTES)
-			return false;
-		*added_frames += frames_of(step);
-		break;
-	case STEP_WAIT:
-		limit(&step->amount.number, NS_MAX);
-		break;
-	case STEP_RETIRE:
-		if (step->place.kind == PLACE_FRAMES)
-			limit(&step->place.last,
-			      step->place.first + RETIRED_MAX);
-		break;
-	case STEP_SCRIBBLE:
-	case STEP_DISCARD:
-		session->spoiled = true;
-		break;
-	case STEP_EXPORT:
-		return false;
-	default:
-		break;
-	}
-	return !step->caught;
+	return session->steps && bounds_machine(&session->step[0]);
 }
 
 /* ---- running ---- */
@@ -157,14 +92,14 @@ static void verify(struct session *session)
 /* A step that fails is as good as one that was expected to: go on. */
 static void run_steps(struct session *session)
 {
-	uint64_t added = session->step[0].key[KEY_MEMORY] / CF_FRAME_BYTES;
+	struct bounds bounds = { .spoiled = false };
 	struct outcome outcome;
 	size_t i;
 
 	for (i = 0; i < session->steps; i++) {
 		struct step step = session->step[i];
 
-		if (!make_short(session, &step, &added))
+		if (!bounds_apply(&bounds, &step))
 			continue;
 		machine_step(session->machine, &step, &outcome);
 		check_outcome(session, &step, &outcome);
@@ -172,6 +107,7 @@ static void run_steps(struct session *session)
 			return;
 		verify(session);
 	}
+	session->spoiled = bounds.spoiled;
 }
 
 /* What the command prints at the end, and what a program gets of it. */
@@ -218,11 +154,7 @@ void session_run(struct session *session)
 
 void session_end(struct session *session)
 {
-	bool on = session->machine && session->machine->map;
-
-	machine_destroy(session->machine);
-	if (on)
-		host_numbers_unlimit();
+	maps_destroy(session->machine);
 	maps_end();
 	free(session->step);
 	free(session->text);
