@@ -139,6 +139,32 @@ static char *read_file(const char *name, size_t *ret_bytes)
 	return text;
 }
 
+/*
+ * Text of a user's, with '?' for each byte above ASCII if it is not UTF-8:
+ * JSON knows nothing else.
+ */
+static json_t *json_text(const char *text, size_t length)
+{
+	json_t *string = json_stringn(text, length);
+	char *plain;
+	size_t i;
+
+	if (string)
+		return string;
+	plain = malloc(length);
+	for (i = 0; plain && i < length; i++)
+		plain[i] = (unsigned char)text[i] < 0x80 ? text[i] : '?';
+	if (plain)
+		string = json_stringn(plain, length);
+	free(plain);
+	return string;
+}
+
+static json_t *json_line(const char *text)
+{
+	return json_text(text, strlen(text));
+}
+
 /* What is wrong with a file that does not run. */
 static int say_wrong(const struct options *options, const char *file,
 		     uint32_t line, const char *what)
@@ -152,8 +178,8 @@ static int say_wrong(const struct options *options, const char *file,
 	(void)fprintf(stderr, "%s:%s %s\n", file, where, what);
 	if (!options->json)
 		return EXIT_WRONG;
-	object = json_pack("{s:s, s:i, s:s}", "scenario", file, "status",
-			   EXIT_WRONG, "error", what);
+	object = json_pack("{s:o, s:i, s:o}", "scenario", json_line(file),
+			   "status", EXIT_WRONG, "error", json_line(what));
 	if (object && line)
 		(void)json_object_set_new(object, "line",
 					  json_integer((json_int_t)line));
@@ -339,19 +365,16 @@ static void add_json(struct session *session, const struct step *step,
 	bool failed = has_failed(step, outcome);
 	json_t *object;
 
-	object = json_pack("{s:i, s:s%, s:b, s:I}", "line", (int)step->line,
-			   "step", step->source.start, step->source.length,
+	object = json_pack("{s:i, s:o, s:b, s:I}", "line", (int)step->line,
+			   "step", json_text(step->source.start,
+					     step->source.length),
 			   "ok", !failed, "ns", (json_int_t)outcome->ns);
-	if (!object)	/* not UTF-8 */
-		object = json_pack("{s:i, s:b, s:I}", "line", (int)step->line,
-				   "ok", !failed, "ns",
-				   (json_int_t)outcome->ns);
 	if (outcome->what[0])
 		(void)json_object_set_new(object, "what",
-					  json_string(outcome->what));
+					  json_line(outcome->what));
 	if (outcome->why[0])
 		(void)json_object_set_new(object, "why",
-					  json_string(outcome->why));
+					  json_line(outcome->why));
 	if (outcome->err && step->kind != STEP_EXPECT)
 		(void)json_object_set_new(object, "error", json_string(
 			error_word((uint64_t)-outcome->err)));
@@ -483,9 +506,9 @@ static void print_summary(struct session *session)
 
 static void print_json(struct session *session)
 {
-	json_t *report = json_pack("{s:s, s:i, s:I, s:O, s:O}", "scenario",
-				   session->program->file, "status",
-				   status_of(session), "seed",
+	json_t *report = json_pack("{s:o, s:i, s:I, s:O, s:O}", "scenario",
+				   json_line(session->program->file),
+				   "status", status_of(session), "seed",
 				   (json_int_t)session->options->seed,
 				   "steps", session->steps, "checks",
 				   session->checks);
@@ -567,9 +590,10 @@ static int say_died(const struct options *options, const char *file, int how,
 			     shared->line, what, shared->step);
 		return EXIT_FAILED;
 	}
-	object = json_pack("{s:s, s:i, s:i, s:s, s:s}", "scenario", file,
-			   "status", EXIT_FAILED, "line", (int)shared->line,
-			   "step", shared->step, "error", what);
+	object = json_pack("{s:o, s:i, s:i, s:o, s:s}", "scenario",
+			   json_line(file), "status", EXIT_FAILED, "line",
+			   (int)shared->line, "step", json_line(shared->step),
+			   "error", what);
 	(void)json_dumpf(object, stdout, JSON_COMPACT);
 	(void)putchar('\n');
 	json_decref(object);
