@@ -124,9 +124,12 @@ int step_walker(struct machine *machine, const struct step *step,
 		return refuse(outcome, CF_ENOMEM, "no thread is left");
 	walker->running = true;
 	wait_pass(walker);
-	did(outcome, "walks frames %llu to %llu",
-	    (unsigned long long)walker->first,
-	    (unsigned long long)walker->last - 1);
+	if (walker->first == walker->last)
+		did(outcome, "walks no frames: there is no memory yet");
+	else
+		did(outcome, "walks frames %llu to %llu",
+		    (unsigned long long)walker->first,
+		    (unsigned long long)walker->last - 1);
 	return 0;
 }
 
