@@ -36,43 +36,56 @@ cfi_u64 *cfi_word_at(struct cfi_block *block, cf_pfn pfn)
 {
 	unsigned chunk = cfi_chunk_index(block, pfn);
 
+	/*
+	 * Acquire: who misses the old head of a run that is being split knows
+	 * that heads move, and that the chunk is split. [sequence]
+	 */
 	if (pfn % CF_CHUNK_FRAMES == 0 &&
-	    /* Relaxed: the caller's exchange on the word decides. */
-	    cfi_load_relaxed(&block->chunk[chunk].word) != 0)
+	    cfi_load_acquire(&block->chunk[chunk].word) != 0)
 		return &block->chunk[chunk].word;
 	if (!is_split(block, chunk))
 		return NULL;
 	return &block->frame_word[pfn - block->first];
 }
 
-/* Caller holds the block's lock. */
+/*
+ * Heads of the block begin to move.  Caller holds the block's lock.
+ *
+ * Relaxed: each zero that a moving head leaves is a release after this, and
+ * who acquires the zero sees the sequence odd, or as it is then.
+ */
 void cfi_sequence_begin(struct cfi_block *block)
 {
-	/*
-	 * Seq_cst: a lookup that misses a head we are moving sees this odd
-	 * value or the even one after it. The other side is cfi_find().
-	 * [sequence]
-	 */
-	(void)cfi_add_seq_cst(&block->sequence, 1);
+	cfi_store_relaxed(&block->sequence,
+			  cfi_load_relaxed(&block->sequence) + 1);
 }
 
 void cfi_sequence_end(struct cfi_block *block)
 {
-	/* Seq_cst: as above. [sequence] */
-	(void)cfi_add_seq_cst(&block->sequence, 1);
+	/* Relaxed: written under the lock we hold. */
+	uint64_t sequence = cfi_load_relaxed(&block->sequence);
+
+	/*
+	 * Release: who begins a lookup after this one sees the new heads. The
+	 * other side is cfi_sequence_read(). [sequence]
+	 */
+	cfi_store_release(&block->sequence, sequence + 1);
 }
 
 /* Who looks for heads: what is missed counts only if the sequence stood. */
 uint64_t cfi_sequence_read(const struct cfi_block *block)
 {
-	/* Seq_cst: as in cfi_sequence_begin(). [sequence] */
-	return cfi_load_seq_cst(&block->sequence);
+	/* Acquire: as in cfi_sequence_end(). [sequence] */
+	return cfi_load_acquire(&block->sequence);
 }
 
 bool cfi_sequence_moved(const struct cfi_block *block, uint64_t since)
 {
-	/* Seq_cst: as in cfi_sequence_begin(). [sequence] */
-	return since & 1 || cfi_load_seq_cst(&block->sequence) != since;
+	/*
+	 * Relaxed: if a moving head was missed, the zero it left was acquired
+	 * before, and this cannot be older.
+	 */
+	return since & 1 || cfi_load_relaxed(&block->sequence) != since;
 }
 
 struct head {

@@ -350,8 +350,9 @@ int cf_block_offline(struct cf_map *map, cf_pfn first, cf_pfn last,
 		return err;
 	err = -CF_EAGAIN;
 	for (pass = 0; pass < passes && err; pass++) {
+		if (pass)
+			cf_port_relax(pass);
 		err = cf_block_offline_step(&operation);
-		cf_port_relax(pass);
 	}
 	if (err) {
 		cf_block_offline_status(&operation, &status);

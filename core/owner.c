@@ -61,11 +61,14 @@ uint64_t cfi_owner_frames(const struct cf_map *map, uint32_t id)
 	uint64_t frames = 0;
 	unsigned shard;
 
-	/* Relaxed: counts; parts may be negative, the sum wraps. */
+	/*
+	 * Relaxed: counts; parts may be negative, and so may be the sum while
+	 * they change.
+	 */
 	for (shard = 0; shard < OWNER_SHARDS; shard++)
 		frames += cfi_load_relaxed(&map->owner_frames
 					   [shard * CF_OWNERS_MAX + id]);
-	return frames;
+	return (int64_t)frames < 0 ? 0 : frames;
 }
 
 /* The last reference of a run went; its word is frozen.  In a read section. */
@@ -221,6 +224,11 @@ int cf_owner_unregister(struct cf_map *map, uint32_t id, uint64_t *ret_orphans)
 		cfi_owner_count(map, CF_OWNER_ORPHAN, (int64_t)frames);
 		orphans += frames;
 	}
+	/*
+	 * A put may have made its exchange before the word was rewritten and
+	 * not yet looked who owns the run: it must find nobody.
+	 */
+	cf_port_synchronize();
 	set_state(map, id, OWNER_FREE);
 	cf_unlock(&map->hotplug, state);
 	if (ret_orphans)

@@ -166,15 +166,22 @@ void cfi_retire_in_block(struct cf_map *map, struct cfi_block *block)
 	}
 }
 
-/* A free frame leaves the bitmap for good. */
+/*
+ * A free frame leaves the bitmap for good; so has one that was freed since it
+ * is in the table.
+ */
 static bool retire_free(struct cf_map *map, struct cfi_block *block,
 			cf_pfn pfn)
 {
 	unsigned long state = cfi_block_lock(block);
 	bool taken = cfi_take_exact(map, block, pfn, pfn + 1);
+	cf_pfn head;
 
 	if (taken)
 		(void)mark_retired(block, pfn);
+	else
+		taken = word_is(cfi_word_in(block, pfn, &head),
+				CF_TYPE_RETIRED);
 	cfi_block_unlock(block, state);
 	return taken;
 }
@@ -239,13 +246,20 @@ static int isolate_and_retire(struct cf_map *map, struct cfi_block *block,
 	return err;
 }
 
-static void count_poison(struct cfi_block *block)
+/*
+ * Into the table, and counted in its block, in one step of the block: whoever
+ * gives frames back around bad ones must not find one more half way.
+ */
+static void remember(struct cf_map *map, struct cfi_block *block, cf_pfn pfn)
 {
 	unsigned long state;
 
-	if (!block)
+	if (!block) {
+		table_add(map, pfn);
 		return;
+	}
 	state = cfi_block_lock(block);
+	table_add(map, pfn);
 	block->poison++;
 	cfi_block_unlock(block, state);
 }
@@ -282,8 +296,7 @@ static int retire(struct cf_map *map, cf_pfn pfn,
 	if (table_count(map) == map->config.poison_max)
 		return -CF_ELIMIT;
 	/* The table first: whoever meets the mark must find the frame. */
-	table_add(map, pfn);
-	count_poison(block);
+	remember(map, block, pfn);
 	*ret_state = CF_RETIRE_PENDING;
 	if (block && cfi_block_state(block) != CF_BLOCK_OFFLINE)
 		err = isolate_and_retire(map, block, pfn, ret_state);

@@ -94,8 +94,11 @@ void cfi_clear_words(struct cfi_block *block, cf_pfn first, cf_pfn last)
 		/* Relaxed: uncounted words are written under our lock. */
 		word = cfi_load_relaxed(slot);
 		CF_CHECK2(word != 0, first, last);
-		/* Relaxed: the frames go on under the block's lock. */
-		cfi_store_relaxed(slot, 0);
+		/*
+		 * Release: a lookup that misses what was cut from a larger run
+		 * knows that heads have moved. [sequence]
+		 */
+		cfi_store_release(slot, 0);
 		first += word_frames(word);
 	}
 }

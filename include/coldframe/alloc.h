@@ -122,8 +122,9 @@ struct cf_compaction {
  * @chunks:      how many to try for
  * @ret_done:    what was done, also on failure
  *
- * Picks the chunks with the fewest frames to move, moves those into partly
- * free chunks of the same zone and never breaks a free chunk. Owners are not
+ * Picks the partly free chunks with the fewest frames to move, moves those
+ * into other partly free chunks of the same zone and never breaks a free
+ * chunk. Owners are not
  * asked to give up what they keep.
  *
  * Context: as cf_alloc_range().
