@@ -3,6 +3,7 @@
 #define EXPLORE_ATOMIC_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /*
@@ -91,6 +92,12 @@ void explore_interrupt_point(const struct explore_site *site);
 #define cfi_swap_seq_cst(word, value)					\
 	EXPLORE_CHANGE(word, EXPLORE_SWAP, value, EXPLORE_SEQ_CST)
 
+/* Calls, that they are seen: the compiler writes nothing in their place. */
+void *memset(void *to, int byte, size_t bytes);
+void *memcpy(void *to, const void *from, size_t bytes);
+#define __builtin_memset memset
+#define __builtin_memcpy memcpy
+
 /* Weaker than the engine asks for: only for protections taken out. */
 #define cfi_or_relaxed(word, value)					\
 	EXPLORE_CHANGE(word, EXPLORE_OR, value, EXPLORE_RELAXED)
@@ -99,8 +106,12 @@ void explore_interrupt_point(const struct explore_site *site);
 #define cfi_swap_relaxed(word, value)					\
 	EXPLORE_CHANGE(word, EXPLORE_SWAP, value, EXPLORE_RELAXED)
 
-/* A bounded wait that ends at once: a load may read what comes later. */
-#define DRAIN_SPINS 0
+/*
+ * How long a drain waits for a cache: at 0 it gives up at once, at 1 it waits
+ * as long as it takes.
+ */
+extern unsigned explore_drain_spins;
+#define DRAIN_SPINS explore_drain_spins
 
 /*
  * Where a context can be stopped between two accesses that only a fence on

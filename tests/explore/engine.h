@@ -80,6 +80,8 @@ uint32_t run_knows(unsigned thread);
 void run_stop(enum run_end end) __attribute__((noreturn));
 /* New events come from these threads, in turn; then from any. */
 void run_set_script(const uint8_t *threads, uint32_t events);
+/* This load's value may come from a store that is yet to be; or EVENT_INIT. */
+void run_set_promise(event_ref load);
 bool run_is_waiting(unsigned thread);
 
 /* ---- search.c: all of them ---- */
@@ -88,6 +90,8 @@ struct search_options {
 	unsigned bound;		/* preemptions; 0: none */
 	uint64_t most;		/* executions; 0: no limit */
 	bool progress;		/* draw a bar on standard error */
+	bool promises;		/* loads may read what does not depend on
+				 * them, one in each execution */
 	bool hashes;		/* check that no execution comes twice */
 	unsigned seconds_more;	/* look for a shorter failure so long */
 };
@@ -97,6 +101,7 @@ struct search_result {
 	uint64_t blocked, pruned, abandoned;
 	uint64_t states;	/* events added: nodes of the search */
 	uint64_t bounded;	/* cut off by the bound */
+	uint64_t promised;	/* with promises: ends only they lead to */
 	uint64_t twice;		/* with hashes: seen before */
 	uint64_t restarts;	/* because a word turned out to be shared */
 	uint64_t words;		/* that are shared */
@@ -106,6 +111,7 @@ struct search_result {
 	struct run_failure failure;
 	struct graph graph;	/* of the failure; the caller frees it */
 	unsigned preemptions;	/* of the failure */
+	unsigned bound;		/* that was in force; 0: none */
 };
 
 void search(const struct explore_program *program,

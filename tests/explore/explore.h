@@ -32,6 +32,12 @@ struct explore_program {
 	 * exactly these must be seen. NULL: not a litmus program.
 	 */
 	const char *outcomes;
+	/*
+	 * A program that shows what the explorer finds: what the failure it
+	 * must find says, and the most preemptions that takes.
+	 */
+	const char *fails;
+	unsigned preemptions;
 	bool quick;		/* among those the quick suite runs */
 };
 

@@ -148,6 +148,7 @@ uint32_t graph_oldest(const struct graph *graph, uint32_t place,
 		      const uint32_t *hb)
 {
 	const struct place *at = &graph->place[place];
+	event_ref last[THREADS_MAX];
 	uint32_t oldest = 0;
 	uint32_t i, position;
 
@@ -156,13 +157,24 @@ uint32_t graph_oldest(const struct graph *graph, uint32_t place,
 			oldest = i;
 			break;
 		}
-	for (i = 0; i < at->loads; i++)
-		if (known(at->load[i], hb)) {
-			position = graph_position(graph, place,
-				graph_event(graph, at->load[i])->rf);
-			if (position > oldest)
-				oldest = position;
-		}
+	/* Of the loads of a thread the last has read the youngest. */
+	for (i = 0; i < THREADS_MAX; i++)
+		last[i] = EVENT_INIT;
+	for (i = 0; i < at->loads; i++) {
+		event_ref *of_thread = &last[ref_thread(at->load[i])];
+
+		if (known(at->load[i], hb) &&
+		    (*of_thread == EVENT_INIT || *of_thread < at->load[i]))
+			*of_thread = at->load[i];
+	}
+	for (i = 0; i < THREADS_MAX; i++) {
+		if (last[i] == EVENT_INIT)
+			continue;
+		position = graph_position(graph, place,
+					  graph_event(graph, last[i])->rf);
+		if (position > oldest)
+			oldest = position;
+	}
 	return oldest;
 }
 
@@ -348,9 +360,11 @@ static bool is_load(const struct event *event)
 
 /* ---- one order of all seq_cst accesses ---- */
 
+#define SC_MOST 4096
+
 struct sc_set {
-	event_ref ref[1024];
-	uint8_t mark[1024];
+	event_ref ref[SC_MOST];
+	uint8_t mark[SC_MOST];
 	uint32_t count;
 };
 
@@ -429,7 +443,7 @@ bool graph_sc_fits(const struct graph *graph)
 		before = set.count;
 		for (i = 0; i < graph->count[thread]; i++)
 			if (is_sc(&graph->event[thread][i])) {
-				if (set.count == 1024)
+				if (set.count == SC_MOST)
 					abort();
 				set.ref[set.count++] = EVENT_REF(thread, i);
 			}

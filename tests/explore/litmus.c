@@ -192,10 +192,38 @@ static void name##_1(void)						\
 
 LB(lb_relaxed, cfi_load_relaxed, cfi_store_relaxed)
 LB(lb_release, cfi_load_acquire, cfi_store_release)
+LB(lb_acquire, cfi_load_acquire, cfi_store_relaxed)
 PROGRAM(lb_relaxed, "load buffering, relaxed", lb_relaxed_0, lb_relaxed_1,
-	NULL, end_2, "00 01 10")
+	NULL, end_2, "00 01 10 11")
 PROGRAM(lb_release, "load buffering, acquire and release", lb_release_0,
 	lb_release_1, NULL, end_2, "00 01 10")
+
+PROGRAM(lb_acquire, "load buffering, nothing to acquire from", lb_acquire_0,
+	lb_acquire_1, NULL, end_2, "00 01 10 11")
+
+/* What is stored is what was read: no value comes out of thin air. */
+static void lb_depends_0(void)
+{
+	READ(0, 0) = cfi_load_relaxed(&w->x);
+	cfi_store_relaxed(&w->y, READ(0, 0));
+}
+
+static void lb_depends_1(void)
+{
+	READ(1, 0) = cfi_load_relaxed(&w->y);
+	cfi_store_relaxed(&w->x, READ(1, 0) ? READ(1, 0) : 1);
+}
+
+static void lb_thin_air_1(void)
+{
+	READ(1, 0) = cfi_load_relaxed(&w->y);
+	cfi_store_relaxed(&w->x, READ(1, 0));
+}
+
+PROGRAM(lb_thin_air, "load buffering, each store is what was read",
+	lb_depends_0, lb_thin_air_1, NULL, end_2, "00")
+PROGRAM(lb_depends, "load buffering, one store depends on its load",
+	lb_depends_0, lb_depends_1, NULL, end_2, "00 10 11")
 
 /* ---- CoRR: two loads of one word ---- */
 
@@ -410,11 +438,101 @@ static void end_1(void)
 PROGRAM(wait, "a wait ends when what it waits for is there", write_then_x,
 	wait_for_x, NULL, end_1, "1")
 
+/* ---- what must be found ---- */
+
+#define MUST_FAIL(title, text, t0, t1, found, switches)			\
+static const struct explore_program title = {				\
+	.name = "finds-" #title, .worry = text, .setup = set_up,	\
+	.thread = { t0, t1 }, .fails = found, .preemptions = switches,	\
+	.quick = true,							\
+};
+
+static void race_1(void)
+{
+	if (cfi_load_relaxed(&w->x) == 1)
+		READ(1, 0) = w->plain;
+}
+
+MUST_FAIL(race, "plain memory behind a relaxed load", write_then_x, race_1,
+	  "data race: thread 1 reads plain", 0)
+
+static void wait_for_ever(void)
+{
+	while (cfi_load_acquire(&w->x) != 2)
+		explore_wait();
+}
+
+MUST_FAIL(deadlock, "a wait for what never comes", write_then_x,
+	  wait_for_ever, "deadlock", 0)
+
+static void lock_xz(void)
+{
+	explore_lock(&w->x.v, &here);
+	explore_lock(&w->z.v, &here);
+	explore_store(&w->z.v, 0, EXPLORE_RELEASE, &here);
+	explore_store(&w->x.v, 0, EXPLORE_RELEASE, &here);
+}
+
+static void lock_zx(void)
+{
+	explore_lock(&w->z.v, &here);
+	explore_lock(&w->x.v, &here);
+	explore_store(&w->x.v, 0, EXPLORE_RELEASE, &here);
+	explore_store(&w->z.v, 0, EXPLORE_RELEASE, &here);
+}
+
+MUST_FAIL(lock_order, "two locks in two orders", lock_xz, lock_zx, "deadlock",
+	  1)
+
+static void spin_both(void)
+{
+	for (;;)
+		(void)cfi_add_relaxed(&w->x, 2);
+}
+
+MUST_FAIL(livelock, "a thread that runs on and on", spin_both, race_1,
+	  "livelock", 0)
+
+/* Sleeps unless the flag is up; the waker looks before it wakes. */
+static void sleeper(void)
+{
+	if (cfi_load_seq_cst(&w->x) == 0) {
+		cfi_store_seq_cst(&w->y, 1);
+		while (cfi_load_acquire(&w->z) == 0)
+			explore_wait();
+	}
+}
+
+static void waker(void)
+{
+	(void)cfi_swap_seq_cst(&w->x, 1);
+	if (cfi_load_seq_cst(&w->y))
+		cfi_store_release(&w->z, 1);
+}
+
+MUST_FAIL(lost_wakeup, "a sleeper that nobody wakes", sleeper, waker,
+	  "deadlock", 1)
+
+static void add_plainly(void)
+{
+	uint64_t was = cfi_load_relaxed(&w->x);
+
+	cfi_store_relaxed(&w->x, was + 1);
+	(void)cfi_add_seq_cst(&w->y, 1);
+	REQUIRE(cfi_load_seq_cst(&w->y) < 2 || cfi_load_relaxed(&w->x) == 2);
+}
+
+MUST_FAIL(lost_update, "an addition in two steps", add_plainly, add_plainly,
+	  "w->x", 1)
+
 const struct explore_program *const explore_litmus[] = {
 	&sb_relaxed, &sb_release, &sb_seq_cst, &sb_exchange, &sb_half,
 	&mp_relaxed, &mp_no_acquire, &mp_no_release, &mp_release, &mp_chain,
-	&lb_relaxed, &lb_release, &corr, &corr_2_stores, &wrc_relaxed,
+	&lb_relaxed, &lb_release, &lb_acquire, &lb_depends,
+	&lb_thin_air, &corr, &corr_2_stores, &wrc_relaxed,
 	&wrc_release, &two_two_relaxed, &two_two_release, &two_two_seq_cst,
 	&iriw_relaxed, &iriw_release, &iriw_seq_cst,
-	&additions, &exchange, &lock, &wait, NULL
+	&additions, &exchange, &lock, &wait,
+	&race, &deadlock, &lock_order, &livelock, &lost_wakeup, &lost_update,
+	NULL
 };

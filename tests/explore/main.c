@@ -47,10 +47,12 @@ static void print_counts(const struct explore_program *program,
 	       (unsigned long long)result->explored,
 	       (unsigned long long)result->blocked,
 	       (unsigned long long)result->pruned);
-	if (options.search.bound)
+	if (result->bound)
 		printf("%llu beyond %u preemptions (bounded), ",
-		       (unsigned long long)result->bounded,
-		       options.search.bound);
+		       (unsigned long long)result->bounded, result->bound);
+	if (result->promised)
+		printf("%llu by promises, ",
+		       (unsigned long long)result->promised);
 	printf("%llu states, %llu shared words, %.2f s%s\n",
 	       (unsigned long long)result->states,
 	       (unsigned long long)result->words, result->seconds,
@@ -82,18 +84,57 @@ static void verdict(const struct explore_program *program, bool good,
 	fflush(stdout);
 }
 
+/* Does the replay that is printed fail in the same way? */
+static bool replays(const struct explore_program *program,
+		    const struct search_result *result)
+{
+	struct search_result again;
+	char *text = NULL;
+	size_t bytes;
+	FILE *file = open_memstream(&text, &bytes);
+	bool same;
+
+	trace_encode(file, &result->graph, &result->failure);
+	fclose(file);
+	same = trace_replay(program, text, &again) && again.failed &&
+	       strcmp(again.failure.text, result->failure.text) == 0;
+	graph_free(&again.graph);
+	free(text);
+	return same;
+}
+
+/* A failure that had to be found. */
+static bool judge_found(const struct explore_program *program,
+			const struct search_result *result, char *why,
+			size_t bytes)
+{
+	const char *wanted = options.fails ? options.fails : program->fails;
+	bool good = false;
+
+	if (!result->failed || !strstr(result->failure.text, wanted))
+		snprintf(why, bytes, "not found: %s, but: %s", wanted,
+			 result->failed ? result->failure.text : "nothing");
+	else if (!options.fails && result->preemptions > program->preemptions)
+		snprintf(why, bytes, "found with %u preemptions, not %u",
+			 result->preemptions, program->preemptions);
+	else if (!replays(program, result))
+		snprintf(why, bytes, "found, but its replay is another: %s",
+			 result->failure.text);
+	else
+		good = true;
+	if (good)
+		snprintf(why, bytes, "found: %s", result->failure.text);
+	return good;
+}
+
 static void judge(const struct explore_program *program,
 		  const struct search_result *result)
 {
 	char why[512] = "";
 	bool good = false;
 
-	if (options.fails) {
-		good = result->failed &&
-		       strstr(result->failure.text, options.fails);
-		snprintf(why, sizeof(why), "%s: %s", good ? "found" :
-			 "not found", result->failed ? result->failure.text :
-			 options.fails);
+	if (options.fails || program->fails) {
+		good = judge_found(program, result, why, sizeof(why));
 	} else if (result->failed) {
 		snprintf(why, sizeof(why), "%s", result->failure.text);
 	} else if (!result->explored) {
@@ -109,7 +150,7 @@ static void judge(const struct explore_program *program,
 		snprintf(why, sizeof(why), "not finished");
 	} else {
 		good = true;
-		if (options.search.bound)
+		if (result->bound)
 			snprintf(why, sizeof(why), "bounded");
 	}
 	verdict(program, good, why);
@@ -117,19 +158,21 @@ static void judge(const struct explore_program *program,
 
 static void run_one(const struct explore_program *program)
 {
+	struct search_options how = options.search;
 	struct search_result result;
-	unsigned bound = options.search.bound;
 
-	if (!bound && !options.keep_bound)
-		options.search.bound = program->bound;
+	if (!options.keep_bound)
+		how.bound = program->bound;
+	how.promises = how.promises || program->outcomes;
+	if (program->fails)
+		how.seconds_more = 0;
 	litmus_forget();
-	search(program, &options.search, &result);
+	search(program, &how, &result);
 	print_counts(program, &result);
-	if (result.failed && (!options.tap || !options.fails))
+	if (result.failed && !options.fails && !program->fails)
 		print_failure(program, &result);
 	judge(program, &result);
 	graph_free(&result.graph);
-	options.search.bound = bound;
 }
 
 static void replay_one(const struct explore_program *program)
@@ -183,6 +226,8 @@ static const char usage[] =
 	"  -b, --bound=N      schedules with at most N preemptions; 0: all\n"
 	"  -m, --most=N       stop after N executions\n"
 	"  -f, --fails=TEXT   a failure that has TEXT in it must be found\n"
+	"      --promises     loads may also read, one at a time, from stores\n"
+	"                     that come later and do not depend on them\n"
 	"  -r, --replay=TEXT  run one schedule, as printed at a failure\n"
 	"  -t, --tap          results as the Test Anything Protocol has them\n"
 	"  -u, --unique       check that no execution comes twice\n"
@@ -235,6 +280,9 @@ static void set_option(int option)
 	case 'u':
 		options.search.hashes = true;
 		break;
+	case 'P':
+		options.search.promises = true;
+		break;
 	case 'p':
 		options.search.progress = true;
 		break;
@@ -258,6 +306,7 @@ static void parse(int argc, char **argv)
 		{ "replay", required_argument, NULL, 'r' },
 		{ "tap", no_argument, NULL, 't' },
 		{ "unique", no_argument, NULL, 'u' },
+		{ "promises", no_argument, NULL, 'P' },
 		{ "progress", no_argument, NULL, 'p' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },

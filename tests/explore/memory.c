@@ -400,13 +400,24 @@ void *__wrap_memcpy(void *to, const void *from, size_t bytes);
 void *__real_memmove(void *to, const void *from, size_t bytes);
 void *__wrap_memmove(void *to, const void *from, size_t bytes);
 
-/* Words in there that threads share get a store that is not atomic. */
+/*
+ * Words in there that threads share get a store that is not atomic; all that
+ * another thread uses as words are shared by now.
+ */
 static void store_words(void *to, size_t bytes)
 {
 	static const struct explore_site site = { "memset", "memset", 0 };
+	size_t at;
 	uint32_t i;
 
-	if (run_thread() < 0 || memory.unsettled)
+	if (run_thread() < 0)
+		return;
+	for (at = (offset(to) + 7) & ~(size_t)7; at + 8 <= offset(to) + bytes;
+	     at += 8)
+		if (memory.use[at / 8].readers)
+			(void)memory_place((const uint64_t *)(const void *)
+					   (memory.bytes + at), true);
+	if (memory.unsettled)
 		return;
 	for (i = 0; i < memory.places; i++)
 		if (offset(memory.place[i]) - offset(to) < bytes)

@@ -29,6 +29,7 @@ static struct port {
 } *port;
 
 static struct explore_machine machine;
+unsigned explore_drain_spins;
 
 void explore_port_init(void)
 {
@@ -36,6 +37,7 @@ void explore_port_init(void)
 
 	port = explore_memory(sizeof(*port));
 	memset(&machine, 0, sizeof(machine));
+	explore_drain_spins = 0;
 	explore_name(port, sizeof(*port), "port", -1);
 	for (i = 0; i < EXPLORE_THREADS_MAX; i++) {
 		explore_name(&port->section[i], 8, "read section of thread",
@@ -53,7 +55,9 @@ unsigned cf_port_cpu(void)
 {
 	unsigned self = explore_self();
 
-	return self == EXPLORE_THREADS_MAX ? 0 : self;
+	if (self == EXPLORE_THREADS_MAX)
+		return 0;
+	return machine.cpu ? machine.cpu() : self;
 }
 
 unsigned long cf_port_irq_off(void)

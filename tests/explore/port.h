@@ -19,6 +19,8 @@ struct explore_machine {
 	 * ends the thread and no more; else, and without, it is a failure.
 	 */
 	bool (*panic)(const char *expression);
+	/* The CPU a thread is on, if not the one with its number. */
+	unsigned (*cpu)(void);
 };
 
 /* For set-up: first of all; then what differs from nothing is filled in. */

@@ -7,12 +7,30 @@ extern const struct explore_program *const explore_refs[];
 extern const struct explore_program *const explore_blocks[];
 extern const struct explore_program *const explore_caches[];
 extern const struct explore_program *const explore_owners[];
+extern const struct explore_program *const explore_poison[];
+extern const struct explore_program *const explore_contents[];
+extern const struct explore_program *const explore_sides[];
+extern const struct explore_program *const explore_runs[];
+extern const struct explore_program *const explore_moves[];
+extern const struct explore_program *const explore_lookups[];
+extern const struct explore_program *const explore_offlining[];
+extern const struct explore_program *const explore_retire[];
+extern const struct explore_program *const explore_unregister[];
 
 const struct explore_program *const *const explore_groups[] = {
 	explore_litmus,
 	explore_refs,
+	explore_contents,
+	explore_sides,
+	explore_runs,
+	explore_moves,
 	explore_blocks,
 	explore_caches,
 	explore_owners,
+	explore_lookups,
+	explore_offlining,
+	explore_retire,
+	explore_poison,
+	explore_unregister,
 	NULL
 };

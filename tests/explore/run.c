@@ -18,7 +18,9 @@
 #include <ucontext.h>
 
 #define STACK_BYTES	((size_t)128 << 10)
-#define EVENTS_MOST	60000u	/* of one thread: it runs on and on */
+#define EVENTS_MOST	2000u	/* of one thread: it runs on and on */
+#define STEPS_MOST	1000000u /* between two blocks */
+#define LOOSE_ROUNDS	4u
 #define TAIL_STEPS	20000u	/* of threads let loose without progress */
 
 enum thread_state {
@@ -45,6 +47,8 @@ static struct {
 	bool warm;		/* the first run: only finds shared words */
 	bool loose;		/* the tail: nothing is recorded */
 	uint32_t loose_steps;
+	unsigned loose_rounds;	/* in which nothing has changed */
+	event_ref promised;	/* a load that may read what comes later */
 	const uint8_t *script;	/* which thread makes the next new event */
 	uint32_t script_at, script_events;
 	ucontext_t scheduler;
@@ -208,8 +212,21 @@ static bool has_turn(void)
 	       run.script[run.script_at] == run.self;
 }
 
-/* The next known event of the running thread, when its turn has come. */
-static struct event *follow(const struct access *access)
+/* Is this what the thread did when the event was new? */
+static bool is_same(const struct event *event, const struct access *access,
+		    uint64_t value)
+{
+	return event->access.place == access->place &&
+	       event->access.loads == access->loads &&
+	       event->access.site->line == access->site->line &&
+	       (is_load(event) || event->value == value);
+}
+
+/*
+ * The next known event of the running thread, when its turn has come; @value
+ * is what it stores, if it does.
+ */
+static struct event *follow(const struct access *access, uint64_t value)
 {
 	struct thread *thread = &run.thread[run.self];
 	struct event *event;
@@ -220,14 +237,15 @@ static struct event *follow(const struct access *access)
 				return NULL;
 		} else {
 			event = &run.graph->event[run.self][thread->at];
-			if (!is_load(event) || has_happened(event->rf))
+			if (!is_load(event) || has_happened(event->rf) ||
+			    EVENT_REF(run.self, thread->at) == run.promised)
 				break;
 		}
 		to_scheduler();
 	}
-	if (event->access.place != access->place ||
-	    event->access.loads != access->loads ||
-	    event->access.site->line != access->site->line)
+	if (!is_same(event, access, value) && run.promised != EVENT_INIT)
+		run_stop(RUN_PRUNED);
+	if (!is_same(event, access, value))
 		fail("the program is not the same each time: %s:%d, then "
 		     "%s:%d", event->access.site->file,
 		     event->access.site->line, access->site->file,
@@ -306,6 +324,7 @@ static void loose_changed(void)
 {
 	unsigned i;
 
+	run.loose_rounds = 0;
 	for (i = 0; i < run.threads; i++)
 		run.thread[i].stuck = false;
 }
@@ -326,6 +345,15 @@ static void loose_block(void)
 
 /* ---- what threads call ---- */
 
+/* A thread runs on and on with words nobody else uses. */
+static void too_long(void)
+{
+	run.loose_steps = 0;
+	if (!run.warm)
+		fail("livelock: a thread runs on and on");
+	block();
+}
+
 /* Describes an access; false if the word is not shared, or nobody watches. */
 static bool describe(struct access *access, const uint64_t *word,
 		     enum explore_order order, const struct explore_site *site)
@@ -338,6 +366,8 @@ static bool describe(struct access *access, const uint64_t *word,
 		loose_step();
 		return false;
 	}
+	if (++run.loose_steps > STEPS_MOST)
+		too_long();
 	access->order = order;
 	access->site = site;
 	access->place = memory_place(word, stores);
@@ -355,7 +385,7 @@ uint64_t explore_load(const uint64_t *word, enum explore_order order,
 
 	if (!describe(&access, word, order, site))
 		return *word;
-	event = follow(&access);
+	event = follow(&access, 0);
 	if (!event)
 		event = new_load(&access);
 	return event->value;
@@ -375,7 +405,7 @@ void explore_store(uint64_t *word, uint64_t value, enum explore_order order,
 		*word = value;
 		return;
 	}
-	if (!follow(&access))
+	if (!follow(&access, value))
 		new_store(&access, EVENT_STORE, value);
 }
 
@@ -402,7 +432,7 @@ static void rmw_store(struct access *access, uint64_t value)
 {
 	access->loads = access->compares = false;
 	access->await = AWAIT_NOTHING;
-	if (!follow(access))
+	if (!follow(access, value))
 		new_store(access, EVENT_RMW_STORE, value);
 }
 
@@ -424,7 +454,7 @@ uint64_t explore_change(uint64_t *word, enum explore_change change,
 		*word = changed(old, change, value);
 		return old;
 	}
-	event = follow(&access);
+	event = follow(&access, 0);
 	if (!event)
 		event = new_load(&access);
 	old = event->value;
@@ -436,7 +466,7 @@ uint64_t explore_change(uint64_t *word, enum explore_change change,
 static bool exchange(uint64_t *word, uint64_t *old, uint64_t value,
 		     struct access *access)
 {
-	struct event *event = follow(access);
+	struct event *event = follow(access, 0);
 	bool happens;
 
 	if (!event)
@@ -578,8 +608,12 @@ static int pick(void)
 	const struct event *event;
 	unsigned i;
 
-	if (followed && run.script_at < run.script_events)
+	/* Whom the script wants may be done: it has failed, or it waits. */
+	if (followed && run.script_at < run.script_events &&
+	    run.thread[run.script[run.script_at]].state == THREAD_READY)
 		return run.script[run.script_at];
+	if (followed)
+		run.script_events = 0;
 	for (i = 0; i < run.threads; i++) {
 		const struct thread *thread = &run.thread[i];
 
@@ -590,20 +624,28 @@ static int pick(void)
 		if (thread->at == run.graph->count[i])
 			continue;
 		event = &run.graph->event[i][thread->at];
-		if (!is_load(event) || has_happened(event->rf))
+		if (!is_load(event) || has_happened(event->rf) ||
+		    EVENT_REF(i, thread->at) == run.promised)
 			return (int)i;
 	}
 	return -1;
 }
 
+/* Who waits may look several times before it sees: a few rounds in vain. */
 static int pick_loose(void)
 {
 	unsigned i;
 
-	for (i = 0; i < run.threads; i++)
-		if (run.thread[i].state != THREAD_DONE && !run.thread[i].stuck)
-			return (int)i;
-	return -1;
+	for (;;) {
+		for (i = 0; i < run.threads; i++)
+			if (run.thread[i].state != THREAD_DONE &&
+			    !run.thread[i].stuck)
+				return (int)i;
+		if (++run.loose_rounds > LOOSE_ROUNDS)
+			return -1;
+		for (i = 0; i < run.threads; i++)
+			run.thread[i].stuck = false;
+	}
 }
 
 /* Until nobody can go on. */
@@ -657,6 +699,7 @@ static void try_loose(void)
 	write_back();
 	run.loose = true;
 	run.loose_steps = 0;
+	run.loose_rounds = 0;
 	for (i = 0; i < run.threads; i++)
 		run.thread[i].stuck = false;
 	schedule(pick_loose);
@@ -719,6 +762,11 @@ void run_set_script(const uint8_t *threads, uint32_t events)
 	run.script_events = events;
 }
 
+void run_set_promise(event_ref load)
+{
+	run.promised = load;
+}
+
 bool run_is_waiting(unsigned thread)
 {
 	return run.thread[thread].state == THREAD_BLOCKED;
@@ -729,6 +777,7 @@ enum run_end run_execute(const struct explore_program *program,
 {
 	memory_restore();
 	run.warm = !hooks;
+	run.loose_steps = 0;
 	run.script_at = 0;
 	run.program = program;
 	run.graph = graph;

@@ -451,6 +451,73 @@ static bool note_run(enum run_end end)
 	return !result->failed || seconds() < at.options->seconds_more;
 }
 
+/* ---- loads of what comes later ---- */
+
+static bool refuse(event_ref ref)
+{
+	(void)ref;
+	return false;
+}
+
+/* Can @load read @store although @store came about through it? */
+static bool may_promise(const struct graph *graph, event_ref load,
+			event_ref store)
+{
+	const struct event *reader = graph_event(graph, load);
+	const struct event *writer = graph_event(graph, store);
+
+	return reader->kind == EVENT_LOAD && !reader->access.compares &&
+	       reader->access.order != EXPLORE_SEQ_CST &&
+	       reader->value != writer->value &&
+	       ref_index(load) < writer->porf[ref_thread(load)] &&
+	       ref_index(load) >= writer->hb[ref_thread(load)];
+}
+
+/*
+ * C11 lets a load read from a store that comes after it, by way of what
+ * others read, where nothing is synchronised; it is meant to be so only if
+ * the store does not depend on the load (RC11 forbids it altogether).  Do the
+ * same steps once more with that value: if nothing else changes, the store
+ * does not depend on it.
+ */
+static void try_promise(const struct explore_program *program,
+			struct graph *graph, event_ref load, event_ref store)
+{
+	static const struct run_hooks hooks = { refuse, refuse };
+	struct event *event = graph_event(graph, load);
+	const struct event was = *event;
+	enum run_end end;
+
+	event->rf = store;
+	event->value = graph_event(graph, store)->value;
+	run_set_promise(load);
+	end = run_execute(program, graph, &hooks);
+	run_set_promise(EVENT_INIT);
+	if (end == RUN_DONE) {
+		at.result->promised++;
+		if (*run_outcome())
+			litmus_note(run_outcome());
+	} else if (end == RUN_FAILED) {
+		keep_failure(graph);
+	}
+	*event = was;
+}
+
+static void try_promises(const struct explore_program *program)
+{
+	struct graph *graph = &top()->graph;
+	uint32_t i, load, store;
+
+	for (i = 0; i < graph->places; i++)
+		for (load = 0; load < graph->place[i].loads; load++)
+			for (store = 0; store < graph->place[i].stores; store++)
+				if (may_promise(graph, graph->place[i].load[load],
+					graph->place[i].store[store]))
+					try_promise(program, graph,
+						graph->place[i].load[load],
+						graph->place[i].store[store]);
+}
+
 static void begin_anew(const struct explore_program *program)
 {
 	struct search_result *result = at.result;
@@ -486,6 +553,8 @@ static bool search_once(const struct explore_program *program)
 			litmus_note(run_outcome());
 		if (!note_run(end))
 			return true;
+		if (end == RUN_DONE && at.options->promises)
+			try_promises(program);
 		draw(program, false);
 	} while (go_on());
 	at.result->complete = !at.result->failed;
@@ -501,6 +570,7 @@ void search_setup(const struct explore_program *program)
 		program->setup();
 	memory_keep();
 	run_set_script(NULL, 0);
+	run_set_promise(EVENT_INIT);
 	graph_clear(&graph, EXPLORE_THREADS_MAX);
 	(void)run_execute(program, &graph, NULL);
 	graph_free(&graph);
@@ -523,6 +593,7 @@ void search(const struct explore_program *program,
 	}
 	draw(program, true);
 	count_twice();
+	ret_result->bound = options->bound;
 	ret_result->states = run_counts.added;
 	ret_result->words = memory_places();
 	ret_result->seconds = seconds();

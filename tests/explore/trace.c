@@ -31,23 +31,26 @@ static bool is_done(const struct line *line, event_ref ref)
 	       ref_index(ref) < line->at[ref_thread(ref)];
 }
 
-/* Have all older stores, and the loads of these, been made? */
+/*
+ * Have the store before this one, and the loads of that, been made?  Where
+ * every step is asked, all that are older have.
+ */
 static bool is_in_order(const struct line *line, event_ref ref)
 {
 	const struct graph *graph = line->graph;
 	const struct event *event = graph_event(graph, ref);
 	const struct place *place = &graph->place[event->access.place];
-	uint32_t position, i;
+	event_ref before;
+	uint32_t i;
 
-	position = graph_position(graph, event->access.place, ref);
-	for (i = 0; i + 1 < position; i++)
-		if (!is_done(line, place->store[i]))
-			return false;
+	before = graph_at_position(graph, event->access.place,
+		graph_position(graph, event->access.place, ref) - 1);
+	if (!is_done(line, before))
+		return false;
 	for (i = 0; i < place->loads; i++)
-		if (!is_done(line, place->load[i]) &&
+		if (graph_event(graph, place->load[i])->rf == before &&
 		    ref_thread(place->load[i]) != ref_thread(ref) &&
-		    graph_position(graph, event->access.place,
-			graph_event(graph, place->load[i])->rf) < position)
+		    !is_done(line, place->load[i]))
 			return false;
 	return true;
 }
@@ -329,16 +332,18 @@ static void add_step(unsigned thread, uint32_t behind)
 	replay.behind[replay.steps++] = behind;
 }
 
-static bool parse(const char *text)
+static bool parse(const char *text, unsigned threads)
 {
 	char *end;
 
+	replay.steps = 0;
+	replay.misfit = false;
 	while (*text) {
 		unsigned long thread = strtoul(text, &end, 10);
 		unsigned long number;
 		char kind = *end;
 
-		if (end == text || thread >= EXPLORE_THREADS_MAX)
+		if (end == text || thread >= threads)
 			return false;
 		if (kind == '.') {
 			/* Nobody else comes before it has failed. */
@@ -404,10 +409,10 @@ bool trace_replay(const struct explore_program *program, const char *text,
 	unsigned threads = 0;
 
 	memset(ret_result, 0, sizeof(*ret_result));
-	if (!parse(text))
-		return false;
 	while (threads < EXPLORE_THREADS_MAX && program->thread[threads])
 		threads++;
+	if (!parse(text, threads))
+		return false;
 	search_setup(program);
 	do {
 		memory_restore();
