@@ -118,6 +118,9 @@ void search(const struct explore_program *program,
 	    const struct search_options *options,
 	    struct search_result *ret_result);
 
+/* A thread that crashes has failed, and no more. Once. */
+void run_catch_crashes(void);
+
 /* Run the program's set-up and find the words its threads share. */
 void search_setup(const struct explore_program *program);
 

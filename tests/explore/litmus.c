@@ -493,6 +493,16 @@ static void spin_both(void)
 MUST_FAIL(livelock, "a thread that runs on and on", spin_both, race_1,
 	  "livelock", 0)
 
+static void go_astray(void)
+{
+	uint64_t *none = (uint64_t *)(uintptr_t)cfi_load_relaxed(&w->x);
+
+	*none = 1;
+}
+
+MUST_FAIL(crash, "a pointer read before it is written", write_then_x,
+	  go_astray, "crash", 0)
+
 /* Sleeps unless the flag is up; the waker looks before it wakes. */
 static void sleeper(void)
 {
@@ -533,6 +543,7 @@ const struct explore_program *const explore_litmus[] = {
 	&wrc_release, &two_two_relaxed, &two_two_release, &two_two_seq_cst,
 	&iriw_relaxed, &iriw_release, &iriw_seq_cst,
 	&additions, &exchange, &lock, &wait,
-	&race, &deadlock, &lock_order, &livelock, &lost_wakeup, &lost_update,
+	&race, &deadlock, &lock_order, &livelock, &crash, &lost_wakeup,
+	&lost_update,
 	NULL
 };

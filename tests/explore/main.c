@@ -325,6 +325,7 @@ int main(int argc, char **argv)
 	int i;
 
 	parse(argc, argv);
+	run_catch_crashes();
 	for (i = optind; i < argc; i++)
 		if (!find_program(argv[i])) {
 			fprintf(stderr, "explore: no program '%s'; --list "

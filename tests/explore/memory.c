@@ -207,11 +207,9 @@ uint32_t memory_place(const uint64_t *word, bool writes)
 	struct use *use;
 	uint8_t bit;
 
-	if (!memory_has(word)) {
-		fprintf(stderr, "explore: an atomic word outside "
-			"explore_memory()\n");
-		exit(2);
-	}
+	if (!memory_has(word))
+		explore_fail("a word outside explore_memory() is used",
+			     __FILE__, __LINE__);
 	use = &memory.use[offset(word) / 8];
 	if (use->place)
 		return memory.unsettled ? PLACE_ALONE : use->place - 1;

@@ -12,10 +12,12 @@
 
 #include "engine.h"
 
+#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <ucontext.h>
+#include <unistd.h>
 
 #define STACK_BYTES	((size_t)128 << 10)
 #define EVENTS_MOST	2000u	/* of one thread: it runs on and on */
@@ -765,6 +767,32 @@ void run_set_script(const uint8_t *threads, uint32_t events)
 void run_set_promise(event_ref load)
 {
 	run.promised = load;
+}
+
+/* A protection taken out may well lead a thread astray. */
+static void on_crash(int number)
+{
+	(void)number;
+	if (run.self < 0)
+		_exit(2);
+	if (run.loose || run.warm)
+		run_stop(RUN_BLOCKED);
+	fail("crash: a thread follows a pointer that is none");
+}
+
+void run_catch_crashes(void)
+{
+	static char crash_stack[64 << 10];
+	stack_t where = { .ss_sp = crash_stack,
+			  .ss_size = sizeof(crash_stack) };
+	struct sigaction action = {
+		.sa_handler = on_crash,
+		.sa_flags = SA_ONSTACK | SA_NODEFER,
+	};
+
+	sigaltstack(&where, NULL);
+	sigaction(SIGSEGV, &action, NULL);
+	sigaction(SIGBUS, &action, NULL);
 }
 
 bool run_is_waiting(unsigned thread)
