@@ -113,6 +113,10 @@ void *memcpy(void *to, const void *from, size_t bytes);
 extern unsigned explore_drain_spins;
 #define DRAIN_SPINS explore_drain_spins
 
+/* A failing allocation that looks again and again is of no interest. */
+unsigned explore_tries(unsigned tries);
+#define TAKE_TRIES explore_tries(tries)
+
 /*
  * Where a context can be stopped between two accesses that only a fence on
  * all contexts orders.

@@ -1,11 +1,531 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Blocks that come and go, logically offline frames, contents.
+ * Blocks that come and go, logically offline frames, contents, side tables.
  */
 
 #include "ground.h"
 
+#include <string.h>
+
+#define STALE 0xdeadbeefdeadbeef	/* what nobody may take for a word */
+
+static struct {
+	cf_pfn pfn;
+	void *meta;		/* of the block, the program's own */
+	struct cf_offline operation;
+	int err[EXPLORE_THREADS_MAX];
+	bool seen[EXPLORE_THREADS_MAX];
+} *w;
+
+static void begin(struct ground_config config)
+{
+	ground_init(config);
+	w = explore_memory(sizeof(*w));
+}
+
+/* ---- references by number against logically offline frames ---- */
+
+static void set_up_folio(void)
+{
+	begin((struct ground_config) { .blocks = 1 });
+	w->pfn = ground_alloc(CF_TYPE_FOLIO, 0, 0);
+}
+
+static void get_and_read(void)
+{
+	if (cf_try_get(ground_map, w->pfn))
+		return;
+	(void)*(volatile uint64_t *)ground_contents(w->pfn);
+	cf_put(ground_map, w->pfn);
+}
+
+/* Drop it, inflate: what a balloon takes nobody reads. */
+static void put_and_inflate(void)
+{
+	cf_pfn pfn;
+
+	cf_put(ground_map, w->pfn);
+	MUST(cf_offline_alloc(ground_map, CF_OWNER_NONE, 0, 0, &pfn));
+	/* Where a count would be there is one. */
+	MUST(cf_offline_set_payload(ground_map, CF_OWNER_NONE, pfn, ~0u));
+	*ground_contents(pfn) = 1;
+}
+
+static const struct explore_program get_against_inflate = {
+	.name = "get-against-inflate",
+	.worry = "a speculative reference never lands on an offline frame "
+		 "(PG_offline 2018, no count 2024)",
+	.setup = set_up_folio,
+	.thread = { put_and_inflate, get_and_read },
+	.end = ground_verify,
+	.quick = true,
+};
+
+/* The last put, by whichever of the two, then exactly that frame. */
+static void put_and_unplug(void)
+{
+	int err;
+
+	cf_put(ground_map, w->pfn);
+	err = cf_offline_alloc_range(ground_map, CF_OWNER_NONE, w->pfn,
+				     w->pfn + 1, 0, NULL);
+	if (err) {
+		REQUIRE(err == -CF_EBUSY || err == -CF_EAGAIN);
+		return;
+	}
+	MUST(cf_offline_set_payload(ground_map, CF_OWNER_NONE, w->pfn, ~0u));
+	*ground_contents(w->pfn) = 1;
+}
+
+static const struct explore_program get_against_unplug = {
+	.name = "get-against-unplug",
+	.worry = "the same where exactly this frame is asked for",
+	.setup = set_up_folio,
+	.thread = { put_and_unplug, get_and_read },
+	.end = ground_verify,
+};
+
+static void set_up_offline(void)
+{
+	begin((struct ground_config) { .blocks = 1 });
+	MUST(cf_offline_alloc(ground_map, CF_OWNER_NONE, 0, 0, &w->pfn));
+	MUST(cf_offline_set_payload(ground_map, CF_OWNER_NONE, w->pfn, ~0u));
+}
+
+/* Deflate and use: the first reference comes with what its maker wrote. */
+static void deflate_and_use(void)
+{
+	struct cf_request request = {
+		.type = CF_TYPE_FOLIO,
+		.flags = CF_ALLOC_FROZEN,
+	};
+	cf_pfn pfn;
+
+	*ground_contents(w->pfn) = 1;
+	MUST(cf_offline_free(ground_map, CF_OWNER_NONE, w->pfn, 0));
+	MUST(cf_alloc(ground_map, request, &pfn));
+	*ground_contents(pfn) = 2;
+	cf_unfreeze(ground_map, pfn, 1);
+}
+
+static void get_and_read_new(void)
+{
+	if (cf_try_get(ground_map, w->pfn))
+		return;
+	REQUIRE(*ground_contents(w->pfn) == 2);
+	cf_put(ground_map, w->pfn);
+}
+
+static const struct explore_program get_against_deflate = {
+	.name = "get-against-deflate",
+	.worry = "a frame that comes back is had only by its next user's word",
+	.setup = set_up_offline,
+	.thread = { deflate_and_use, get_and_read_new },
+	.end = ground_verify,
+	.quick = true,
+};
+
+static void deflate(void)
+{
+	unsigned self = explore_self();
+
+	w->err[self] = cf_offline_free(ground_map, CF_OWNER_NONE, w->pfn, 0);
+}
+
+static void one_deflated(void)
+{
+	REQUIRE((w->err[0] == 0) + (w->err[1] == 0) == 1);
+	REQUIRE(w->err[0] + w->err[1] == -CF_EREFUSED ||
+		w->err[0] + w->err[1] == -CF_EAGAIN);
+	ground_verify();
+}
+
+static const struct explore_program deflate_twice = {
+	.name = "deflate-twice",
+	.worry = "of two that give one frame back, one does",
+	.setup = set_up_offline,
+	.thread = { deflate, deflate },
+	.end = one_deflated,
+	.quick = true,
+};
+
+/* Two stretches that overlap: all of one, and nothing of the other. */
+static void set_up_stretch(void)
+{
+	begin((struct ground_config) { .blocks = 1 });
+	MUST(cf_offline_alloc(ground_map, CF_OWNER_NONE, 2, 0, &w->pfn));
+}
+
+static void deflate_first_three(void)
+{
+	w->err[0] = cf_offline_free_range(ground_map, CF_OWNER_NONE, w->pfn,
+					  w->pfn + 3);
+}
+
+static void deflate_last_three(void)
+{
+	w->err[1] = cf_offline_free_range(ground_map, CF_OWNER_NONE,
+					  w->pfn + 1, w->pfn + 4);
+}
+
+static void one_or_none_deflated(void)
+{
+	struct cf_block_info info;
+
+	MUST(cf_block_info(ground_map, 0, &info));
+	REQUIRE((w->err[0] == 0) + (w->err[1] == 0) <= 1);
+	REQUIRE(info.offline == (w->err[0] && w->err[1] ? 4 : 1));
+	ground_verify();
+}
+
+static const struct explore_program overlapping_deflates = {
+	.name = "overlapping-deflates",
+	.worry = "giving back a range is all or nothing, in parts of runs too",
+	.setup = set_up_stretch,
+	.thread = { deflate_first_three, deflate_last_three },
+	.end = one_or_none_deflated,
+};
+
+/* ---- blocks that go offline, and come back ---- */
+
+/* Take a block offline; false: a frame of it is in use. */
+static bool take_offline(cf_pfn first)
+{
+	int err;
+
+	MUST(cf_block_offline_start(ground_map, &w->operation, first,
+				    first + GROUND_BLOCK, NULL));
+	err = cf_block_offline_step(&w->operation);
+	if (err) {
+		REQUIRE(err == -CF_EBUSY || err == -CF_EAGAIN);
+		MUST(cf_block_offline_cancel(&w->operation));
+	}
+	return err == 0;
+}
+
+/* A run of a chunk: what stands in the way is one word. */
+static void set_up_chunk(void)
+{
+	begin((struct ground_config) { .blocks = 1 });
+	w->pfn = ground_alloc(CF_TYPE_FOLIO, CF_CHUNK_ORDER, 0);
+}
+
+/* Who has it keeps it. */
+static void get_and_keep(void)
+{
+	if (cf_try_get(ground_map, w->pfn))
+		return;
+	w->seen[1] = true;
+	(void)*(volatile uint64_t *)ground_contents(w->pfn);
+}
+
+static void put_and_take_offline(void)
+{
+	cf_put(ground_map, w->pfn);
+	w->seen[0] = take_offline(0);
+	if (w->seen[0])
+		*ground_contents(w->pfn) = 1;
+}
+
+/* Offline unless it was had: the two go together. */
+static void had_or_offline(void)
+{
+	REQUIRE(w->seen[0] != w->seen[1]);
+	ground_verify();
+}
+
+static const struct explore_program get_against_block_offline = {
+	.name = "get-against-block-offline",
+	.worry = "nobody is in a block that is offline (pfn_to_online_page)",
+	.setup = set_up_chunk,
+	.thread = { put_and_take_offline, get_and_keep },
+	.end = had_or_offline,
+};
+
+static void put_and_cycle(void)
+{
+	struct cf_request request = {
+		.type = CF_TYPE_FOLIO,
+		.order = CF_CHUNK_ORDER,
+		.flags = CF_ALLOC_FROZEN,
+	};
+	cf_pfn pfn;
+
+	put_and_take_offline();
+	if (!w->seen[0])
+		return;
+	MUST(cf_block_online(ground_map, 0, GROUND_BLOCK, CF_ZONE_NORMAL,
+			     NULL));
+	MUST(cf_alloc(ground_map, request, &pfn));
+	*ground_contents(pfn) = 2;
+	cf_unfreeze(ground_map, pfn, 1);
+}
+
+static const struct explore_program get_against_block_cycle = {
+	.name = "get-against-block-cycle",
+	.worry = "nor when it comes online again: no reference lands on a frame "
+		 "that is being exposed",
+	.setup = set_up_chunk,
+	.thread = { put_and_cycle, get_and_keep },
+	.end = ground_verify,
+};
+
+/* ---- blocks that are removed, and added again in the same memory ---- */
+
+/* Whoever still looks at it races with this. */
+static void scribble(void *memory, size_t bytes)
+{
+	volatile uint64_t *plain = memory;
+	uint64_t *word = memory;
+	size_t i;
+
+	for (i = 0; i < bytes / sizeof(*word); i++) {
+		plain[i] = STALE;
+		explore_store(&word[i], STALE, EXPLORE_PLAIN, EXPLORE_SITE);
+	}
+}
+
+static void add_block(void)
+{
+	struct cf_block_config config = {
+		.meta = CF_META_CALLER,
+		.memory = w->meta,
+	};
+
+	MUST(cf_block_add(ground_map, GROUND_BLOCK, 2 * GROUND_BLOCK, &config));
+}
+
+static void online_block(void)
+{
+	MUST(cf_block_online(ground_map, GROUND_BLOCK, 2 * GROUND_BLOCK,
+			     CF_ZONE_NORMAL, NULL));
+}
+
+static void remove_block(void)
+{
+	MUST(cf_block_remove(ground_map, GROUND_BLOCK, 2 * GROUND_BLOCK));
+	scribble(w->meta, cf_block_meta_bytes(ground_map, 1));
+}
+
+/* Two blocks of memory; the second is there, offline, and was online once. */
+static void set_up_second(void)
+{
+	begin((struct ground_config) { .blocks = 2, .online = 1 });
+	w->meta = ground_meta(1);
+	explore_name(w->meta, cf_block_meta_bytes(ground_map, 1),
+		     "metadata of block", 1);
+	scribble(w->meta, cf_block_meta_bytes(ground_map, 1));
+	add_block();
+	online_block();
+	REQUIRE(take_offline(GROUND_BLOCK));
+	w->pfn = GROUND_BLOCK;
+}
+
+static void remove_and_add(void)
+{
+	remove_block();
+	add_block();
+}
+
+static void walk_block(void)
+{
+	cf_pfn cursor = GROUND_BLOCK;
+	struct cf_span span;
+
+	cf_walk_begin(ground_map);
+	while (cf_walk_next(ground_map, &cursor, 2 * GROUND_BLOCK, &span))
+		REQUIRE(span.kind == CF_SPAN_ABSENT ||
+			span.kind == CF_SPAN_BLOCK_OFFLINE);
+	cf_walk_end(ground_map);
+}
+
+static void find_in_block(void)
+{
+	REQUIRE(cf_try_get(ground_map, w->pfn) == -CF_EGONE);
+	REQUIRE(cf_find_head(ground_map, w->pfn + 700) == CF_PFN_NONE);
+}
+
+static const struct explore_program walkers_against_removal = {
+	.name = "walkers-against-removal",
+	.worry = "two walkers never read memory that is metadata no more "
+		 "(pfn_to_online_page)",
+	.setup = set_up_second,
+	.thread = { remove_and_add, walk_block, find_in_block },
+	.end = ground_verify,
+	.quick = true,
+};
+
+static void look_at_words(void)
+{
+	struct cf_snapshot run;
+	cf_pfn head;
+
+	REQUIRE(cf_pin(ground_map, w->pfn) == -CF_EGONE);
+	REQUIRE(cf_snapshot(ground_map, w->pfn, &run) == -CF_EGONE);
+	REQUIRE(cf_try_get_interior(ground_map, w->pfn + 700, &head) ==
+		-CF_EGONE);
+	REQUIRE(cf_freeze(ground_map, w->pfn, 1) == -CF_EGONE);
+}
+
+static const struct explore_program lookups_against_removal = {
+	.name = "lookups-against-removal",
+	.worry = "nor does any other call that knows no more than a number",
+	.setup = set_up_second,
+	.thread = { remove_and_add, look_at_words },
+	.end = ground_verify,
+	.quick = true,
+};
+
+static void look_at_block(void)
+{
+	struct cf_block_info info;
+	uint64_t words[2];
+	int err;
+
+	cf_export_flags(ground_map, w->pfn, w->pfn + 2, words);
+	REQUIRE(words[0] == (uint64_t)1 << CF_KPF_NOPAGE);
+	REQUIRE(words[1] == (uint64_t)1 << CF_KPF_NOPAGE);
+	err = cf_block_info(ground_map, w->pfn, &info);
+	REQUIRE(err == -CF_EGONE || info.state == CF_BLOCK_OFFLINE);
+}
+
+static const struct explore_program exports_against_removal = {
+	.name = "exports-against-removal",
+	.worry = "nor a tool that tells of blocks and pages",
+	.setup = set_up_second,
+	.thread = { remove_and_add, look_at_block },
+	.end = ground_verify,
+	.quick = true,
+};
+
+static void change_offline(void)
+{
+	int err;
+
+	err = cf_offline_free(ground_map, CF_OWNER_NONE, w->pfn, 0);
+	REQUIRE(err == -CF_EGONE);
+	err = cf_offline_set_payload(ground_map, CF_OWNER_NONE, w->pfn, 1);
+	REQUIRE(err == -CF_EGONE);
+	REQUIRE(cf_split(ground_map, w->pfn, 0) == -CF_EGONE);
+}
+
+static const struct explore_program changes_against_removal = {
+	.name = "changes-against-removal",
+	.worry = "nor who would change frames that are not there",
+	.setup = set_up_second,
+	.thread = { remove_and_add, change_offline },
+	.end = ground_verify,
+	.quick = true,
+};
+
+/* The whole life of a block, from removal to a run that is used. */
+static void renew(void)
+{
+	struct cf_request request = {
+		.type = CF_TYPE_FOLIO,
+		.flags = CF_ALLOC_FROZEN,
+	};
+	cf_pfn pfn;
+
+	remove_and_add();
+	online_block();
+	MUST(cf_alloc(ground_map, request, &pfn));
+	*ground_contents(pfn) = 2;
+	cf_unfreeze(ground_map, pfn, 1);
+}
+
+/* The first block has nothing free: what is had is in the second. */
+static void set_up_renewal(void)
+{
+	set_up_second();
+	(void)ground_alloc(CF_TYPE_KERNEL, GROUND_BLOCK_ORDER, 0);
+}
+
+static void get_renewed(void)
+{
+	if (cf_try_get(ground_map, w->pfn))
+		return;
+	REQUIRE(*ground_contents(w->pfn) == 2);
+	cf_put(ground_map, w->pfn);
+}
+
+static const struct explore_program get_against_renewal = {
+	.name = "get-against-renewal",
+	.worry = "a reference by a number kept over removal is to what is there "
+		 "now",
+	.setup = set_up_renewal,
+	.thread = { renew, get_renewed },
+	.end = ground_verify,
+};
+
+static void find_renewed(void)
+{
+	struct cf_snapshot run;
+	cf_pfn head;
+
+	head = cf_find_head(ground_map, w->pfn + 5);
+	REQUIRE(head == CF_PFN_NONE || head == w->pfn);
+	if (cf_snapshot(ground_map, w->pfn, &run) == 0)
+		REQUIRE((run.type == CF_TYPE_FOLIO && run.order == 0) ||
+			(run.type == CF_TYPE_OFFLINE && run.order == 9));
+}
+
+static const struct explore_program find_against_renewal = {
+	.name = "find-against-renewal",
+	.worry = "what was in metadata memory before is never taken for words",
+	.setup = set_up_renewal,
+	.thread = { renew, find_renewed },
+	.end = ground_verify,
+};
+
+static void walk_renewed(void)
+{
+	cf_pfn cursor = w->pfn;
+	struct cf_span span;
+
+	cf_walk_begin(ground_map);
+	REQUIRE(cf_walk_next(ground_map, &cursor, w->pfn + 1, &span));
+	cf_walk_end(ground_map);
+	REQUIRE(cursor == span.last && cursor > w->pfn);
+	if (span.kind == CF_SPAN_RUN)
+		REQUIRE((span.type == CF_TYPE_FOLIO && span.order == 0) ||
+			(span.type == CF_TYPE_OFFLINE && span.order == 9));
+}
+
+static const struct explore_program walk_against_renewal = {
+	.name = "walk-against-renewal",
+	.worry = "a walker sees a block that comes as it is, at every moment",
+	.setup = set_up_renewal,
+	.thread = { renew, walk_renewed },
+	.end = ground_verify,
+};
+
+static void export_renewed(void)
+{
+	uint64_t words[2];
+
+	cf_export_flags(ground_map, w->pfn, w->pfn + 2, words);
+	REQUIRE(words[1] == (uint64_t)1 << CF_KPF_NOPAGE ||
+		words[1] == (uint64_t)1 << CF_KPF_BUDDY || words[1] == 0 ||
+		words[1] == ((uint64_t)1 << CF_KPF_OFFLINE |
+			     (uint64_t)1 << CF_KPF_DIRTY));
+}
+
+static const struct explore_program export_against_renewal = {
+	.name = "export-against-renewal",
+	.worry = "and so does a tool",
+	.setup = set_up_renewal,
+	.thread = { renew, export_renewed },
+	.end = ground_verify,
+};
+
 const struct explore_program *const explore_blocks[] = {
-	NULL
+	&get_against_inflate, &get_against_unplug, &get_against_deflate,
+	&deflate_twice, &overlapping_deflates, &get_against_block_offline,
+	&get_against_block_cycle, &walkers_against_removal,
+	&lookups_against_removal, &exports_against_removal,
+	&changes_against_removal, &get_against_renewal,
+	&find_against_renewal, &walk_against_renewal,
+	&export_against_renewal, NULL
 };

@@ -1,11 +1,514 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Caches, isolation, offlining, the index.
+ * Caches and the locks below everything: an owner against a drainer, failing
+ * allocations against frames that are elsewhere for a moment.
  */
 
 #include "ground.h"
 
+/* core/lock.c, under the names it has in the explorer's build. */
+unsigned long real_lock(struct cf_lock *lock);
+bool real_trylock(struct cf_lock *lock, unsigned long *ret_state);
+void real_unlock(struct cf_lock *lock, unsigned long state);
+
+static struct {
+	struct cf_lock outer, lock;
+	uint64_t inside;
+	bool got[EXPLORE_THREADS_MAX];
+	uint64_t moved[EXPLORE_THREADS_MAX];
+	bool refused[EXPLORE_THREADS_MAX];
+	cf_pfn pfn;
+	cf_pfn got_pfn[EXPLORE_THREADS_MAX];
+	int err[EXPLORE_THREADS_MAX];
+} *w;
+
+/* ---- core/lock.c ---- */
+
+static void set_up_lock(void)
+{
+	explore_port_init();
+	w = explore_memory(sizeof(*w));
+	explore_name(&w->lock, sizeof(w->lock), "lock", -1);
+	explore_name(&w->outer, sizeof(w->outer), "outer lock", -1);
+	explore_name(&w->inside, sizeof(w->inside), "what it protects", -1);
+	w->outer.rank = CF_RANK_DRAIN;
+	w->lock.rank = CF_RANK_BLOCK;
+}
+
+static void add_one(void)
+{
+	unsigned long state = real_lock(&w->lock);
+
+	w->inside++;
+	real_unlock(&w->lock, state);
+}
+
+static void try_add_one(void)
+{
+	unsigned long state;
+
+	if (!real_trylock(&w->lock, &state))
+		return;
+	w->inside++;
+	w->got[explore_self()] = true;
+	real_unlock(&w->lock, state);
+}
+
+static void look_at_lock(void)
+{
+	REQUIRE(w->lock.word == 0 && w->outer.word == 0);
+}
+
+static void both_added(void)
+{
+	look_at_lock();
+	REQUIRE(w->inside == 2);
+}
+
+static void one_tried(void)
+{
+	look_at_lock();
+	REQUIRE(w->inside == 1u + w->got[1]);
+}
+
+static void two_tried(void)
+{
+	look_at_lock();
+	REQUIRE(w->got[0] || w->got[1]);
+	REQUIRE(w->inside == (uint64_t)w->got[0] + w->got[1]);
+}
+
+static void two_calls(void)
+{
+	add_one();
+	try_add_one();
+	REQUIRE(*cf_port_held_ranks() == 0);
+}
+
+static void nothing_held(void)
+{
+	look_at_lock();
+	REQUIRE(w->inside >= 2 && w->inside <= 4);
+	REQUIRE(w->inside == 2u + w->got[0] + w->got[1]);
+}
+
+static const struct explore_program lock_two = {
+	.name = "lock-two",
+	.worry = "two holders of one lock never see half of each other's work",
+	.setup = set_up_lock,
+	.thread = { add_one, add_one },
+	.end = both_added,
+	.quick = true,
+};
+
+static const struct explore_program lock_try = {
+	.name = "lock-try",
+	.worry = "a lock that is tried excludes as one that is waited for",
+	.setup = set_up_lock,
+	.thread = { add_one, try_add_one },
+	.end = one_tried,
+	.quick = true,
+};
+
+static const struct explore_program lock_try_two = {
+	.name = "lock-try-two",
+	.worry = "of two who try a free lock at least one has it",
+	.setup = set_up_lock,
+	.thread = { try_add_one, try_add_one },
+	.end = two_tried,
+	.quick = true,
+};
+
+static const struct explore_program lock_again = {
+	.name = "lock-again",
+	.worry = "a lock that was given back can be had again, by anyone",
+	.setup = set_up_lock,
+	.thread = { two_calls, two_calls },
+	.end = nothing_held,
+	.quick = true,
+};
+
+/* Two locks in the wrong order: the check comes before the deadlock. */
+static bool refuse_order(const char *expression)
+{
+	(void)expression;
+	w->refused[explore_self()] = true;
+	real_unlock(&w->lock, 0);
+	return true;
+}
+
+static void set_up_order(void)
+{
+	set_up_lock();
+	explore_port_machine()->panic = refuse_order;
+}
+
+static void rising(void)
+{
+	unsigned long outer = real_lock(&w->outer);
+	unsigned long state = real_lock(&w->lock);
+
+	w->inside++;
+	real_unlock(&w->lock, state);
+	real_unlock(&w->outer, outer);
+}
+
+static void falling(void)
+{
+	unsigned long state = real_lock(&w->lock);
+	unsigned long outer = real_lock(&w->outer);
+
+	real_unlock(&w->outer, outer);
+	real_unlock(&w->lock, state);
+}
+
+static void order_refused(void)
+{
+	look_at_lock();
+	REQUIRE(w->inside == 1);
+	REQUIRE(w->refused[1] && !w->refused[0]);
+}
+
+static const struct explore_program lock_order = {
+	.name = "lock-order",
+	.worry = "locks in the wrong order end in a check, never in a deadlock",
+	.setup = set_up_order,
+	.thread = { rising, falling },
+	.end = order_refused,
+	.quick = true,
+};
+
+/* ---- a cache's owner against a drainer ---- */
+
+/* Of block @block only the first @frames are free. */
+static void leave_free(unsigned block, cf_pfn frames)
+{
+	struct cf_request request = { .type = CF_TYPE_KERNEL };
+
+	MUST(cf_alloc_range(ground_map, block * GROUND_BLOCK + frames,
+			    (block + 1) * GROUND_BLOCK, request, NULL));
+}
+
+/* Thread 0 has one frame, and another in its cache: there are no more. */
+static void set_up_cache(bool unfenced)
+{
+	ground_init((struct ground_config) {
+		.caches = true, .unfenced = unfenced });
+	w = explore_memory(sizeof(*w));
+	leave_free(0, 2);
+	w->pfn = ground_alloc(CF_TYPE_KERNEL, 0, 0);
+}
+
+static void set_up_fenced(void)
+{
+	set_up_cache(false);
+}
+
+static void set_up_unfenced(void)
+{
+	set_up_cache(true);
+}
+
+static void put_it(void)
+{
+	*ground_contents(w->pfn) = 1;
+	cf_put(ground_map, w->pfn);
+}
+
+static void take(uint16_t flags)
+{
+	struct cf_request request = {
+		.type = CF_TYPE_KERNEL,
+		.flags = flags,
+	};
+	unsigned self = explore_self();
+	cf_pfn pfn;
+
+	w->err[self] = cf_alloc(ground_map, request, &pfn);
+	if (w->err[self])
+		return;
+	*ground_contents(pfn) = self;
+	w->got[self] = true;
+	w->got_pfn[self] = pfn;
+}
+
+static void take_one(void)
+{
+	take(0);
+}
+
+static void drain(void)
+{
+	int err = cf_drain(ground_map);
+
+	REQUIRE(err == 0 || err == -CF_EAGAIN);
+	w->err[explore_self()] = err;
+}
+
+/* Emptied again, every frame is where it should be. */
+static void frames_free(uint64_t frames)
+{
+	struct cf_block_info info;
+
+	MUST(cf_drain(ground_map));
+	MUST(cf_block_info(ground_map, 0, &info));
+	REQUIRE(info.free == frames);
+	ground_verify();
+}
+
+static void both_free(void)
+{
+	frames_free(2);
+}
+
+static const struct explore_program drain_against_free = {
+	.name = "drain-against-free",
+	.worry = "a frame freed into a cache that is being emptied is neither "
+		"lost nor there twice",
+	.setup = set_up_fenced,
+	.thread = { put_it, drain },
+	.end = both_free,
+};
+
+static const struct explore_program drain_against_free_unfenced = {
+	.name = "drain-against-free-unfenced",
+	.worry = "the same, with the barrier on all contexts",
+	.setup = set_up_unfenced,
+	.thread = { put_it, drain },
+	.end = both_free,
+};
+
+/* ---- an allocation never fails while a fitting run is free ---- */
+
+/*
+ * Two blocks, used up but for @free frames at the start of the last one.
+ * Contexts look at block 0 first, and only the index leads them to block 1.
+ */
+static void set_up_scarce(unsigned blocks, cf_pfn free)
+{
+	unsigned block;
+
+	ground_init((struct ground_config) {
+		.blocks = blocks, .online = blocks, .caches = true });
+	explore_drain_spins = 1;
+	w = explore_memory(sizeof(*w));
+	for (block = 0; block + 1 < blocks; block++)
+		leave_free(block, 0);
+	leave_free(blocks - 1, free);
+}
+
+static void set_up_two_frames(void)
+{
+	set_up_scarce(1, 2);
+}
+
+static void both_have_one(void)
+{
+	REQUIRE(w->got[0] && w->got[1]);
+	REQUIRE(w->got_pfn[0] != w->got_pfn[1]);
+	frames_free(0);
+}
+
+static const struct explore_program alloc_against_refill = {
+	.name = "alloc-against-refill",
+	.worry = "two frames are enough for two, even if one context takes "
+		"both in stock",
+	.setup = set_up_two_frames,
+	.thread = { take_one, take_one },
+	.end = both_have_one,
+};
+
+/*
+ * Thread 1 takes both in stock as one context, and as another, that has no
+ * caches, comes to block 1 in vain and clears its bit.  Thread 0 has looked
+ * at block 0 before and goes by the index.
+ */
+static unsigned context_of(void)
+{
+	return explore_self() + 3 * w->moved[explore_self()];
+}
+
+static void set_up_index(void)
+{
+	set_up_scarce(2, 2);
+	explore_port_machine()->cpu = context_of;
+}
+
+static void take_and_look_again(void)
+{
+	struct cf_request request = {
+		.type = CF_TYPE_KERNEL,
+		.order = 1,
+		.flags = CF_ALLOC_NOWAIT,
+	};
+	cf_pfn pfn;
+
+	take_one();
+	w->moved[1] = 1;
+	REQUIRE(cf_alloc(ground_map, request, &pfn) == -CF_ENOMEM);
+	w->moved[1] = 0;
+}
+
+static void take_partial(void)
+{
+	take(CF_ALLOC_NOSPLIT);
+}
+
+static void both_have_one_of_block_1(void)
+{
+	REQUIRE(w->got[0] && w->got[1]);
+	REQUIRE(w->got_pfn[0] != w->got_pfn[1]);
+}
+
+static const struct explore_program alloc_against_index = {
+	.name = "alloc-against-index",
+	.worry = "who is led past a block by the index knows which context "
+		"took the block's frames in stock",
+	.setup = set_up_index,
+	.thread = { take_partial, take_and_look_again },
+	.end = both_have_one_of_block_1,
+};
+
+/* ---- frames on their way from a cache to their block ---- */
+
+/* One frame is free, in the cache of thread 0; none is elsewhere. */
+static void set_up_cached(unsigned blocks)
+{
+	set_up_scarce(blocks, 2);
+	w->pfn = ground_alloc(CF_TYPE_KERNEL, 0, 0);
+}
+
+static void set_up_cached_at_home(void)
+{
+	set_up_cached(1);
+}
+
+static void set_up_cached_elsewhere(void)
+{
+	set_up_cached(2);
+}
+
+static void thread_1_has_it(void)
+{
+	REQUIRE(w->got[1]);
+	REQUIRE(w->got_pfn[1] == w->pfn + 1);
+}
+
+static const struct explore_program alloc_against_drain = {
+	.name = "alloc-against-drain",
+	.worry = "a frame that a drain sends home is missed by nobody",
+	.setup = set_up_cached_at_home,
+	.thread = { drain, take_one },
+	.end = thread_1_has_it,
+};
+
+static const struct explore_program alloc_against_drain_elsewhere = {
+	.name = "alloc-against-drain-elsewhere",
+	.worry = "the same, where only the index leads to the block",
+	.setup = set_up_cached_elsewhere,
+	.thread = { drain, take_one },
+	.end = thread_1_has_it,
+};
+
+/* ---- the index: a bit is set below a summary that is being cleared ---- */
+
+#define RUN ((cf_pfn)2)
+
+static struct cf_request pair = {
+	.type = CF_TYPE_KERNEL,
+	.order = 1,
+};
+
+static void own_pair(cf_pfn first)
+{
+	MUST(cf_alloc_range(ground_map, first, first + RUN, pair, NULL));
+}
+
+/*
+ * All is used up.  Block 1 has a run that is to be freed, and no bits; block 2
+ * has none, and bits that are stale.
+ */
+static void set_up_summary(void)
+{
+	cf_pfn pfn;
+
+	ground_init((struct ground_config) { .blocks = 3, .online = 3 });
+	w = explore_memory(sizeof(*w));
+	leave_free(0, 0);
+	leave_free(1, RUN);
+	leave_free(2, RUN);
+	own_pair(GROUND_BLOCK);
+	own_pair(2 * GROUND_BLOCK);
+	REQUIRE(cf_alloc(ground_map, pair, &pfn) == -CF_ENOMEM);
+	cf_put(ground_map, 2 * GROUND_BLOCK);
+	own_pair(2 * GROUND_BLOCK);
+}
+
+static void take_pair(void)
+{
+	unsigned self = explore_self();
+
+	w->got[self] = cf_alloc(ground_map, pair, &w->got_pfn[self]) == 0;
+}
+
+static void put_pair(void)
+{
+	cf_put(ground_map, GROUND_BLOCK);
+}
+
+static void put_pair_and_take(void)
+{
+	put_pair();
+	take_pair();
+}
+
+static void pair_is_found(void)
+{
+	cf_pfn pfn = w->got_pfn[0];
+
+	ground_verify();
+	if (!w->got[0])
+		MUST(cf_alloc(ground_map, pair, &pfn));
+	REQUIRE(pfn == GROUND_BLOCK);
+}
+
+static void one_has_pair(void)
+{
+	REQUIRE(w->got[0] + w->got[1] == 1);
+}
+
+static const struct explore_program index_set_against_clear = {
+	.name = "index-set-against-clear",
+	.worry = "a run that is freed while another block's bits are cleared "
+		"can be found",
+	.setup = set_up_summary,
+	.thread = { take_pair, put_pair },
+	.end = pair_is_found,
+};
+
+static const struct explore_program alloc_against_clear = {
+	.name = "alloc-against-clear",
+	.worry = "an allocation does not fail because a summary bit is "
+		"cleared for a moment",
+	.setup = set_up_summary,
+	.thread = { take_pair, put_pair_and_take },
+	.end = one_has_pair,
+};
+
 const struct explore_program *const explore_caches[] = {
+	&lock_two,
+	&lock_try,
+	&lock_try_two,
+	&lock_again,
+	&lock_order,
+	&drain_against_free,
+	&drain_against_free_unfenced,
+	&alloc_against_refill,
+	&alloc_against_index,
+	&alloc_against_drain,
+	&alloc_against_drain_elsewhere,
+	&index_set_against_clear,
+	&alloc_against_clear,
 	NULL
 };

@@ -363,9 +363,9 @@ static bool is_load(const struct event *event)
 #define SC_MOST 4096
 
 struct sc_set {
-	event_ref ref[SC_MOST];
-	uint8_t mark[SC_MOST];
-	uint32_t count;
+	uint32_t index[THREADS_MAX][SC_MOST];
+	uint32_t count[THREADS_MAX];
+	uint32_t reached[THREADS_MAX];	/* all from this one on come after */
 };
 
 static bool is_sc(const struct event *event)
@@ -416,46 +416,71 @@ static bool sc_edge(const struct graph *graph, event_ref a, event_ref b)
 	return sc_through(graph, a, b);
 }
 
-static bool sc_cycle(const struct graph *graph, struct sc_set *set, uint32_t at)
+/* All seq_cst accesses, thread by thread, in program order. */
+static void sc_collect(const struct graph *graph, struct sc_set *set)
 {
+	unsigned thread;
 	uint32_t i;
 
-	set->mark[at] = 1;
-	for (i = 0; i < set->count; i++) {
-		if (set->mark[i] == 2 || i == at ||
-		    !sc_edge(graph, set->ref[at], set->ref[i]))
-			continue;
-		if (set->mark[i] == 1 || sc_cycle(graph, set, i))
-			return true;
-	}
-	set->mark[at] = 2;
-	return false;
-}
-
-bool graph_sc_fits(const struct graph *graph)
-{
-	static struct sc_set set;
-	unsigned thread, users = 0;
-	uint32_t i, before;
-
-	set.count = 0;
 	for (thread = 0; thread < graph->threads; thread++) {
-		before = set.count;
+		set->count[thread] = 0;
 		for (i = 0; i < graph->count[thread]; i++)
 			if (is_sc(&graph->event[thread][i])) {
-				if (set.count == SC_MOST)
+				if (set->count[thread] == SC_MOST)
 					abort();
-				set.ref[set.count++] = EVENT_REF(thread, i);
+				set->index[thread][set->count[thread]++] = i;
 			}
-		users += set.count > before;
 	}
-	if (users < 2)
+}
+
+/*
+ * What comes after an event is, in each thread, all from some access on:
+ * bring these beginnings forward to what @from leads to.
+ */
+static bool sc_spread(const struct graph *graph, struct sc_set *set,
+		      event_ref from)
+{
+	bool moved = false;
+	unsigned thread;
+	uint32_t i;
+
+	for (thread = 0; thread < graph->threads; thread++)
+		for (i = 0; i < set->reached[thread]; i++)
+			if (EVENT_REF(thread, set->index[thread][i]) != from &&
+			    sc_edge(graph, from,
+				    EVENT_REF(thread,
+					      set->index[thread][i]))) {
+				set->reached[thread] = i;
+				moved = true;
+			}
+	return moved;
+}
+
+/* Does the access, the last of its thread, come after itself? */
+bool graph_sc_fits(const struct graph *graph, event_ref newest)
+{
+	static struct sc_set set;
+	uint32_t spread[THREADS_MAX];
+	unsigned thread, own = ref_thread(newest);
+	bool moved;
+
+	if (!is_sc(graph_event(graph, newest)))
 		return true;
-	memset(set.mark, 0, set.count);
-	for (i = 0; i < set.count; i++)
-		if (!set.mark[i] && sc_cycle(graph, &set, i))
-			return false;
-	return true;
+	sc_collect(graph, &set);
+	for (thread = 0; thread < graph->threads; thread++)
+		spread[thread] = set.reached[thread] = set.count[thread];
+	(void)sc_spread(graph, &set, newest);
+	do {
+		moved = false;
+		for (thread = 0; thread < graph->threads; thread++)
+			while (spread[thread] > set.reached[thread]) {
+				spread[thread]--;
+				moved |= sc_spread(graph, &set,
+					EVENT_REF(thread, set.index[thread]
+						  [spread[thread]]));
+			}
+	} while (moved);
+	return set.reached[own] == set.count[own];
 }
 
 /* ---- stores that are not atomic ---- */

@@ -121,7 +121,7 @@ void graph_set_position(struct graph *graph, event_ref store,
 bool graph_load_fits(const struct graph *graph, event_ref load);
 bool graph_store_fits(const struct graph *graph, event_ref store,
 		      uint32_t position);
-bool graph_sc_fits(const struct graph *graph);
+bool graph_sc_fits(const struct graph *graph, event_ref newest);
 /* An access that is not atomic and not ordered with another, or NULL. */
 const struct event *graph_race(const struct graph *graph, event_ref ref);
 

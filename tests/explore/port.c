@@ -30,6 +30,7 @@ static struct port {
 
 static struct explore_machine machine;
 unsigned explore_drain_spins;
+unsigned explore_take_tries;
 
 void explore_port_init(void)
 {
@@ -38,6 +39,7 @@ void explore_port_init(void)
 	port = explore_memory(sizeof(*port));
 	memset(&machine, 0, sizeof(machine));
 	explore_drain_spins = 0;
+	explore_take_tries = 3;
 	explore_name(port, sizeof(*port), "port", -1);
 	for (i = 0; i < EXPLORE_THREADS_MAX; i++) {
 		explore_name(&port->section[i], 8, "read section of thread",
@@ -58,6 +60,14 @@ unsigned cf_port_cpu(void)
 	if (self == EXPLORE_THREADS_MAX)
 		return 0;
 	return machine.cpu ? machine.cpu() : self;
+}
+
+unsigned explore_tries(unsigned tries)
+{
+	if (tries >= explore_take_tries &&
+	    explore_self() != EXPLORE_THREADS_MAX)
+		explore_abandon();
+	return tries + 1;
 }
 
 unsigned long cf_port_irq_off(void)

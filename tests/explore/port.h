@@ -23,6 +23,9 @@ struct explore_machine {
 	unsigned (*cpu)(void);
 };
 
+/* How often a failing allocation may look again; 3. */
+extern unsigned explore_take_tries;
+
 /* For set-up: first of all; then what differs from nothing is filled in. */
 void explore_port_init(void);
 struct explore_machine *explore_port_machine(void);

@@ -120,9 +120,7 @@ static bool load_option_fits(struct graph *graph, event_ref load,
 	/* A wait that ends with an old value never ends. */
 	if (event->blocked && !youngest)
 		return false;
-	if (event->access.order == EXPLORE_SEQ_CST && !graph_sc_fits(graph))
-		return false;
-	return true;
+	return graph_sc_fits(graph, load);
 }
 
 static bool choose_load(event_ref load)
@@ -169,8 +167,7 @@ static bool store_option_fits(struct graph *graph, event_ref store,
 	if (!graph_store_fits(graph, store, position))
 		return false;
 	graph_set_position(graph, store, position);
-	return graph_event(graph, store)->access.order != EXPLORE_SEQ_CST ||
-	       graph_sc_fits(graph);
+	return graph_sc_fits(graph, store);
 }
 
 static void take_out(struct graph *graph, event_ref store)
@@ -208,7 +205,8 @@ static bool choose_position(event_ref store, event_ref load)
 		if (fits && load != EVENT_INIT) {
 			graph_set_rf(graph, load, store);
 			fits = graph_load_fits(graph, load) &&
-			       graph_sc_fits(graph);
+			       graph_sc_fits(graph, load) &&
+			       graph_sc_fits(graph, store);
 		}
 		take_out(graph, store);
 		if (!fits)
