@@ -12,6 +12,7 @@ import subprocess
 import time
 from dataclasses import dataclass
 
+import killers as killers_of
 import orders
 
 PATIENCE = 10                   # times the normal run
@@ -114,6 +115,24 @@ class Order:
             k.name.split('/')[1] != stem, k.seconds))
 
 
+def link_command(build, link, changed, program):
+    """Objects of whole libraries are named one by one; else what is changed
+    comes before the libraries it belongs to."""
+    whole = set(killers_of.whole_archives(link))
+    words, early = [], dict(changed)
+    output = False
+    for word in link:
+        if output:
+            words.append(program)
+        elif word in whole:
+            words += [early.pop(name, name) for name in sorted(build.compile)
+                      if name.startswith(word + '.p/')]
+        else:
+            words.append(early.pop(word, word))
+        output = word == '-o'
+    return words[:1] + list(early.values()) + words[1:]
+
+
 class Judge:
     """A copy of the tree to change, and the objects made from it."""
 
@@ -166,22 +185,22 @@ class Judge:
         return made[build.name, name]
 
     def link(self, killer, mutant, made):
+        """The program, with what the mutant changes; parts of a program that
+        come one after the other are linked once."""
+        program = os.path.join(self.place, 'program')
+        if made.get('linked') == (killer.build, killer.program):
+            return program
         build = self.killers.builds[killer.build]
         changed = {
             name: self.object(build, name, made) for name in killer.objects
             if mutant.file in build.depends.get(name, ())}
-        program = os.path.join(self.place, 'program')
-        words, output = [], False
-        for word in killer.link:
-            words.append(program if output else changed.pop(word, word))
-            output = word == '-o'
-        # What is left belongs to libraries: it comes before them.
-        command = words[:1] + list(changed.values()) + words[1:]
         done = subprocess.run(
-            command, cwd=build.directory, stdin=subprocess.DEVNULL,
+            link_command(build, killer.link, changed, program),
+            cwd=build.directory, stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
         if done.returncode:
             raise Refused(killer.name)
+        made['linked'] = killer.build, killer.program
         return program
 
     # Mutants that are none
@@ -221,15 +240,16 @@ class Judge:
 
     # The trial
 
-    def try_one(self, mutant, first=None):
-        """The record of one mutant."""
+    def try_one(self, mutant, first=None, passed=()):
+        """The record of one mutant; @passed did not notice it before."""
         killers = self.order.killers_of(mutant, first)
         record = {'asked': versions(killers)}
+        killers = [k for k in killers if version(k) not in passed]
         start = time.monotonic()
         self.write(self.tree, mutant.file,
                    mutant.apply(self.read(mutant.file)))
         try:
-            record.update(self.trial(mutant, killers))
+            record.update(self.trial(mutant, killers, bool(passed)))
         except Refused as refused:
             record.update(verdict='refused', why='no object: %s' % refused)
         finally:
@@ -237,9 +257,11 @@ class Judge:
         record['seconds'] = round(time.monotonic() - start, 2)
         return record
 
-    def trial(self, mutant, killers):
+    def trial(self, mutant, killers, known):
+        """@known: it has been here before and is no other's equal."""
         made = {}
-        compared = mutant.kind == 'order' or 'fence' in mutant.what
+        compared = (known or mutant.kind == 'order' or
+                    'fence' in mutant.what)
         for killer in killers:
             if not compared and killer.stage != killers[0].stage:
                 compared = True
@@ -254,12 +276,12 @@ class Judge:
                 return {'verdict': 'killed', 'why': run.why,
                         'killer': [killer.name, killer.stage],
                         'version': killer.version}
-        if not killers and not self.compiles(mutant):
+        if not killers and not known and not self.compiles(mutant):
             return {'verdict': 'refused', 'why': 'does not compile'}
         if not compared and self.is_same(mutant):
             return {'verdict': 'same', 'why': 'same object code'}
         return {'verdict': 'survived',
-                'why': '' if killers else 'no test runs the line'}
+                'why': '' if killers or known else 'no test runs the line'}
 
     def compiles(self, mutant):
         text = self.read(mutant.file, self.quiet)
@@ -272,5 +294,9 @@ class Judge:
             self.write(self.quiet, mutant.file, text)
 
 
+def version(killer):
+    return '%s@%s' % (killer.name, killer.version)
+
+
 def versions(killers):
-    return sorted('%s@%s' % (k.name, k.version) for k in killers)
+    return sorted(version(killer) for killer in killers)

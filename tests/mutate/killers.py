@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import gcov
 import judge
@@ -48,6 +48,7 @@ class Killer:
     command: list               # without the program
     prefix: list
     kinds: list                 # of mutants it is asked about; all if empty
+    to_reach: list              # arguments where only reach is asked
     link: list = field(default_factory=list)
     objects: list = field(default_factory=list)
     seconds: float = 0.0
@@ -132,6 +133,9 @@ class Build:
                   encoding='utf-8') as file:
             head = file.read().split('\n\nMerging', 1)[0]
         taken = set(words)
+        for library in whole_archives(link):
+            taken |= {name for name in self.compile
+                      if name.startswith(library + '.p/')}
         for found in re.finditer(r'^(\S+)\((\S+)\)$|^(\S+\.o)$', head, re.M):
             taken.add(found[3] or found[1] + '.p/' + found[2])
         return sorted(taken & set(self.compile))
@@ -187,19 +191,21 @@ class Killers:
             wanted[name] = (data, mode)
         update_tree(self.tree, wanted)
 
-    def prepare(self, say):
-        for stage in self.config['stages']:
-            name = stage['build']
-            if name not in self.builds:
-                say('building ' + name)
-                build = Build(name, self.tree,
-                              os.path.join(self.cache, name),
-                              self.config['builds'][name])
-                build.configure()
-                self.builds[name] = build
-            self.add_stage(stage, self.builds[name])
+    def prepare(self, stages, say):
+        """The killers of these stages; of all if there are none."""
+        chosen = [stage for stage in self.config['stages']
+                  if not stages or stage['name'] in stages]
+        for name in {stage['build']: 0 for stage in chosen}:
+            say('building ' + name)
+            self.builds[name] = Build(name, self.tree,
+                                      os.path.join(self.cache, name),
+                                      self.config['builds'][name])
+            self.builds[name].configure()
+        for stage in chosen:
+            self.add_stage(stage, self.builds[stage['build']])
         for name, build in self.builds.items():
-            build.make([k.program for k in self.list if k.build == name])
+            build.make(sorted({k.program for k in self.list
+                               if k.build == name}))
             build.read_commands()
         for killer in self.list:
             self.complete(killer)
@@ -207,20 +213,37 @@ class Killers:
             f.startswith('core/') and f.endswith('.c')
             for o in k.objects
             for f in self.builds[k.build].depends.get(o, ()))]
+        self.list = [part for killer in self.list
+                     for part in self.parts(killer)]
         self.measure(say)
         self.reach(say)
 
     def add_stage(self, stage, build):
         steady = self.config['builds'][build.name].get('steady')
         for suite, name, command in build.tests(stage['suites']):
-            if name in stage.get('except', ()):
+            if is_one_of(name, stage.get('except', ())):
                 continue
             self.list.append(Killer(
                 name=suite + '/' + name, stage=stage['name'],
                 build=build.name, program=command[0],
                 command=stage.get('arguments', command[1:]),
                 prefix=steady_prefix() if steady else [],
-                kinds=stage.get('kinds', [])))
+                kinds=stage.get('kinds', []),
+                to_reach=stage.get('reach', [])))
+
+    def parts(self, killer):
+        """The killer, or one for each of what it says it is made of."""
+        stage = [stage for stage in self.config['stages']
+                 if stage['name'] == killer.stage][0]
+        if 'each' not in stage:
+            return [killer]
+        said = must([os.path.join(self.cache, killer.build, killer.program)] +
+                    stage['each'])
+        names = [line.split()[0] for line in said.split('\n') if line.strip()]
+        return [replace(killer, name=killer.name.split('/')[0] + '/' + name,
+                        command=stage.get('arguments', []) + [name])
+                for name in names
+                if not is_one_of(name, stage.get('except', ()))]
 
     def complete(self, killer):
         build = self.builds[killer.build]
@@ -262,10 +285,25 @@ class Killers:
         build.make(sorted({k.program for k in self.list}))
         known = {}
         for killer in self.list:
-            asked = killer.program, tuple(killer.command)
+            asked = (killer.program, tuple(killer.command),
+                     tuple(killer.to_reach))
             if asked not in known:
                 known[asked] = reached_lines(build, killer)
             killer.lines = known[asked]
+
+
+def whole_archives(link):
+    """Libraries of which all is linked."""
+    whole = False
+    for word in link:
+        if word.endswith('whole-archive'):
+            whole = 'no-whole' not in word
+        elif whole and word.endswith('.a'):
+            yield word
+
+
+def is_one_of(name, expressions):
+    return any(re.fullmatch(one, name) for one in expressions)
 
 
 def update_tree(tree, wanted):
@@ -288,6 +326,7 @@ def update_tree(tree, wanted):
 def reached_lines(build, killer):
     """Lines of core/ that one program runs, as gcov counts them."""
     gcov.forget(build.directory)
-    run([os.path.join(build.directory, killer.program)] + killer.command)
+    run([os.path.join(build.directory, killer.program)] + killer.command +
+        killer.to_reach)
     return {name: {number: line.count > 0 for number, line in lines.items()}
             for name, lines in gcov.read(build.directory, build.tree).items()}

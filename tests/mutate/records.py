@@ -41,6 +41,9 @@ class Records:
         self.root = root
 
     def keep(self, mutant, record, meaning):
+        if record['verdict'] == 'survived':
+            record['asked'] = sorted(self.passed(mutant, meaning) |
+                                     set(record['asked']))
         record = dict(record, id=mutant.id, key=mutant.key, meaning=meaning)
         self.known[mutant.id] = record
         with open(self.path, 'a', encoding='utf-8') as file:
@@ -71,6 +74,14 @@ class Records:
             elif self.verdict(keys[key]) == 'killed':
                 yield key, 'a test notices it'
 
+    def passed(self, mutant, meaning):
+        """Who has been asked about it before and did not notice."""
+        record = self.known.get(mutant.id)
+        if record and record['meaning'] == meaning and \
+           record['verdict'] == 'survived':
+            return frozenset(record['asked'])
+        return frozenset()
+
     def holds(self, mutant, meaning, asked, versions):
         """Is the verdict still one on these sources and these tests?"""
         record = self.known.get(mutant.id)
@@ -81,7 +92,7 @@ class Records:
                 tuple(record['killer'])) == record['version']
         if record['verdict'] in ('refused', 'same'):
             return True
-        return record['asked'] == asked
+        return set(asked) <= set(record['asked'])
 
     def line_of(self, mutant):
         if mutant.file not in self.texts:

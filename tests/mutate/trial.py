@@ -25,8 +25,8 @@ def start_worker(killers, numbers):
 
 
 def try_one(job):
-    mutant, first = job
-    return mutant, worker.try_one(mutant, first)
+    mutant, first, passed = job
+    return mutant, worker.try_one(mutant, first, passed)
 
 
 def progress(done, count, start, tally):
@@ -51,21 +51,19 @@ def jobs_left(killers, chosen, records, options):
     for mutant in chosen:
         known = records.known.get(mutant.id, {})
         asked = judge.versions(versions.killers_of(mutant, None))
-        if options.has('--trust'):
-            current = None
+        trusted = None if options.has('--trust') else current
         if options.has('--again') or not records.holds(
-                mutant, meaning[mutant.file], asked, current):
+                mutant, meaning[mutant.file], asked, trusted):
             first = known.get('killer')
-            left.append((mutant, tuple(first) if first else None))
+            left.append((mutant, tuple(first) if first else None,
+                         records.passed(mutant, meaning[mutant.file])))
     # What is compiled into many objects comes last.
     left.sort(key=lambda job: job[0].file.endswith('.h'))
     return left, meaning
 
 
 def run(killers, chosen, records, options):
-    killers.prepare(say)
-    if options.stages:
-        killers.list = [k for k in killers.list if k.stage in options.stages]
+    killers.prepare(options.stages, say)
     left, meaning = jobs_left(killers, chosen, records, options)
     say('%d mutants, %d to try, %d at a time' % (
         len(chosen), len(left), options.jobs))

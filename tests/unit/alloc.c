@@ -43,6 +43,8 @@ static void orders_of(unsigned block_order)
 		check_fresh(pfn, order);
 		CHECK_EQ(stat_now().by_type[CF_TYPE_KERNEL], count);
 		CHECK_EQ(unused_frames(), m.last - count);
+		if (order == CF_MAX_ORDER)
+			CHECK(machine_verify());
 		cf_put(m.map, pfn);
 		CHECK_EQ(unused_frames(), m.last);
 		CHECK(!is_head(pfn));

@@ -66,6 +66,20 @@ static void check_gone(cf_pfn bad)
 	CHECK(machine_verify());
 }
 
+/* The first frame of a block is not the one before's. */
+static void first_of_a_block(void)
+{
+	struct keeper keeper = { 0 };
+
+	if (!begin(&keeper, 0))
+		return;
+	CHECK_EQ(retire(m.block), CF_RETIRE_DONE);
+	check_gone(m.block);
+	CHECK_EQ(block_info(0).retired, 0);
+	CHECK_EQ(block_info(m.block).retired, 1);
+	finish(&keeper);
+}
+
 static void free_frames(void)
 {
 	struct keeper keeper = { 0 };
@@ -398,6 +412,7 @@ static void refuses(void)
 int main(void)
 {
 	tap_run("free frames", free_frames);
+	tap_run("the first frame of a block", first_of_a_block);
 	tap_run("frames in stock", frames_in_stock);
 	tap_run("frames in use, however they go", frames_in_use);
 	tap_run("in use while their chunk is isolated", in_isolated_chunks);

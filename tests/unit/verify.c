@@ -178,6 +178,12 @@ static void crossing(void)
 		      CF_ZONE_MOVABLE);
 	break_word(NORMAL_FIRST, word);
 	ground_drop();
+	/* Of a type that stays in its block. */
+	ground_make();
+	take_offline(NORMAL_FIRST, NORMAL_FIRST + 2 * BLOCK, 0);
+	word = word_make(CF_TYPE_OFFLINE, BLOCK_ORDER, 0, owner);
+	break_word(NORMAL_FIRST, word_with_order(word, BLOCK_ORDER + 1));
+	ground_drop();
 }
 
 static void overlaps(void)
