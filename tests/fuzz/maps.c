@@ -12,11 +12,16 @@
 
 #define MAPS_MAX	65536
 
+/* The names that --wrap gives; which of the two is called is libc's choice. */
 void *__real_mmap(void *address, size_t bytes, int protection, int flags,
 		  int file, off_t offset);
+void *__real_mmap64(void *address, size_t bytes, int protection, int flags,
+		    int file, off_t offset);
 int __real_munmap(void *address, size_t bytes);
 void *__wrap_mmap(void *address, size_t bytes, int protection, int flags,
 		  int file, off_t offset);
+void *__wrap_mmap64(void *address, size_t bytes, int protection, int flags,
+		    int file, off_t offset);
 int __wrap_munmap(void *address, size_t bytes);
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -27,12 +32,8 @@ static struct {
 } map[MAPS_MAX];
 static size_t maps;
 
-void *__wrap_mmap(void *address, size_t bytes, int protection, int flags,
-		  int file, off_t offset)
+static void *note(void *mapping, size_t bytes)
 {
-	void *mapping = __real_mmap(address, bytes, protection, flags, file,
-				    offset);
-
 	(void)pthread_mutex_lock(&lock);
 	if (noting && mapping != MAP_FAILED) {
 		HOLDS(maps < MAPS_MAX);
@@ -41,6 +42,20 @@ void *__wrap_mmap(void *address, size_t bytes, int protection, int flags,
 	}
 	(void)pthread_mutex_unlock(&lock);
 	return mapping;
+}
+
+void *__wrap_mmap(void *address, size_t bytes, int protection, int flags,
+		  int file, off_t offset)
+{
+	return note(__real_mmap(address, bytes, protection, flags, file,
+				offset), bytes);
+}
+
+void *__wrap_mmap64(void *address, size_t bytes, int protection, int flags,
+		    int file, off_t offset)
+{
+	return note(__real_mmap64(address, bytes, protection, flags, file,
+				  offset), bytes);
 }
 
 /* Whatever is unmapped was mapped in one piece: nothing here cuts any up. */
