@@ -261,6 +261,26 @@ static void zone_changes(void)
 	finish(&keeper);
 }
 
+/* What is in the way is told with its size. */
+static void told_with_its_size(void)
+{
+	struct machine_config config = { .blocks = 1, .absent = 1 };
+	struct cf_report report;
+
+	if (!CHECK(machine_make(config)))
+		return;
+	FAILS(CF_EGONE, cf_block_online(m.map, m.block, 2 * m.block,
+					CF_ZONE_NORMAL, &report));
+	CHECK_EQ(report.reason, CF_REASON_HOLE);
+	CHECK_EQ(report.pfn, m.block);
+	CHECK_EQ(report.frames[CF_REASON_HOLE], m.block);
+	FAILS(CF_EBUSY, cf_block_online(m.map, 0, m.block, CF_ZONE_NORMAL,
+					&report));
+	CHECK_EQ(report.reason, CF_REASON_STATE);
+	CHECK_EQ(report.frames[CF_REASON_STATE], m.block);
+	CHECK(machine_end());
+}
+
 int main(void)
 {
 	tap_run("without a range owner everything is exposed", without_owner);
@@ -271,6 +291,7 @@ int main(void)
 	tap_run("the hook refuses the second block", the_second_block_refuses);
 	tap_run("the port refuses", the_port_refuses);
 	tap_run("wrong calls", wrong_calls);
+	tap_run("holes are told with their size", told_with_its_size);
 	tap_run("NORMAL and MOVABLE in turn", zone_changes);
 	return tap_done();
 }

@@ -107,11 +107,26 @@ static void give_again(void)
 
 static void give_beside(void)
 {
+	struct cfi_block *block = block_of(m.block);
+	unsigned long state = cfi_block_lock(block);
+
+	(void)cfi_give(m.map, block, m.block + 512 + 16, m.block + 512 + 17);
+	cfi_block_unlock(block, state);
+}
+
+static void give_to_a_full_chunk(void)
+{
 	unsigned long state = cfi_block_lock(block_of(0));
 
 	block_of(0)->chunk[0].free = 512;
 	(void)cfi_give(m.map, block_of(0), 8, 12);
 	cfi_block_unlock(block_of(0), state);
+}
+
+static void drain_inside(void)
+{
+	cfi_store_relaxed(&m.map->cpu[cf_port_cpu()].busy, 1);
+	cf_drain_cpu(m.map);
 }
 
 static void chunks(void)
@@ -121,8 +136,13 @@ static void chunks(void)
 	CHECK_EQ(cf_alloc_range(m.map, 0, 16, kernel(0), NULL), 0);
 	CHECK(panics(open_again, 0));
 	CHECK(panics(give_again, 0));
-	CHECK(panics(give_beside, 0));
+	CHECK(panics(give_to_a_full_chunk, 0));
 	cf_free_range(m.map, 0, 16);
+	/* The chunk is named. */
+	pfn = m.block + 512;
+	CHECK_EQ(cf_alloc_range(m.map, pfn, pfn + 16, kernel(0), NULL), 0);
+	CHECK(panics(give_beside, pfn));
+	cf_free_range(m.map, pfn, pfn + 16);
 	CHECK(machine_end());
 }
 
@@ -201,11 +221,12 @@ static void remove_unknown_side(void)
 	cf_side_remove(m.map, &side);
 }
 
-/* Lists that do not hold what is taken out of them. */
+/* Lists and caches that are not as who changes them believes. */
 static void lists(void)
 {
 	if (!begin())
 		return;
+	CHECK(panics(drain_inside, cf_port_cpu()));
 	CHECK(panics(end_unknown_range, 77));
 	CHECK(panics(drop_side_early, 1));
 	CHECK(panics(remove_unknown_side, (uintptr_t)&side));

@@ -370,6 +370,14 @@ static void whole_chunks_stay_untouched(void)
 	take_run_of(9, 10);
 	CHECK_EQ(block->frame_word[0].v, 0xa5a5a5a5a5a5a5a5);
 	CHECK_EQ(block->bitmap[1].word[7], 0xa5a5a5a5a5a5a5a5);
+	take_exactly(512, 1024);
+	CHECK_EQ(block->bitmap[1].word[7], 0xa5a5a5a5a5a5a5a5);
+	give(0, 1024);
+	CHECK_EQ(cf_block_offline(m.map, 0, 1024, 1, NULL), 0);
+	CHECK_EQ(block->frame_word[511].v, 0xa5a5a5a5a5a5a5a5);
+	CHECK_EQ(block->frame_word[512].v, 0xa5a5a5a5a5a5a5a5);
+	CHECK_EQ(cf_block_online(m.map, 0, 1024, CF_ZONE_NORMAL, NULL), 0);
+	take_run_of(9, 10);
 	/* Splitting the other makes its words valid, once. */
 	take_run_of(0, 9);
 	for (i = 512; i < 1024; i++)
