@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Blocks that come and go, logically offline frames, contents, side tables.
+ * Blocks that go offline and come back, are removed and added: nobody finds
+ * in them what is not there, or reads what is metadata no more.
  */
 
 #include "ground.h"
-
-#include <string.h>
 
 #define STALE 0xdeadbeefdeadbeef	/* what nobody may take for a word */
 
@@ -23,169 +22,6 @@ static void begin(struct ground_config config)
 	ground_init(config);
 	w = explore_memory(sizeof(*w));
 }
-
-/* ---- references by number against logically offline frames ---- */
-
-static void set_up_folio(void)
-{
-	begin((struct ground_config) { .blocks = 1 });
-	w->pfn = ground_alloc(CF_TYPE_FOLIO, 0, 0);
-}
-
-static void get_and_read(void)
-{
-	if (cf_try_get(ground_map, w->pfn))
-		return;
-	(void)*(volatile uint64_t *)ground_contents(w->pfn);
-	cf_put(ground_map, w->pfn);
-}
-
-/* Drop it, inflate: what a balloon takes nobody reads. */
-static void put_and_inflate(void)
-{
-	cf_pfn pfn;
-
-	cf_put(ground_map, w->pfn);
-	MUST(cf_offline_alloc(ground_map, CF_OWNER_NONE, 0, 0, &pfn));
-	/* Where a count would be there is one. */
-	MUST(cf_offline_set_payload(ground_map, CF_OWNER_NONE, pfn, ~0u));
-	*ground_contents(pfn) = 1;
-}
-
-static const struct explore_program get_against_inflate = {
-	.name = "get-against-inflate",
-	.worry = "a speculative reference never lands on an offline frame "
-		 "(PG_offline 2018, no count 2024)",
-	.setup = set_up_folio,
-	.thread = { put_and_inflate, get_and_read },
-	.end = ground_verify,
-	.quick = true,
-};
-
-/* The last put, by whichever of the two, then exactly that frame. */
-static void put_and_unplug(void)
-{
-	int err;
-
-	cf_put(ground_map, w->pfn);
-	err = cf_offline_alloc_range(ground_map, CF_OWNER_NONE, w->pfn,
-				     w->pfn + 1, 0, NULL);
-	if (err) {
-		REQUIRE(err == -CF_EBUSY || err == -CF_EAGAIN);
-		return;
-	}
-	MUST(cf_offline_set_payload(ground_map, CF_OWNER_NONE, w->pfn, ~0u));
-	*ground_contents(w->pfn) = 1;
-}
-
-static const struct explore_program get_against_unplug = {
-	.name = "get-against-unplug",
-	.worry = "the same where exactly this frame is asked for",
-	.setup = set_up_folio,
-	.thread = { put_and_unplug, get_and_read },
-	.end = ground_verify,
-};
-
-static void set_up_offline(void)
-{
-	begin((struct ground_config) { .blocks = 1 });
-	MUST(cf_offline_alloc(ground_map, CF_OWNER_NONE, 0, 0, &w->pfn));
-	MUST(cf_offline_set_payload(ground_map, CF_OWNER_NONE, w->pfn, ~0u));
-}
-
-/* Deflate and use: the first reference comes with what its maker wrote. */
-static void deflate_and_use(void)
-{
-	struct cf_request request = {
-		.type = CF_TYPE_FOLIO,
-		.flags = CF_ALLOC_FROZEN,
-	};
-	cf_pfn pfn;
-
-	*ground_contents(w->pfn) = 1;
-	MUST(cf_offline_free(ground_map, CF_OWNER_NONE, w->pfn, 0));
-	MUST(cf_alloc(ground_map, request, &pfn));
-	*ground_contents(pfn) = 2;
-	cf_unfreeze(ground_map, pfn, 1);
-}
-
-static void get_and_read_new(void)
-{
-	if (cf_try_get(ground_map, w->pfn))
-		return;
-	REQUIRE(*ground_contents(w->pfn) == 2);
-	cf_put(ground_map, w->pfn);
-}
-
-static const struct explore_program get_against_deflate = {
-	.name = "get-against-deflate",
-	.worry = "a frame that comes back is had only by its next user's word",
-	.setup = set_up_offline,
-	.thread = { deflate_and_use, get_and_read_new },
-	.end = ground_verify,
-	.quick = true,
-};
-
-static void deflate(void)
-{
-	unsigned self = explore_self();
-
-	w->err[self] = cf_offline_free(ground_map, CF_OWNER_NONE, w->pfn, 0);
-}
-
-static void one_deflated(void)
-{
-	REQUIRE((w->err[0] == 0) + (w->err[1] == 0) == 1);
-	REQUIRE(w->err[0] + w->err[1] == -CF_EREFUSED ||
-		w->err[0] + w->err[1] == -CF_EAGAIN);
-	ground_verify();
-}
-
-static const struct explore_program deflate_twice = {
-	.name = "deflate-twice",
-	.worry = "of two that give one frame back, one does",
-	.setup = set_up_offline,
-	.thread = { deflate, deflate },
-	.end = one_deflated,
-	.quick = true,
-};
-
-/* Two stretches that overlap: all of one, and nothing of the other. */
-static void set_up_stretch(void)
-{
-	begin((struct ground_config) { .blocks = 1 });
-	MUST(cf_offline_alloc(ground_map, CF_OWNER_NONE, 2, 0, &w->pfn));
-}
-
-static void deflate_first_three(void)
-{
-	w->err[0] = cf_offline_free_range(ground_map, CF_OWNER_NONE, w->pfn,
-					  w->pfn + 3);
-}
-
-static void deflate_last_three(void)
-{
-	w->err[1] = cf_offline_free_range(ground_map, CF_OWNER_NONE,
-					  w->pfn + 1, w->pfn + 4);
-}
-
-static void one_or_none_deflated(void)
-{
-	struct cf_block_info info;
-
-	MUST(cf_block_info(ground_map, 0, &info));
-	REQUIRE((w->err[0] == 0) + (w->err[1] == 0) <= 1);
-	REQUIRE(info.offline == (w->err[0] && w->err[1] ? 4 : 1));
-	ground_verify();
-}
-
-static const struct explore_program overlapping_deflates = {
-	.name = "overlapping-deflates",
-	.worry = "giving back a range is all or nothing, in parts of runs too",
-	.setup = set_up_stretch,
-	.thread = { deflate_first_three, deflate_last_three },
-	.end = one_or_none_deflated,
-};
 
 /* ---- blocks that go offline, and come back ---- */
 
@@ -241,6 +77,7 @@ static const struct explore_program get_against_block_offline = {
 	.setup = set_up_chunk,
 	.thread = { put_and_take_offline, get_and_keep },
 	.end = had_or_offline,
+	.quick = true,
 };
 
 static void put_and_cycle(void)
@@ -264,11 +101,89 @@ static void put_and_cycle(void)
 
 static const struct explore_program get_against_block_cycle = {
 	.name = "get-against-block-cycle",
-	.worry = "nor when it comes online again: no reference lands on a frame "
-		 "that is being exposed",
+	.worry = "nor when it comes online again: no reference lands on a "
+		 "frame that is being exposed",
 	.setup = set_up_chunk,
 	.thread = { put_and_cycle, get_and_keep },
 	.end = ground_verify,
+	.quick = true,
+};
+
+/* What is told of a block fits together, whenever it is asked. */
+static void set_up_online(void)
+{
+	begin((struct ground_config) { .blocks = 1 });
+}
+
+static void offline_and_online(void)
+{
+	REQUIRE(take_offline(0));
+	MUST(cf_block_online(ground_map, 0, GROUND_BLOCK, CF_ZONE_NORMAL,
+			     NULL));
+}
+
+static void ask(void)
+{
+	struct cf_block_info info;
+
+	MUST(cf_block_info(ground_map, 0, &info));
+	REQUIRE(info.free + info.offline <= GROUND_BLOCK);
+	REQUIRE(info.never_onlined == info.offline);
+	if (info.state == CF_BLOCK_ONLINE)
+		REQUIRE(info.free == GROUND_BLOCK);
+	else if (info.state == CF_BLOCK_GOING_OFFLINE)
+		REQUIRE(info.chunks_isolated == 2);
+}
+
+static const struct explore_program info_against_offline = {
+	.name = "info-against-offline",
+	.worry = "what is told of a block that goes and comes fits together",
+	.setup = set_up_online,
+	.thread = { offline_and_online, ask },
+	.end = ground_verify,
+	.quick = true,
+};
+
+/* A frame that is stepped over: a word in a chunk that stays split. */
+static void set_up_skippable(void)
+{
+	static const struct cf_owner_ops no_hooks;
+	uint32_t owner;
+
+	begin((struct ground_config) { .blocks = 1 });
+	MUST(cf_owner_register(ground_map, "device", &no_hooks, NULL, &owner));
+	MUST(cf_block_adopt(ground_map, 0, GROUND_BLOCK, owner));
+	MUST(cf_offline_alloc_range(ground_map, owner, 4, 8, CF_FLAG_SKIPPABLE,
+				    NULL));
+	/* The rest, or each of its frames would be looked at. */
+	MUST(cf_offline_alloc_range(ground_map, owner, 0, 4, CF_FLAG_SKIPPABLE,
+				    NULL));
+}
+
+static void cycle(void)
+{
+	offline_and_online();
+	(void)ground_alloc(CF_TYPE_KERNEL, 2, 0);
+}
+
+static void find_stepped_over(void)
+{
+	cf_pfn head = cf_find_head(ground_map, 6);
+	struct cf_snapshot run;
+
+	REQUIRE(head == 4 || head == 0 || head == CF_PFN_NONE);
+	if (cf_snapshot(ground_map, 4, &run) == 0)
+		REQUIRE(run.type == CF_TYPE_OFFLINE && run.order == 2);
+}
+
+static const struct explore_program find_against_skippable_cycle = {
+	.name = "find-against-skippable-cycle",
+	.worry = "a frame stepped over is found until its block goes, and then "
+		 "no more (PG_offline_skippable, 2025)",
+	.setup = set_up_skippable,
+	.thread = { cycle, find_stepped_over },
+	.end = ground_verify,
+	.quick = true,
 };
 
 /* ---- blocks that are removed, and added again in the same memory ---- */
@@ -419,6 +334,109 @@ static const struct explore_program changes_against_removal = {
 	.quick = true,
 };
 
+/* Two that want different things of one block: one of them gets it. */
+static void try_online(void)
+{
+	w->err[explore_self()] = cf_block_online(ground_map, GROUND_BLOCK,
+						 2 * GROUND_BLOCK,
+						 CF_ZONE_NORMAL, NULL);
+}
+
+static void try_remove(void)
+{
+	w->err[explore_self()] = cf_block_remove(ground_map, GROUND_BLOCK,
+						 2 * GROUND_BLOCK);
+}
+
+static void one_did(void)
+{
+	REQUIRE((w->err[0] == 0) + (w->err[1] == 0) == 1);
+	REQUIRE(w->err[0] + w->err[1] == -CF_EBUSY ||
+		w->err[0] + w->err[1] == -CF_EGONE);
+	ground_verify();
+}
+
+static const struct explore_program online_against_removal = {
+	.name = "online-against-removal",
+	.worry = "a block that comes into use is not removed under it",
+	.setup = set_up_second,
+	.thread = { try_online, try_remove },
+	.end = one_did,
+	.quick = true,
+};
+
+static const struct explore_program two_onlines = {
+	.name = "two-onlines",
+	.worry = "a block is not brought into use twice",
+	.setup = set_up_second,
+	.thread = { try_online, try_online },
+	.end = one_did,
+	.quick = true,
+};
+
+static void set_up_absent(void)
+{
+	set_up_second();
+	MUST(cf_block_remove(ground_map, GROUND_BLOCK, 2 * GROUND_BLOCK));
+}
+
+static void try_add(void)
+{
+	struct cf_block_config config = {
+		.meta = CF_META_CALLER,
+		.memory = w->meta,
+	};
+
+	w->err[explore_self()] = cf_block_add(ground_map, GROUND_BLOCK,
+					      2 * GROUND_BLOCK, &config);
+}
+
+static const struct explore_program two_adds = {
+	.name = "two-adds",
+	.worry = "nor added twice",
+	.setup = set_up_absent,
+	.thread = { try_add, try_add },
+	.end = one_did,
+	.quick = true,
+};
+
+/* A run over two blocks; the one with its head goes. */
+static void set_up_wide(void)
+{
+	begin((struct ground_config) { .blocks = 2, .online = 2 });
+	w->pfn = ground_alloc(CF_TYPE_FOLIO, GROUND_BLOCK_ORDER + 1, 0);
+	REQUIRE(w->pfn == 0);
+}
+
+static void free_and_remove_first(void)
+{
+	cf_put(ground_map, 0);
+	REQUIRE(take_offline(0));
+	MUST(cf_block_remove(ground_map, 0, GROUND_BLOCK));
+}
+
+static void walk_second(void)
+{
+	cf_pfn cursor = GROUND_BLOCK + 5;
+	struct cf_span span;
+
+	cf_walk_begin(ground_map);
+	REQUIRE(cf_walk_next(ground_map, &cursor, GROUND_BLOCK + 6, &span));
+	cf_walk_end(ground_map);
+	REQUIRE(span.kind == CF_SPAN_FREE || span.kind == CF_SPAN_TRANSIT ||
+		(span.kind == CF_SPAN_RUN && span.first == 0));
+}
+
+static const struct explore_program walk_against_wide_removal = {
+	.name = "walk-against-wide-removal",
+	.worry = "a walker inside a run does not follow its head into a block "
+		 "that is gone",
+	.setup = set_up_wide,
+	.thread = { free_and_remove_first, walk_second },
+	.end = ground_verify,
+	.quick = true,
+};
+
 /* The whole life of a block, from removal to a run that is used. */
 static void renew(void)
 {
@@ -452,11 +470,12 @@ static void get_renewed(void)
 
 static const struct explore_program get_against_renewal = {
 	.name = "get-against-renewal",
-	.worry = "a reference by a number kept over removal is to what is there "
-		 "now",
+	.worry = "a reference by a number kept over removal is to what is "
+		 "there now",
 	.setup = set_up_renewal,
 	.thread = { renew, get_renewed },
 	.end = ground_verify,
+	.quick = true,
 };
 
 static void find_renewed(void)
@@ -477,6 +496,7 @@ static const struct explore_program find_against_renewal = {
 	.setup = set_up_renewal,
 	.thread = { renew, find_renewed },
 	.end = ground_verify,
+	.quick = true,
 };
 
 static void walk_renewed(void)
@@ -499,6 +519,7 @@ static const struct explore_program walk_against_renewal = {
 	.setup = set_up_renewal,
 	.thread = { renew, walk_renewed },
 	.end = ground_verify,
+	.quick = true,
 };
 
 static void export_renewed(void)
@@ -518,14 +539,16 @@ static const struct explore_program export_against_renewal = {
 	.setup = set_up_renewal,
 	.thread = { renew, export_renewed },
 	.end = ground_verify,
+	.quick = true,
 };
 
 const struct explore_program *const explore_blocks[] = {
-	&get_against_inflate, &get_against_unplug, &get_against_deflate,
-	&deflate_twice, &overlapping_deflates, &get_against_block_offline,
-	&get_against_block_cycle, &walkers_against_removal,
+	&get_against_block_offline,
+	&get_against_block_cycle, &info_against_offline,
+	&find_against_skippable_cycle, &walkers_against_removal,
 	&lookups_against_removal, &exports_against_removal,
-	&changes_against_removal, &get_against_renewal,
+	&changes_against_removal, &online_against_removal, &two_onlines,
+	&two_adds, &walk_against_wide_removal, &get_against_renewal,
 	&find_against_renewal, &walk_against_renewal,
 	&export_against_renewal, NULL
 };

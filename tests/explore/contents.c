@@ -105,6 +105,7 @@ static const struct explore_program dumps_against_inflates = {
 	.setup = set_up_dump,
 	.thread = { inflate_twice, dump_twice },
 	.end = ground_verify,
+	.quick = true,
 };
 
 static const struct explore_program two_dumps_against_inflate = {
@@ -113,6 +114,7 @@ static const struct explore_program two_dumps_against_inflate = {
 	.setup = set_up_dump,
 	.thread = { inflate, dump, dump },
 	.end = ground_verify,
+	.quick = true,
 };
 
 static void set_up_two_marked(void)
@@ -141,6 +143,7 @@ static const struct explore_program dump_against_two_syncs = {
 	.setup = set_up_two_marked,
 	.thread = { inflate_zero, sync_only, dump },
 	.end = ground_verify,
+	.quick = true,
 };
 
 /* A block goes offline with a free frame in it that a dump may read. */
@@ -330,16 +333,18 @@ static void told_of_done(void)
 {
 	REQUIRE(w->going == 1 && w->cancelled == 0 && w->done == 1);
 	REQUIRE(w->dropped && !w->paused);
+	MUST(cf_subscriber_remove(ground_map, &w->subscriber[0]));
 	ground_verify();
 }
 
 static const struct explore_program scanner_against_done = {
 	.name = "scanner-against-done",
-	.worry = "a scanner that pauses at going neither holds up offlining nor "
-		 "keeps numbers of what is gone (KSM, compaction)",
+	.worry = "a scanner that pauses at going neither holds up offlining "
+		 "nor keeps numbers of what is gone (KSM, compaction)",
 	.setup = set_up_scanner,
 	.thread = { free_and_unplug, scan },
 	.end = told_of_done,
+	.quick = true,
 };
 
 static void fail_to_unplug(void)
@@ -362,6 +367,7 @@ static const struct explore_program scanner_against_cancel = {
 	.setup = set_up_scanner,
 	.thread = { fail_to_unplug, scan },
 	.end = told_of_cancel,
+	.quick = true,
 };
 
 /* A stale number after all: nothing is behind it. */
@@ -403,6 +409,7 @@ static const struct explore_program stale_number_against_removal = {
 	.setup = set_up_scanner,
 	.thread = { unplug_and_remove, scan_stale },
 	.end = held_or_removed,
+	.quick = true,
 };
 
 static int veto(void *context, enum cf_event event, cf_pfn first, cf_pfn last)
@@ -443,6 +450,7 @@ static const struct explore_program scanner_against_veto = {
 	.setup = set_up_veto,
 	.thread = { start_in_vain, scan },
 	.end = ground_verify,
+	.quick = true,
 };
 
 /* Somebody subscribes, or leaves, while an operation begins and ends. */

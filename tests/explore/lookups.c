@@ -69,6 +69,7 @@ static const struct explore_program head_against_two_cuts = {
 	.setup = set_up_small_cut,
 	.thread = { free_first_two, free_third, find_sixth },
 	.end = ground_verify,
+	.quick = true,
 };
 
 static void set_up_chunk_cut(void)
@@ -146,6 +147,67 @@ static const struct explore_program export_against_cut = {
 	.setup = set_up_chunk_cut,
 	.thread = { free_second_half, export_four },
 	.end = ground_verify,
+	.quick = true,
+};
+
+/* Another run before it, so that a window can begin there. */
+static void set_up_second_run(void)
+{
+	cf_pfn first;
+
+	begin(1);
+	MUST(cf_offline_alloc(ground_map, CF_OWNER_NONE, 2, 0, &first));
+	MUST(cf_offline_alloc(ground_map, CF_OWNER_NONE, 2, 0, &w->pfn));
+	REQUIRE(w->pfn == first + 4);
+}
+
+static void export_around(void)
+{
+	uint64_t words[6];
+	unsigned i;
+
+	cf_export_flags(ground_map, w->pfn - 1, w->pfn + 5, words);
+	for (i = 0; i < 5; i++)
+		if (i != 1 && i != 2)
+			REQUIRE(words[i] == (uint64_t)1 << CF_KPF_OFFLINE);
+	REQUIRE(words[5] == (uint64_t)1 << CF_KPF_BUDDY);
+}
+
+static const struct explore_program export_against_small_cut = {
+	.name = "export-against-small-cut",
+	.worry = "nor one of a run that is told head by head",
+	.setup = set_up_second_run,
+	.thread = { free_first_two, export_around },
+	.end = ground_verify,
+	.quick = true,
+};
+
+/* What the bitmap said is old when a word has come since. */
+static void take_next(void)
+{
+	cf_pfn pfn;
+
+	MUST(cf_offline_alloc(ground_map, CF_OWNER_NONE, 0, 0, &pfn));
+	REQUIRE(pfn == w->pfn + 4);
+}
+
+static void export_next(void)
+{
+	uint64_t words[2];
+
+	cf_export_flags(ground_map, w->pfn + 3, w->pfn + 5, words);
+	REQUIRE(words[0] == (uint64_t)1 << CF_KPF_OFFLINE);
+	REQUIRE(words[1] == (uint64_t)1 << CF_KPF_OFFLINE || words[1] == 0 ||
+		words[1] == (uint64_t)1 << CF_KPF_BUDDY);
+}
+
+static const struct explore_program export_against_inflate = {
+	.name = "export-against-inflate",
+	.worry = "nor is a frame told free and offline at once",
+	.setup = set_up_second_run,
+	.thread = { take_next, export_next },
+	.end = ground_verify,
+	.quick = true,
 };
 
 static void set_up_large_cut(void)
@@ -215,6 +277,7 @@ static const struct explore_program head_against_mark = {
 	.setup = set_up_marks,
 	.thread = { mark_last_two, find_marked },
 	.end = ground_verify,
+	.quick = true,
 };
 
 static void write_and_name(void)
@@ -236,6 +299,49 @@ static const struct explore_program payload_is_published = {
 	.worry = "what a payload names is there for who reads it",
 	.setup = set_up_marks,
 	.thread = { write_and_name, read_what_is_named },
+	.end = ground_verify,
+	.quick = true,
+};
+
+/* The same through a walk: the run of a chunk, or of a few frames. */
+static void set_up_large_payload(void)
+{
+	make_offline(CF_CHUNK_ORDER);
+}
+
+static void write_and_name_run(void)
+{
+	*ground_contents(w->pfn) = 7;
+	MUST(cf_offline_set_payload(ground_map, w->owner, w->pfn, 6));
+}
+
+static void walk_and_read(void)
+{
+	cf_pfn cursor = w->pfn;
+	struct cf_span span;
+
+	cf_walk_begin(ground_map);
+	REQUIRE(cf_walk_next(ground_map, &cursor, w->pfn + 1, &span));
+	cf_walk_end(ground_map);
+	REQUIRE(span.kind == CF_SPAN_RUN && span.type == CF_TYPE_OFFLINE);
+	if (span.payload == 6)
+		REQUIRE(*ground_contents(w->pfn) == 7);
+}
+
+static const struct explore_program walked_payload = {
+	.name = "walked-payload",
+	.worry = "the same for a walker",
+	.setup = set_up_marks,
+	.thread = { write_and_name_run, walk_and_read },
+	.end = ground_verify,
+	.quick = true,
+};
+
+static const struct explore_program walked_large_payload = {
+	.name = "walked-large-payload",
+	.worry = "and where the run is a chunk",
+	.setup = set_up_large_payload,
+	.thread = { write_and_name_run, walk_and_read },
 	.end = ground_verify,
 	.quick = true,
 };
@@ -428,6 +534,131 @@ static const struct explore_program split_against_split = {
 	.setup = set_up_small_split,
 	.thread = { split_again, split_or_not },
 	.end = ground_verify,
+	.quick = true,
+};
+
+/* Two runs of a block, each cut by one. */
+static void set_up_two_frozen(void)
+{
+	struct cf_request request = {
+		.type = CF_TYPE_FOLIO,
+		.order = CF_CHUNK_ORDER,
+		.flags = CF_ALLOC_FROZEN,
+	};
+	cf_pfn pfn;
+
+	make_frozen(1, CF_CHUNK_ORDER);
+	MUST(cf_alloc(ground_map, request, &pfn));
+	REQUIRE(pfn == (w->pfn ^ GROUND_CHUNK));
+}
+
+static void split_other(void)
+{
+	MUST(cf_split(ground_map, w->pfn ^ GROUND_CHUNK, CF_CHUNK_ORDER - 1));
+}
+
+static const struct explore_program two_splits = {
+	.name = "two-splits",
+	.worry = "two that cut runs of one block do not undo each other's "
+		 "marks",
+	.setup = set_up_two_frozen,
+	.thread = { split_to_halves, split_other },
+	.end = ground_verify,
+	.quick = true,
+};
+
+/* Frozen is what may be split: never what somebody refers to. */
+static void set_up_referenced(void)
+{
+	begin(1);
+	w->pfn = ground_alloc(CF_TYPE_FOLIO, 1, 0);
+}
+
+static void freeze_and_split(void)
+{
+	int err = cf_freeze(ground_map, w->pfn, 1);
+
+	if (err) {
+		REQUIRE(err == -CF_EAGAIN);
+		w->held = true;
+	} else {
+		MUST(cf_split(ground_map, w->pfn, 0));
+		*ground_contents(w->pfn + 1) = 1;
+		cf_unfreeze(ground_map, w->pfn, 1);
+	}
+}
+
+static void get_and_use(void)
+{
+	cf_pfn head;
+
+	if (cf_try_get_interior(ground_map, w->pfn + 1, &head))
+		return;
+	REQUIRE(head == w->pfn);
+	*ground_contents(w->pfn + 1) = 2;
+	REQUIRE(cf_split(ground_map, w->pfn, 0) == -CF_EAGAIN);
+	cf_put(ground_map, w->pfn);
+}
+
+static void whole_or_split(void)
+{
+	struct cf_snapshot run;
+
+	MUST(cf_snapshot(ground_map, w->pfn, &run));
+	REQUIRE(run.order == (w->held ? 1 : 0) && run.refs == 1);
+	ground_verify();
+}
+
+static const struct explore_program split_against_get = {
+	.name = "split-against-get",
+	.worry = "a folio somebody refers to is not split (folios, 2024)",
+	.setup = set_up_referenced,
+	.thread = { freeze_and_split, get_and_use },
+	.end = whole_or_split,
+	.quick = true,
+};
+
+static enum cf_verdict keep(void *context, cf_pfn pfn, unsigned order)
+{
+	(void)context;
+	(void)pfn;
+	(void)order;
+	return CF_VERDICT_KEEP;
+}
+
+static const struct cf_owner_ops keeper = { .release = keep };
+
+/* What its owner keeps is split as soon as the last reference is gone. */
+static void set_up_kept(void)
+{
+	begin(1);
+	MUST(cf_owner_register(ground_map, "pool", &keeper, NULL, &w->owner));
+	w->pfn = ground_alloc(CF_TYPE_FOLIO, 1, w->owner);
+}
+
+static void use_and_put(void)
+{
+	*ground_contents(w->pfn + 1) = 1;
+	cf_put(ground_map, w->pfn);
+}
+
+static void split_when_kept(void)
+{
+	int err = cf_split(ground_map, w->pfn, 0);
+
+	REQUIRE(err == 0 || err == -CF_EAGAIN);
+	if (err == 0)
+		*ground_contents(w->pfn + 1) = 2;
+}
+
+static const struct explore_program split_against_last_put = {
+	.name = "split-against-last-put",
+	.worry = "who splits a run that has just been let go sees all that was "
+		 "done with it (owner hooks, 2024)",
+	.setup = set_up_kept,
+	.thread = { use_and_put, split_when_kept },
+	.end = ground_verify,
+	.quick = true,
 };
 
 /* ---- runs that are freed and made anew ---- */
@@ -517,14 +748,18 @@ static const struct explore_program interior_against_larger = {
 	.setup = set_up_two_singles,
 	.thread = { free_and_make_larger, get_and_read_second_frame },
 	.end = ground_verify,
+	.quick = true,
 };
 
 const struct explore_program *const explore_lookups[] = {
 	&head_against_cut, &head_against_two_cuts, &snapshot_against_cut,
-	&walk_against_cut, &export_against_cut, &head_against_large_cut,
-	&head_against_mark, &payload_is_published, &mark_is_published,
+	&walk_against_cut, &export_against_cut, &export_against_small_cut,
+	&export_against_inflate, &head_against_large_cut,
+	&head_against_mark, &payload_is_published, &walked_payload,
+	&walked_large_payload, &mark_is_published,
 	&head_against_split, &head_against_chunk_split,
 	&snapshot_against_split, &head_against_wide_split,
-	&get_against_split, &split_against_split,
+	&get_against_split, &split_against_split, &two_splits,
+	&split_against_get, &split_against_last_put,
 	&interior_against_smaller, &interior_against_larger, NULL
 };

@@ -10,9 +10,10 @@ static struct {
 	cf_pfn pfn;
 	void *meta;		/* of the second block */
 	struct cf_lock lock;	/* of leaves */
-	struct cf_side side;
+	struct cf_side side, second;
+	bool ready;		/* set up: leaves are counted */
 	uint64_t closed;	/* the table is about to end */
-	char *leaf[3];		/* given out from the first up */
+	char *leaf[4];		/* given out from the first up */
 	uint64_t leaves, freed;
 } *w;
 
@@ -35,11 +36,11 @@ static void *take_leaf(size_t bytes)
 	unsigned long state;
 	void *leaf;
 
-	if (explore_self() == EXPLORE_THREADS_MAX)
+	if (!w->ready)
 		return explore_memory(bytes);
-	REQUIRE(bytes == ENTRY_BYTES * GROUND_BLOCK);
+	REQUIRE(bytes <= ENTRY_BYTES * GROUND_BLOCK);
 	state = cf_lock(&w->lock);
-	REQUIRE(w->leaves < 3);
+	REQUIRE(w->leaves < 4);
 	leaf = w->leaf[w->leaves++];
 	cf_unlock(&w->lock, state);
 	scribble(leaf, bytes);
@@ -75,7 +76,7 @@ static void set_up_side(void)
 	w = explore_memory(sizeof(*w));
 	w->lock.rank = CF_RANK_LEAF;
 	w->meta = ground_meta(1);
-	for (i = 0; i < 3; i++) {
+	for (i = 0; i < 4; i++) {
 		w->leaf[i] = explore_memory(ENTRY_BYTES * GROUND_BLOCK);
 		explore_name(w->leaf[i], ENTRY_BYTES * GROUND_BLOCK,
 			     "side table leaf", i);
@@ -87,6 +88,12 @@ static void set_up_side(void)
 	add_block();
 }
 
+static void set_up_bare(void)
+{
+	set_up_side();
+	w->ready = true;
+}
+
 static void set_up_leaf(void)
 {
 	uint64_t *entry;
@@ -96,6 +103,7 @@ static void set_up_leaf(void)
 	MUST(cf_side_extend(&w->side, w->pfn, &found));
 	entry = found;
 	*entry = 5;
+	w->ready = true;
 }
 
 static void remove_block(void)
@@ -174,8 +182,26 @@ static void no_leaf_lost(void)
 static const struct explore_program side_extend_against_removal = {
 	.name = "side-extend-against-removal",
 	.worry = "an entry made while its block goes is not left behind",
-	.setup = set_up_side,
+	.setup = set_up_bare,
 	.thread = { remove_block, extend_and_read },
+	.end = no_leaf_lost,
+	.quick = true,
+};
+
+/* By a number alone: what is found may have gone already. */
+static void extend_outside(void)
+{
+	void *found;
+	int err = cf_side_extend(&w->side, w->pfn, &found);
+
+	REQUIRE(err == 0 || err == -CF_EGONE);
+}
+
+static const struct explore_program side_extend_by_number = {
+	.name = "side-extend-by-number",
+	.worry = "nor if who makes it has nothing that keeps the block",
+	.setup = set_up_bare,
+	.thread = { remove_block, extend_outside },
 	.end = no_leaf_lost,
 	.quick = true,
 };
@@ -191,9 +217,10 @@ static void one_leaf_at_most(void)
 static const struct explore_program side_extend_against_re_adding = {
 	.name = "side-extend-against-re-adding",
 	.worry = "nor is it when another block comes there",
-	.setup = set_up_side,
+	.setup = set_up_bare,
 	.thread = { remove_and_add, extend_and_read },
 	.end = one_leaf_at_most,
+	.quick = true,
 };
 
 static void one_leaf(void)
@@ -205,9 +232,9 @@ static void one_leaf(void)
 
 static const struct explore_program two_side_extends = {
 	.name = "two-side-extends",
-	.worry = "of two that extend a table at once both get zeroed entries of "
-		 "one leaf",
-	.setup = set_up_side,
+	.worry = "of two that extend a table at once both get zeroed entries "
+		 "of one leaf",
+	.setup = set_up_bare,
 	.thread = { extend_and_read, extend_and_read },
 	.end = one_leaf,
 	.quick = true,
@@ -243,7 +270,7 @@ static void get_and_find(void)
 static const struct explore_program side_entry_with_reference = {
 	.name = "side-entry-with-reference",
 	.worry = "whoever gets a reference finds what its maker said beside",
-	.setup = set_up_side,
+	.setup = set_up_bare,
 	.thread = { extend_and_hand_on, get_and_find },
 	.end = ground_verify,
 	.quick = true,
@@ -267,6 +294,33 @@ static const struct explore_program side_removal_against_block = {
 	.setup = set_up_leaf,
 	.thread = { remove_table, remove_block },
 	.end = table_is_gone,
+	.quick = true,
+};
+
+/* Another table comes while a block, and its leaf in the first, goes. */
+static void add_table(void)
+{
+	MUST(cf_side_add(ground_map, &w->second, ENTRY_BYTES));
+}
+
+static void both_know(void)
+{
+	void *found;
+
+	REQUIRE(w->freed == 1);
+	add_block();
+	MUST(cf_side_extend(&w->second, w->pfn, &found));
+	remove_block();
+	REQUIRE(w->freed == 2);
+	ground_verify();
+}
+
+static const struct explore_program side_add_against_removal = {
+	.name = "side-add-against-removal",
+	.worry = "a block that goes leaves every table, new ones too",
+	.setup = set_up_leaf,
+	.thread = { remove_block, add_table },
+	.end = both_know,
 	.quick = true,
 };
 
@@ -294,6 +348,7 @@ static const struct explore_program side_find_against_end = {
 const struct explore_program *const explore_sides[] = {
 	&side_find_against_removal, &side_find_against_re_adding,
 	&side_extend_against_removal, &side_extend_against_re_adding,
-	&two_side_extends, &side_entry_with_reference,
+	&side_extend_by_number, &two_side_extends,
+	&side_add_against_removal, &side_entry_with_reference,
 	&side_removal_against_block, &side_find_against_end, NULL
 };
