@@ -225,8 +225,8 @@ static void export_window(const struct window *window)
 			cf_port_relax(spins);
 		spins++;
 		sequence = cfi_sequence_read(block);
-		/* Acquire: see the frame words cleared. [split] */
-		if (cfi_load_acquire(&block->split) >> chunk & 1)
+		/* Relaxed: the lock taken next shows the words cleared. */
+		if (cfi_load_relaxed(&block->split) >> chunk & 1)
 			export_split(window, block);
 		else
 			export_whole(window, block);

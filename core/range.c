@@ -10,7 +10,10 @@
 
 #include "internal.h"
 
+/* The explorer makes one pass: more do not differ. */
+#ifndef RANGE_PASSES
 #define RANGE_PASSES	5
+#endif
 
 /* Take the range's part in one block, if its chunks are not another's. */
 static bool take_in_block(struct cf_map *map, struct cfi_block *block,
@@ -97,11 +100,11 @@ int cfi_take_range(struct cf_map *map, cf_pfn first, cf_pfn last,
 	err = cfi_isolate(map, range, report);
 	if (err)
 		return err;
-	for (pass = 0; pass < RANGE_PASSES; pass++) {
+	err = -CF_EBUSY;
+	for (pass = 0; pass < RANGE_PASSES && err; pass++) {
+		if (pass)
+			cf_port_relax(pass);
 		err = take_pass(map, first, last, range, report);
-		if (!err)
-			break;
-		cf_port_relax(pass);
 	}
 	if (err)
 		cfi_unisolate(map, range);

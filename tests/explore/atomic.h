@@ -99,6 +99,10 @@ void *memcpy(void *to, const void *from, size_t bytes);
 #define __builtin_memcpy memcpy
 
 /* Weaker than the engine asks for: only for protections taken out. */
+struct cf_lock;
+/* The lock call is left out, and so is its unlock. */
+unsigned long explore_no_lock(struct cf_lock *lock);
+
 #define cfi_or_relaxed(word, value)					\
 	EXPLORE_CHANGE(word, EXPLORE_OR, value, EXPLORE_RELAXED)
 #define cfi_and_relaxed(word, value)					\
@@ -116,6 +120,9 @@ extern unsigned explore_drain_spins;
 /* A failing allocation that looks again and again is of no interest. */
 unsigned explore_tries(unsigned tries);
 #define TAKE_TRIES explore_tries(tries)
+
+/* Passes over a range: they would not differ but in what others do. */
+#define RANGE_PASSES 1
 
 /*
  * Where a context can be stopped between two accesses that only a fence on

@@ -32,7 +32,9 @@ uint64_t *memory_word(uint32_t place);
 /* Words have turned out to be shared since memory_settle(). */
 bool memory_unsettled(void);
 void memory_settle(void);
-void memory_forget_places(void);
+void memory_freeze_places(void);
+size_t memory_place_number(uint32_t place);
+bool memory_add_place(size_t number);
 /* The value at the start is what the word holds: taken for all places. */
 void memory_take_start_values(void);
 void memory_print_word(FILE *file, const void *address);

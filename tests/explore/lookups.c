@@ -504,7 +504,7 @@ static void get_part(void)
 }
 
 static const struct explore_program get_against_split = {
-	.name = "get-against-split",
+	.name = "get-against-part",
 	.worry = "a reference to a part comes with all its maker wrote",
 	.setup = set_up_small_split,
 	.thread = { split_then_use, get_part },
@@ -529,7 +529,7 @@ static void split_or_not(void)
 }
 
 static const struct explore_program split_against_split = {
-	.name = "split-against-split",
+	.name = "cut-against-cut",
 	.worry = "of two that cut one run each does all of it or nothing",
 	.setup = set_up_small_split,
 	.thread = { split_again, split_or_not },

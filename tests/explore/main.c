@@ -205,6 +205,22 @@ static void list(void)
 		}
 }
 
+/* Names are how programs are asked for. */
+static void check_names(void)
+{
+	unsigned group, i;
+
+	for (group = 0; groups(group); group++)
+		for (i = 0; groups(group)[i]; i++)
+			if (find_program(groups(group)[i]->name) !=
+			    groups(group)[i]) {
+				fprintf(stderr, "explore: two programs are "
+					"named '%s'\n",
+					groups(group)[i]->name);
+				exit(2);
+			}
+}
+
 static void run_all(void)
 {
 	unsigned group, i;
@@ -326,6 +342,7 @@ int main(int argc, char **argv)
 
 	parse(argc, argv);
 	run_catch_crashes();
+	check_names();
 	for (i = optind; i < argc; i++)
 		if (!find_program(argv[i])) {
 			fprintf(stderr, "explore: no program '%s'; --list "

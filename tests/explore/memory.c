@@ -50,7 +50,7 @@ static struct {
 	uint64_t **place;
 	uint64_t *start_value;
 	uint32_t places, place_room;
-	bool unsettled;
+	bool unsettled, frozen;
 	struct { const char *name; uintptr_t first, last; int64_t index; }
 		name[NAMES_MAX];
 	unsigned names;
@@ -217,7 +217,8 @@ uint32_t memory_place(const uint64_t *word, bool writes)
 	use->readers |= bit;
 	if (writes)
 		use->writers |= bit;
-	if (use->writers && (use->readers & (use->readers - 1)))
+	if (!memory.frozen && use->writers &&
+	    (use->readers & (use->readers - 1)))
 		add_place(word, use);
 	return PLACE_ALONE;
 }
@@ -242,13 +243,29 @@ void memory_settle(void)
 	memory.unsettled = false;
 }
 
-void memory_forget_places(void)
+/* From now on just these are shared; then memory_add_place() for each. */
+void memory_freeze_places(void)
 {
 	uint32_t i;
 
 	for (i = 0; i < memory.places; i++)
 		memory.use[offset(memory.place[i]) / 8].place = 0;
 	memory.places = 0;
+	memory.frozen = true;
+}
+
+size_t memory_place_number(uint32_t place)
+{
+	return offset(memory.place[place]) / 8;
+}
+
+bool memory_add_place(size_t number)
+{
+	if (number >= GRANULES || memory.use[number].place)
+		return false;
+	add_place((const uint64_t *)(const void *)(memory.bytes + number * 8),
+		  &memory.use[number]);
+	return true;
 }
 
 void memory_take_start_values(void)

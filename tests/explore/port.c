@@ -25,6 +25,7 @@ static struct port {
 	uint64_t barrier[EXPLORE_THREADS_MAX + 1];
 	unsigned nested[EXPLORE_THREADS_MAX + 1];
 	uint64_t held_ranks[EXPLORE_THREADS_MAX + 1];
+	uint64_t left_out[EXPLORE_THREADS_MAX + 1]; /* of these: not taken */
 	uint64_t signals;
 } *port;
 
@@ -228,6 +229,13 @@ bool cf_trylock(struct cf_lock *lock, unsigned long *ret_state)
 	return true;
 }
 
+unsigned long explore_no_lock(struct cf_lock *lock)
+{
+	*cf_port_held_ranks() |= (uint64_t)1 << lock->rank;
+	port->left_out[explore_self()] |= (uint64_t)1 << lock->rank;
+	return 0;
+}
+
 void cf_unlock(struct cf_lock *lock, unsigned long state)
 {
 	uint64_t *held = cf_port_held_ranks();
@@ -235,6 +243,10 @@ void cf_unlock(struct cf_lock *lock, unsigned long state)
 	(void)state;
 	REQUIRE(*held >> lock->rank & 1);
 	*held &= ~((uint64_t)1 << lock->rank);
+	if (port->left_out[explore_self()] >> lock->rank & 1) {
+		port->left_out[explore_self()] &= ~((uint64_t)1 << lock->rank);
+		return;
+	}
 	explore_store(&lock->word, 0, EXPLORE_RELEASE, EXPLORE_SITE);
 }
 

@@ -7,6 +7,7 @@ extern const struct explore_program *const explore_refs[];
 extern const struct explore_program *const explore_blocks[];
 extern const struct explore_program *const explore_caches[];
 extern const struct explore_program *const explore_owners[];
+extern const struct explore_program *const explore_balloons[];
 extern const struct explore_program *const explore_poison[];
 extern const struct explore_program *const explore_contents[];
 extern const struct explore_program *const explore_sides[];
@@ -25,6 +26,7 @@ const struct explore_program *const *const explore_groups[] = {
 	explore_runs,
 	explore_moves,
 	explore_blocks,
+	explore_balloons,
 	explore_caches,
 	explore_owners,
 	explore_lookups,

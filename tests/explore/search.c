@@ -501,19 +501,26 @@ static void try_promise(const struct explore_program *program,
 	*event = was;
 }
 
+static void try_promises_of(const struct explore_program *program,
+			    struct graph *graph, const struct place *place)
+{
+	uint32_t load, store;
+
+	for (load = 0; load < place->loads; load++)
+		for (store = 0; store < place->stores; store++)
+			if (may_promise(graph, place->load[load],
+					place->store[store]))
+				try_promise(program, graph, place->load[load],
+					    place->store[store]);
+}
+
 static void try_promises(const struct explore_program *program)
 {
 	struct graph *graph = &top()->graph;
-	uint32_t i, load, store;
+	uint32_t i;
 
 	for (i = 0; i < graph->places; i++)
-		for (load = 0; load < graph->place[i].loads; load++)
-			for (store = 0; store < graph->place[i].stores; store++)
-				if (may_promise(graph, graph->place[i].load[load],
-					graph->place[i].store[store]))
-					try_promise(program, graph,
-						graph->place[i].load[load],
-						graph->place[i].store[store]);
+		try_promises_of(program, graph, &graph->place[i]);
 }
 
 static void begin_anew(const struct explore_program *program)

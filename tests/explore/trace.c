@@ -258,7 +258,8 @@ void trace_print(FILE *file, const struct graph *graph,
 }
 
 /*
- * Steps of the schedule: "0*12" is twelve of thread 0.  "0~2" is one whose
+ * First the words whose accesses are counted, "@1f,3a"; then the steps of the
+ * schedule: "0*12" is twelve of thread 0.  "0~2" is one whose
  * load reads, or whose store stands, two behind the youngest made before.
  * The last word, "0.", is the thread that then fails.
  */
@@ -276,6 +277,19 @@ static uint32_t distance(const struct line *line, event_ref ref)
 	return younger;
 }
 
+static void encode_words(FILE *file, const struct graph *graph)
+{
+	char mark = '@';
+	uint32_t i;
+
+	for (i = 0; i < graph->places; i++)
+		if (graph->place[i].stores + graph->place[i].loads) {
+			fprintf(file, "%c%zx", mark, memory_place_number(i));
+			mark = ',';
+		}
+	fprintf(file, " ");
+}
+
 void trace_encode(FILE *file, const struct graph *graph,
 		  const struct run_failure *failure)
 {
@@ -284,6 +298,7 @@ void trace_encode(FILE *file, const struct graph *graph,
 	uint32_t i, behind, same = 0;
 	unsigned thread = 0;
 
+	encode_words(file, graph);
 	trace_schedule(graph, &schedule);
 	for (i = 0; i <= schedule.steps; i++) {
 		event_ref ref = i < schedule.steps ? schedule.step[i] : 0;
@@ -330,6 +345,24 @@ static void add_step(unsigned thread, uint32_t behind)
 	}
 	replay.thread[replay.steps] = (uint8_t)thread;
 	replay.behind[replay.steps++] = behind;
+}
+
+/* The words, once the set-up has run; returns what follows, or NULL. */
+static const char *parse_words(const char *text)
+{
+	char *end;
+
+	memory_freeze_places();
+	if (*text != '@')
+		return NULL;
+	do {
+		unsigned long number = strtoul(text + 1, &end, 16);
+
+		if (end == text + 1 || !memory_add_place(number))
+			return NULL;
+		text = end;
+	} while (*text == ',');
+	return *text == ' ' ? text + 1 : NULL;
 }
 
 static bool parse(const char *text, unsigned threads)
@@ -411,18 +444,16 @@ bool trace_replay(const struct explore_program *program, const char *text,
 	memset(ret_result, 0, sizeof(*ret_result));
 	while (threads < EXPLORE_THREADS_MAX && program->thread[threads])
 		threads++;
-	if (!parse(text, threads))
-		return false;
 	search_setup(program);
-	do {
-		memory_restore();
-		memory_settle();
-		memory_take_start_values();
-		graph_clear(&replay.graph, threads);
-		run_set_script(replay.thread, replay.steps);
-		replay.at = 0;
-		end = run_execute(program, &replay.graph, &hooks);
-	} while (end == RUN_UNSETTLED);
+	text = parse_words(text);
+	if (!text || !parse(text, threads))
+		return false;
+	memory_settle();
+	memory_take_start_values();
+	graph_clear(&replay.graph, threads);
+	run_set_script(replay.thread, replay.steps);
+	replay.at = 0;
+	end = run_execute(program, &replay.graph, &hooks);
 	ret_result->failed = end == RUN_FAILED;
 	ret_result->failure = *run_failure();
 	graph_copy(&ret_result->graph, &replay.graph);
