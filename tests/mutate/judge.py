@@ -205,11 +205,11 @@ class Judge:
 
     # Mutants that are none
 
-    def product(self, name, debug):
+    def product(self, name, compiler, debug):
         """The object code of one file of core/, optimised."""
         path = os.path.join(self.place, 'product.o')
         done = subprocess.run(
-            ['gcc', '-std=c17', '-O2', '-ffreestanding', '-w', '-I',
+            [compiler, '-std=c17', '-O2', '-ffreestanding', '-w', '-I',
              'include', '-c', name, '-o', path] +
             (['-DCF_DEBUG=1'] if debug else []), cwd=self.quiet, check=False,
             stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -219,12 +219,17 @@ class Judge:
             return file.read()
 
     def is_same(self, mutant):
-        """Does the compiler make the same of it, in each kind of build?"""
+        """Does some compiler make the same of it, in each kind of build?"""
         files = [mutant.file]
         if mutant.file.endswith('.h'):
             files = sorted('core/' + name for name in os.listdir(
                 os.path.join(self.quiet, 'core')) if name.endswith('.c'))
-        todo = [(name, debug) for name in files for debug in (False, True)]
+        return any(self.is_same_by([
+            (name, compiler, debug) for name in files
+            for debug in (False, True)], mutant)
+                   for compiler in ('gcc', 'clang'))
+
+    def is_same_by(self, todo, mutant):
         for one in todo:
             if one not in self.base:
                 self.base[one] = self.product(*one)
@@ -289,7 +294,7 @@ class Judge:
                    mutant.apply(self.read(mutant.file)))
         name = mutant.file if mutant.file.endswith('.c') else 'core/frame.c'
         try:
-            return self.product(name, True) is not None
+            return self.product(name, 'gcc', True) is not None
         finally:
             self.write(self.quiet, mutant.file, text)
 

@@ -210,7 +210,7 @@ class Killers:
         for killer in self.list:
             self.complete(killer)
         self.list = [k for k in self.list if any(
-            f.startswith('core/') and f.endswith('.c')
+            f.startswith('core/')
             for o in k.objects
             for f in self.builds[k.build].depends.get(o, ()))]
         self.list = [part for killer in self.list
@@ -221,7 +221,8 @@ class Killers:
     def add_stage(self, stage, build):
         steady = self.config['builds'][build.name].get('steady')
         for suite, name, command in build.tests(stage['suites']):
-            if is_one_of(name, stage.get('except', ())):
+            if is_one_of(name, stage.get('except', ())) or \
+               not is_one_of(name, stage.get('only', ('.*',))):
                 continue
             self.list.append(Killer(
                 name=suite + '/' + name, stage=stage['name'],
@@ -237,13 +238,21 @@ class Killers:
                  if stage['name'] == killer.stage][0]
         if 'each' not in stage:
             return [killer]
-        said = must([os.path.join(self.cache, killer.build, killer.program)] +
-                    stage['each'])
-        names = [line.split()[0] for line in said.split('\n') if line.strip()]
+        names = self.names_by(killer, stage['each'])
+        for other in self.names_by(killer, stage.get('besides')):
+            names.remove(other)
         return [replace(killer, name=killer.name.split('/')[0] + '/' + name,
                         command=stage.get('arguments', []) + [name])
                 for name in names
                 if not is_one_of(name, stage.get('except', ()))]
+
+    def names_by(self, killer, arguments):
+        """The first words of what a program prints with these arguments."""
+        if arguments is None:
+            return []
+        said = must([os.path.join(self.cache, killer.build, killer.program)] +
+                    arguments)
+        return [line.split()[0] for line in said.split('\n') if line.strip()]
 
     def complete(self, killer):
         build = self.builds[killer.build]
