@@ -484,17 +484,29 @@ int step_watermarks(struct machine *machine, const struct step *step,
 	return 0;
 }
 
+/* Of an offline block all but what it hosts for itself. */
+static bool is_unused(struct machine *machine, cf_pfn first)
+{
+	cf_pfn block = first / machine->block_frames * machine->block_frames;
+
+	return first >= first_unused(machine, block);
+}
+
 /* May the system take these frames?  Only what nobody may touch. */
 static bool is_offline(struct machine *machine, cf_pfn first, cf_pfn last)
 {
 	struct cf_span span;
 	bool offline = true;
+	cf_pfn at = first;
 
 	cf_walk_begin(machine->map);
-	while (offline && cf_walk_next(machine->map, &first, last, &span))
-		offline = span.kind == CF_SPAN_BLOCK_OFFLINE ||
+	while (offline && cf_walk_next(machine->map, &at, last, &span)) {
+		offline = (span.kind == CF_SPAN_BLOCK_OFFLINE &&
+			   is_unused(machine, first)) ||
 			  (span.kind == CF_SPAN_RUN &&
 			   span.type == CF_TYPE_OFFLINE);
+		first = at;
+	}
 	cf_walk_end(machine->map);
 	return offline;
 }
@@ -505,8 +517,8 @@ static int discard_stretch(void *context, cf_pfn first, cf_pfn last)
 
 	if (!is_offline(discarding->machine, first, last))
 		return refuse(discarding->outcome, CF_EREFUSED, "frames %llu"
-			      " to %llu are not all offline",
-			      (unsigned long long)first,
+			      " to %llu are not all offline, or hold a block's"
+			      " metadata", (unsigned long long)first,
 			      (unsigned long long)last - 1);
 	if (give_back(discarding->machine, first, last))
 		return refuse(discarding->outcome, CF_EPORT,

@@ -317,6 +317,9 @@ uint64_t now_ns(void);
 int give_back(struct machine *machine, cf_pfn first, cf_pfn last)
 	CF_MUST_CHECK;
 
+/* The first frame of an offline block that holds nothing of the block's own. */
+cf_pfn first_unused(struct machine *machine, cf_pfn block);
+
 /* ---- places (place.c) ---- */
 
 /* Called for each stretch of a place; nonzero ends it. */

@@ -120,8 +120,7 @@ int give_back(struct machine *machine, cf_pfn first, cf_pfn last)
 	return cf_host_discard(&machine->memory, first, last);
 }
 
-/* The first frame of a block that went offline that holds nothing of it. */
-static cf_pfn first_unused(struct machine *machine, cf_pfn block)
+cf_pfn first_unused(struct machine *machine, cf_pfn block)
 {
 	size_t bytes = cf_block_meta_bytes(machine->map, 1);
 	struct cf_block_info info;
