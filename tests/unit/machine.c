@@ -352,6 +352,12 @@ void rest(void)
 /* Panics: the child says what it heard through a pipe. */
 static int panic_pipe;
 
+#ifdef UNIT_COVERAGE
+void __gcov_dump(void);
+#else
+#define __gcov_dump()	((void)0)
+#endif
+
 static void tell_panic(const char *expression, const char *file, int line,
 		       uint64_t value, uint64_t other)
 {
@@ -362,6 +368,7 @@ static void tell_panic(const char *expression, const char *file, int line,
 	(void)line;
 	(void)other;
 	(void)written;
+	__gcov_dump();
 	_exit(3);
 }
 
