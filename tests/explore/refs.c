@@ -8,8 +8,6 @@
  * alone with the frame, or the explorer calls it a data race.
  */
 
-#include <string.h>
-
 #include "ground.h"
 
 /* What a frame holds, by who wrote it last. */
@@ -25,8 +23,7 @@ static struct {
 	uint64_t told;		/* how often the owner was */
 	uint64_t side;		/* what somebody keeps about the run */
 	uint64_t late;		/* what another holder left */
-	uint64_t got[3];	/* what threads had, for the end */
-	bool done[3];		/* they came to their end */
+	uint64_t got[2];	/* what threads had, for the end */
 } *w;
 
 /* One run with one reference, of whoever calls. */
@@ -84,6 +81,32 @@ static const struct explore_program get_against_last_put = {
 	.thread = { put_it, get_put_and_reuse },
 	.end = ground_verify,
 	.quick = true,
+};
+
+static void alloc_and_write(void)
+{
+	struct cf_request request = { .type = CF_TYPE_KERNEL };
+	cf_pfn pfn;
+
+	if (cf_alloc(ground_map, request, &pfn))
+		return;
+	*ground_contents(pfn) = OF_NEXT;
+	cf_put(ground_map, pfn);
+}
+
+static void get_and_put(void)
+{
+	if (cf_try_get(ground_map, w->pfn) == 0)
+		cf_put(ground_map, w->pfn);
+}
+
+static const struct explore_program get_against_put_and_alloc = {
+	.name = "get-against-put-and-alloc",
+	.worry = "who is handed the frame next is alone with it, whoever of "
+		 "the others was the last to put (ZONE_DEVICE, 2022)",
+	.setup = make_folio,
+	.thread = { put_it, get_and_put, alloc_and_write },
+	.end = ground_verify,
 };
 
 /* ---- the frame becomes something else ---- */
@@ -228,68 +251,11 @@ static const struct explore_program interior_against_reuse = {
 	.quick = true,
 };
 
-/* ---- a put too many ---- */
-
-static bool is_put_check(const char *expression)
-{
-	w->got[explore_self()]++;
-	return strstr(expression, "word_is_counted(old)") ||
-	       strstr(expression, "word != ");
-}
-
-static void make_folio_and_allow_check(void)
-{
-	make_folio();
-	explore_port_machine()->panic = is_put_check;
-}
+/* ---- what an offline run says of itself ---- */
 
 /* Where counted runs have their references: so many would these be. */
 #define PAYLOAD_REFS	5u
 #define PAYLOAD		(PAYLOAD_REFS << 10)
-
-static void put_and_go_offline(void)
-{
-	cf_put(ground_map, w->pfn);
-	MUST(cf_offline_alloc_range(ground_map, CF_OWNER_NONE, w->pfn,
-				    w->pfn + 1, 0, NULL));
-	MUST(cf_offline_set_payload(ground_map, CF_OWNER_NONE, w->pfn,
-				    PAYLOAD));
-	w->done[0] = true;
-}
-
-/* Nobody gave us a reference. */
-static void put_astray(void)
-{
-	cf_put(ground_map, w->pfn);
-	w->done[1] = true;
-}
-
-/* One of the two puts was refused; offline, the frame stays so. */
-static void one_was_caught(void)
-{
-	struct cf_snapshot run;
-
-	REQUIRE(w->got[0] + w->got[1] == 1);
-	if (w->done[0]) {
-		run = look(w->pfn);
-		REQUIRE(run.type == CF_TYPE_OFFLINE);
-		REQUIRE(run.payload == PAYLOAD);
-	}
-	ground_verify();
-}
-
-static const struct explore_program stray_put_against_offline = {
-	.name = "stray-put-against-offline",
-	.worry = "a put too many of a frame that went offline is caught, and "
-		 "never leaks it to the allocator (PG_offline, 2018; offline "
-		 "pages, 2024)",
-	.setup = make_folio_and_allow_check,
-	.thread = { put_and_go_offline, put_astray },
-	.end = one_was_caught,
-	.quick = true,
-};
-
-/* ---- what an offline run says of itself ---- */
 
 static void make_offline_pair(void)
 {
@@ -475,41 +441,6 @@ static const struct explore_program freeze_against_put = {
 	.quick = true,
 };
 
-static bool is_unfreeze_check(const char *expression)
-{
-	w->got[explore_self()]++;
-	return strstr(expression, "word_refs(old) == 0");
-}
-
-static void make_frozen_and_allow_check(void)
-{
-	make_folio();
-	MUST(cf_freeze(ground_map, w->pfn, 1));
-	explore_port_machine()->panic = is_unfreeze_check;
-}
-
-static void unfreeze_it(void)
-{
-	cf_unfreeze(ground_map, w->pfn, 1);
-}
-
-static void one_unfreeze_was_caught(void)
-{
-	REQUIRE(w->got[0] + w->got[1] == 1);
-	REQUIRE(look(w->pfn).refs == 1);
-	ground_verify();
-}
-
-static const struct explore_program unfreeze_against_unfreeze = {
-	.name = "unfreeze-against-unfreeze",
-	.worry = "a count that somebody resets behind another's back is "
-		 "caught (ZONE_DEVICE, 2022)",
-	.setup = make_frozen_and_allow_check,
-	.thread = { unfreeze_it, unfreeze_it },
-	.end = one_unfreeze_was_caught,
-	.quick = true,
-};
-
 /* ---- asynchronous freezing: the owner is told of the last put ---- */
 
 static enum cf_verdict keep_it(void *context, cf_pfn pfn, unsigned order)
@@ -582,103 +513,18 @@ static const struct explore_program change_against_look = {
 	.quick = true,
 };
 
-/* ---- counts at their limit ---- */
-
-static void make_nearly_full(void)
-{
-	make_folio();
-	MUST(cf_freeze(ground_map, w->pfn, 1));
-	cf_unfreeze(ground_map, w->pfn, CF_REFS_MAX - 1);
-}
-
-static void get_one(void)
-{
-	int err = cf_get(ground_map, w->pfn);
-
-	REQUIRE(err == 0 || err == -CF_ELIMIT);
-	w->got[explore_self()] = !err;
-}
-
-static void try_get_one(void)
-{
-	int err = cf_try_get(ground_map, w->pfn);
-
-	REQUIRE(err == 0 || err == -CF_ELIMIT);
-	w->got[explore_self()] = !err;
-}
-
-static void one_more_at_most(void)
-{
-	uint64_t got = w->got[0] + w->got[1] + w->got[2];
-
-	REQUIRE(got == 1);
-	REQUIRE(look(w->pfn).refs == CF_REFS_MAX - 1 + got);
-	REQUIRE(look(w->pfn).type == CF_TYPE_FOLIO);
-	ground_verify();
-}
-
-static const struct explore_program gets_at_limit = {
-	.name = "gets-at-limit",
-	.worry = "the count of references never wraps nor sticks: at the "
-		 "limit exactly one of three gets the last, blind adds are "
-		 "taken back",
-	.setup = make_nearly_full,
-	.thread = { get_one, get_one, try_get_one },
-	.end = one_more_at_most,
-	.quick = true,
-};
-
-static void make_nearly_pinned(void)
-{
-	unsigned i;
-
-	make_folio();
-	for (i = 0; i < CF_PINS_MAX - 1; i++)
-		MUST(cf_pin(ground_map, w->pfn));
-}
-
-static void pin_one(void)
-{
-	int err = cf_pin(ground_map, w->pfn);
-
-	REQUIRE(err == 0 || err == -CF_ELIMIT);
-	w->got[explore_self()] = !err;
-}
-
-static void one_pin_more(void)
-{
-	struct cf_snapshot run = look(w->pfn);
-
-	REQUIRE(w->got[0] + w->got[1] == 1);
-	REQUIRE(run.pins == CF_PINS_MAX && run.refs == run.pins + 1);
-	ground_verify();
-}
-
-static const struct explore_program pins_at_limit = {
-	.name = "pins-at-limit",
-	.worry = "the count of pins never runs into that of references: at "
-		 "the limit exactly one of two gets the last",
-	.setup = make_nearly_pinned,
-	.thread = { pin_one, pin_one },
-	.end = one_pin_more,
-	.quick = true,
-};
-
 const struct explore_program *const explore_refs[] = {
 	&get_against_last_put,
+	&get_against_put_and_alloc,
 	&get_against_reuse,
 	&get_against_slab,
 	&interior_against_reuse,
-	&stray_put_against_offline,
 	&get_against_payload,
 	&payload_against_carve,
 	&freeze_against_get,
 	&freeze_against_pin,
 	&freeze_against_put,
-	&unfreeze_against_unfreeze,
 	&change_against_get,
 	&change_against_look,
-	&gets_at_limit,
-	&pins_at_limit,
 	NULL
 };

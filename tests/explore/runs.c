@@ -94,7 +94,7 @@ static void alloc_first(void)
 static void find_no_leftovers(void)
 {
 	REQUIRE(cf_try_get(ground_map, GROUND_BLOCK + 1) == -CF_EGONE);
-	REQUIRE(cf_find_head(ground_map, GROUND_BLOCK + 2) == CF_PFN_NONE);
+	REQUIRE(cf_find_head(ground_map, GROUND_BLOCK + 1) == CF_PFN_NONE);
 	if (cf_try_get(ground_map, GROUND_BLOCK) == 0)
 		cf_put(ground_map, GROUND_BLOCK);
 }
@@ -448,7 +448,7 @@ static void half_goes_when_freed(void)
 }
 
 static const struct explore_program split_against_retire = {
-	.name = "split-against-retire",
+	.name = "split-against-bad-frame",
 	.worry = "a frame that turns out bad while its run is cut is never "
 		 "handed out again when the part is freed (HWPoison and "
 		 "PG_offline, 2018)",
