@@ -13,6 +13,7 @@ enum cf_verdict own_keep(void *context, cf_pfn pfn, unsigned order)
 	(void)context;
 	(void)order;
 	REQUIRE(own->listed == CF_PFN_NONE);
+	REQUIRE(!own->gone);
 	own->listed = pfn;
 	own->released++;
 	cf_unlock(&own->lock, state);
@@ -106,6 +107,29 @@ void own_unregister(void)
 	own->err[self] = cf_owner_unregister(ground_map, own->owner,
 					     &own->frames[self]);
 	own->gone = true;
+}
+
+void own_allocate(void)
+{
+	unsigned self = explore_self();
+	struct cf_request request = {
+		.type = CF_TYPE_FOLIO,
+		.owner = (uint16_t)own->owner,
+	};
+
+	own->err[self] = cf_alloc(ground_map, request, &own->taken[self]);
+}
+
+void own_end_unregistered(const struct cf_owner_ops *ops)
+{
+	struct cf_owner_info info;
+	uint32_t id;
+
+	REQUIRE(own->err[1] == 0 && own->gone);
+	REQUIRE(cf_owner_info(ground_map, own->owner, &info) == -CF_EINVAL);
+	MUST(cf_owner_register(ground_map, "next", ops, NULL, &id));
+	REQUIRE(id == own->owner && own_frames(id) == 0);
+	ground_verify();
 }
 
 /* ---- bad frames ---- */

@@ -19,7 +19,8 @@ struct own {
 	cf_pfn pfn;		/* the run */
 	uint32_t owner;
 	uint32_t heir;		/* another owner, or the next */
-	bool gone;		/* plain: unregister has returned */
+	/* Not under the lock: a hook that runs too late is a data race. */
+	bool gone;		/* unregister has returned */
 	int err[OWN_THREADS];	/* what a thread's call returned */
 	uint64_t frames[OWN_THREADS];
 	cf_pfn taken[OWN_THREADS];
@@ -58,6 +59,13 @@ uint64_t own_frames(uint32_t owner);
 /* For threads. */
 void own_put(void);
 void own_unregister(void);	/* err, frames of the thread; gone */
+void own_allocate(void);	/* a FOLIO of the owner's: err, taken */
+
+/*
+ * The end, after thread 1 has unregistered: the id is free, nothing is counted
+ * for it, and verify agrees.
+ */
+void own_end_unregistered(const struct cf_owner_ops *ops);
 
 /* ---- bad frames ---- */
 

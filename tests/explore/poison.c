@@ -169,6 +169,13 @@ static const struct explore_program forget_against_offline_free = {
 
 /* ---- blocks that come ---- */
 
+/* The machine zeroes what is exposed: nothing that is known to be bad. */
+static void see_exposed(cf_pfn first, cf_pfn last)
+{
+	REQUIRE(own->bad < first || own->bad >= last ||
+		cf_retire_state(ground_map, own->bad) == CF_RETIRE_NONE);
+}
+
 static void set_up_second(void)
 {
 	struct cf_block_config config = { .meta = CF_META_CALLER };
@@ -178,6 +185,7 @@ static void set_up_second(void)
 	MUST(cf_block_add(ground_map, GROUND_BLOCK, 2 * GROUND_BLOCK,
 			  &config));
 	own->bad = GROUND_BLOCK + 1;
+	explore_port_machine()->exposed = see_exposed;
 }
 
 static void bring_online(void)
@@ -281,6 +289,26 @@ static const struct explore_program retire_two = {
 	.quick = true,
 };
 
+static void end_same(void)
+{
+	REQUIRE(own->err[0] == 0 && own->err[1] == 0);
+	REQUIRE(own->state[0] == CF_RETIRE_PENDING);
+	REQUIRE(own->state[1] == CF_RETIRE_PENDING);
+	own_put();
+	REQUIRE(own_look(own->pfn).type == CF_TYPE_NONE);
+	own_end_retired();
+}
+
+static const struct explore_program retire_same = {
+	.name = "retire-same",
+	.worry = "a frame that is found bad twice at one time takes one place "
+		 "(memory_failure storms, 2018)",
+	.setup = set_up_small_table,
+	.thread = { own_retire, own_retire },
+	.end = end_same,
+	.quick = true,
+};
+
 /* Frame 0, which no entry names: not even one that is half written. */
 static void set_up_read(void)
 {
@@ -315,5 +343,5 @@ const struct explore_program *const explore_poison[] = {
 	&start_against_retire, &commit_against_retire, &cancel_against_retire,
 	&forget_against_offline_free, &online_against_retire,
 	&remove_against_retire, &retire_into_last_place, &retire_two,
-	&state_against_retire, NULL
+	&retire_same, &state_against_retire, NULL
 };

@@ -283,8 +283,8 @@ static void end_split(void)
 	own_end_retired();
 }
 
-static const struct explore_program split_against_retire = {
-	.name = "split-against-retire",
+static const struct explore_program retire_against_split = {
+	.name = "retire-against-split",
 	.worry = "the part of a run that holds the bad frame has the mark "
 		 "after a split (memory_failure splits huge pages, 2024)",
 	.setup = set_up_frozen_pair,
@@ -360,6 +360,6 @@ const struct explore_program *const explore_retire[] = {
 	&free_against_retire, &keep_against_retire, &get_against_retire,
 	&alloc_against_retire, &offline_alloc_against_retire,
 	&offline_free_against_retire, &carve_against_retire,
-	&split_against_retire, &alloc_against_poisoned_put,
+	&retire_against_split, &alloc_against_poisoned_put,
 	&poisoned_put_against_retire, NULL
 };

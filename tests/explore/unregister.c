@@ -1,28 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Owners that come and go, against everything that names them: no hook runs
- * after cf_owner_unregister() has returned, what is left is the orphan's, and
- * who gets the id next is told of nothing that was another's.
+ * Owners that go, against everything that names them: no hook runs after
+ * cf_owner_unregister() has returned, and what is left is the orphan's.
  */
 
 #include "own.h"
 
-#include <string.h>
-
 static const struct ground_config one_block = { .blocks = 1 };
-
-/* A hook reads it plainly: to run too late is a data race, too. */
-static void require_owner(void)
-{
-	REQUIRE(!own->gone);
-}
-
-static enum cf_verdict keep(void *context, cf_pfn pfn, unsigned order)
-{
-	require_owner();
-	return own_keep(context, pfn, order);
-}
 
 static int migrate(void *context, cf_pfn source, cf_pfn target, unsigned order)
 {
@@ -30,20 +15,20 @@ static int migrate(void *context, cf_pfn source, cf_pfn target, unsigned order)
 	(void)source;
 	(void)target;
 	(void)order;
-	require_owner();
+	REQUIRE(!own->gone);
 	return 0;
 }
 
 static int expose(void *context, cf_pfn first, cf_pfn last)
 {
 	(void)context;
-	require_owner();
+	REQUIRE(!own->gone);
 	own->released++;
 	return cf_offline_free_range(ground_map, own->owner, first, last);
 }
 
 static const struct cf_owner_ops owner_ops = {
-	.release = keep,
+	.release = own_keep,
 	.migrate = migrate,
 	.online = expose,
 };
@@ -58,19 +43,6 @@ static uint64_t orphans(void)
 	return own_frames(CF_OWNER_ORPHAN);
 }
 
-/* The id is free, nothing is counted for it, and verify finds no trace. */
-static void end_common(void)
-{
-	struct cf_owner_info info;
-	uint32_t id;
-
-	REQUIRE(own->err[1] == 0 && own->gone);
-	REQUIRE(cf_owner_info(ground_map, own->owner, &info) == -CF_EINVAL);
-	MUST(cf_owner_register(ground_map, "next", &owner_ops, NULL, &id));
-	REQUIRE(id == own->owner && own_frames(id) == 0);
-	ground_verify();
-}
-
 /* ---- a put through the owner ---- */
 
 static void end_put(void)
@@ -83,7 +55,7 @@ static void end_put(void)
 		REQUIRE(own->frames[1] <= 1 && orphans() == 0);
 		REQUIRE(own_look(own->pfn).type == CF_TYPE_NONE);
 	}
-	end_common();
+	own_end_unregistered(&owner_ops);
 }
 
 static const struct explore_program put_against_unregister = {
@@ -111,7 +83,7 @@ static void end_get(void)
 	REQUIRE(own->err[0] == 0 && own->frames[1] == 1);
 	REQUIRE(own->released == 0 && orphans() == 1);
 	REQUIRE(own_is(own->pfn, CF_OWNER_ORPHAN, 1));
-	end_common();
+	own_end_unregistered(&owner_ops);
 }
 
 static const struct explore_program get_against_unregister = {
@@ -129,6 +101,7 @@ static const struct explore_program get_against_unregister = {
 static void walk(void)
 {
 	cf_pfn cursor = own->pfn;
+	struct cf_snapshot run;
 	struct cf_span span;
 
 	cf_walk_begin(ground_map);
@@ -136,6 +109,7 @@ static void walk(void)
 	REQUIRE(span.kind == CF_SPAN_RUN && span.type == CF_TYPE_FOLIO);
 	REQUIRE(span.first == own->pfn && span.refs == 1 && span.order == 0);
 	own->frames[0] = span.owner;
+	REQUIRE(cf_snapshot(ground_map, own->pfn, &run) == 0);
 	cf_walk_end(ground_map);
 }
 
@@ -144,7 +118,7 @@ static void end_walk(void)
 	REQUIRE(own->frames[0] == own->owner ||
 		own->frames[0] == CF_OWNER_ORPHAN);
 	REQUIRE(own->frames[1] == 1 && orphans() == 1);
-	end_common();
+	own_end_unregistered(&owner_ops);
 }
 
 static const struct explore_program walk_against_unregister = {
@@ -159,16 +133,6 @@ static const struct explore_program walk_against_unregister = {
 
 /* ---- new runs of the owner ---- */
 
-static void allocate(void)
-{
-	struct cf_request request = {
-		.type = CF_TYPE_FOLIO,
-		.owner = (uint16_t)own->owner,
-	};
-
-	own->err[0] = cf_alloc(ground_map, request, &own->taken[0]);
-}
-
 static void end_alloc(void)
 {
 	bool made = own->err[0] == 0;
@@ -176,7 +140,7 @@ static void end_alloc(void)
 	REQUIRE(made || own->err[0] == -CF_EGONE);
 	REQUIRE(own->frames[1] == 1u + made && orphans() == 1u + made);
 	REQUIRE(!made || own_is(own->taken[0], CF_OWNER_ORPHAN, 1));
-	end_common();
+	own_end_unregistered(&owner_ops);
 }
 
 static const struct explore_program alloc_against_unregister = {
@@ -184,7 +148,7 @@ static const struct explore_program alloc_against_unregister = {
 	.worry = "no run is made for an owner that is gone, and none is "
 		 "missed (virtio-mem force unload, 2024)",
 	.setup = set_up,
-	.thread = { allocate, own_unregister },
+	.thread = { own_allocate, own_unregister },
 	.end = end_alloc,
 	.quick = true,
 };
@@ -210,7 +174,7 @@ static void end_alloc_offline(void)
 	REQUIRE(made || own->err[0] == -CF_EGONE);
 	REQUIRE(own->frames[1] == 1u + made && orphans() == 1u + made);
 	REQUIRE(!made || is_orphan_offline(own->taken[0]));
-	end_common();
+	own_end_unregistered(&owner_ops);
 }
 
 static const struct explore_program offline_alloc_against_unregister = {
@@ -273,7 +237,7 @@ static void end_skippable(void)
 	REQUIRE(is_orphan_offline(GROUND_CHUNK));
 	MUST(cf_block_info(ground_map, 0, &info));
 	REQUIRE(info.skippable == 0 && info.orphan);
-	end_common();
+	own_end_unregistered(&owner_ops);
 }
 
 static const struct explore_program skippable_against_unregister = {
@@ -306,7 +270,7 @@ static void end_free_offline(void)
 	REQUIRE(own_look(own->taken[0]).type ==
 		(freed ? CF_TYPE_NONE : CF_TYPE_OFFLINE));
 	REQUIRE(freed || is_orphan_offline(own->taken[0]));
-	end_common();
+	own_end_unregistered(&owner_ops);
 }
 
 static const struct explore_program offline_free_against_unregister = {
@@ -319,30 +283,37 @@ static const struct explore_program offline_free_against_unregister = {
 	.quick = true,
 };
 
-static void set_payload(void)
+/* ---- a frozen run is cut ---- */
+
+static void set_up_frozen(void)
 {
-	own->err[0] = cf_offline_set_payload(ground_map, own->owner,
-					     own->taken[0], 7);
+	own_init(one_block, &owner_ops, 1);
+	MUST(cf_freeze(ground_map, own->pfn, 1));
 }
 
-static void end_payload(void)
+static void split(void)
 {
-	struct cf_snapshot run = own_look(own->taken[0]);
+	own->err[0] = cf_split(ground_map, own->pfn, 0);
+}
 
-	REQUIRE(own->err[0] == 0 || own->err[0] == -CF_EGONE);
-	REQUIRE(run.payload == (own->err[0] == 0 ? 7 : 0));
+static void end_split(void)
+{
+	bool cut = own->err[0] == 0;
+
 	REQUIRE(own->frames[1] == 2 && orphans() == 2);
-	REQUIRE(is_orphan_offline(own->taken[0]));
-	end_common();
+	REQUIRE(own_is(own->pfn, CF_OWNER_ORPHAN, 0));
+	REQUIRE(own_look(own->pfn).order == !cut);
+	REQUIRE(own_is(own->pfn + 1, CF_OWNER_ORPHAN, 0) == cut);
+	own_end_unregistered(&owner_ops);
 }
 
-static const struct explore_program payload_against_unregister = {
-	.name = "payload-against-unregister",
-	.worry = "a payload that is stored while the driver goes does not "
-		 "bring its id back (memdescs and offline pages, 2024)",
-	.setup = set_up_offline_run,
-	.thread = { set_payload, own_unregister },
-	.end = end_payload,
+static const struct explore_program split_against_unregister = {
+	.name = "split-against-unregister",
+	.worry = "no part of a run that is cut keeps the id of an owner that "
+		 "is gone (hugetlb as an owner, folio_owner_ops, 2024)",
+	.setup = set_up_frozen,
+	.thread = { split, own_unregister },
+	.end = end_split,
 	.quick = true,
 };
 
@@ -376,7 +347,7 @@ static void end_online(void)
 	REQUIRE(info.state == (online ? CF_BLOCK_ONLINE : CF_BLOCK_OFFLINE));
 	REQUIRE(info.free == (online ? GROUND_BLOCK : 0) && info.orphan);
 	REQUIRE(own->frames[1] == 1 && orphans() == 1);
-	end_common();
+	own_end_unregistered(&owner_ops);
 }
 
 static const struct explore_program online_against_unregister = {
@@ -428,7 +399,7 @@ static void end_migrate(void)
 		REQUIRE(is_orphan_offline(own->pfn));
 		REQUIRE(is_orphan_offline(own->pfn + 1));
 	}
-	end_common();
+	own_end_unregistered(&owner_ops);
 }
 
 static const struct explore_program migrate_against_unregister = {
@@ -441,349 +412,11 @@ static const struct explore_program migrate_against_unregister = {
 	.end = end_migrate,
 };
 
-/* ---- the id is used again at once ---- */
-
-static enum cf_verdict not_mine(void *context, cf_pfn pfn, unsigned order)
-{
-	(void)context;
-	(void)pfn;
-	(void)order;
-	REQUIRE(!"the next owner is told of a run of the last one's");
-	return CF_VERDICT_FREE;
-}
-
-static const struct cf_owner_ops next_ops = { .release = not_mine };
-
-static void register_next(void)
-{
-	MUST(cf_owner_register(ground_map, "next", &next_ops, NULL,
-			       &own->heir));
-}
-
-static void unregister_and_register(void)
-{
-	own_unregister();
-	register_next();
-}
-
-static void end_reuse(void)
-{
-	bool kept = own->released;
-
-	REQUIRE(own->err[1] == 0 && own->heir == own->owner);
-	REQUIRE(own_frames(own->heir) == 0 && orphans() == kept);
-	REQUIRE(own_look(own->pfn).type ==
-		(kept ? CF_TYPE_FOLIO : CF_TYPE_NONE));
-	ground_verify();
-}
-
-static const struct explore_program put_against_reuse = {
-	.name = "put-against-reuse",
-	.worry = "who gets an id next is not told of a put that was in flight "
-		 "when the last one went (folio_owner_ops in modules, 2024)",
-	.setup = set_up,
-	.thread = { own_put, unregister_and_register },
-	.end = end_reuse,
-};
-
-/* Who keeps an old id allocates for the next owner, or for none. */
-static void end_alloc_reuse(void)
-{
-	bool made = own->err[0] == 0;
-	struct cf_snapshot run = { .owner = CF_OWNER_ORPHAN };
-
-	REQUIRE(made || own->err[0] == -CF_EGONE);
-	REQUIRE(own->heir == own->owner);
-	if (made)
-		run = own_look(own->taken[0]);
-	REQUIRE(run.owner == CF_OWNER_ORPHAN || run.owner == own->heir);
-	REQUIRE(own_frames(own->heir) == (run.owner == own->heir));
-	REQUIRE(orphans() ==
-		1u + (made && run.owner == CF_OWNER_ORPHAN));
-	ground_verify();
-}
-
-static const struct explore_program alloc_against_reuse = {
-	.name = "alloc-against-reuse",
-	.worry = "frames that are allocated with a stale id are counted for "
-		 "whom their word names (folio_owner_ops in modules, 2024)",
-	.setup = set_up,
-	.thread = { allocate, unregister_and_register },
-	.end = end_alloc_reuse,
-};
-
-/* ---- an owner comes ---- */
-
-/* The id is known: it was another's before. */
-static void set_up_register(void)
-{
-	set_up();
-	own->heir = own->owner + 1;
-}
-
-static void make_offline_for_next(void)
-{
-	own->err[0] = cf_offline_alloc(ground_map, own->heir, 0,
-				       CF_FLAG_MOVABLE, &own->taken[0]);
-}
-
-static void register_movable(void)
-{
-	uint32_t id;
-
-	MUST(cf_owner_register(ground_map, "next", &owner_ops, NULL, &id));
-	REQUIRE(id == own->heir);
-}
-
-static void end_register(void)
-{
-	REQUIRE(own->err[0] == 0 || own->err[0] == -CF_EGONE);
-	REQUIRE(own_frames(own->heir) == (own->err[0] == 0));
-	ground_verify();
-}
-
-static const struct explore_program use_against_register = {
-	.name = "use-against-register",
-	.worry = "who sees that an id is taken sees the hooks behind it "
-		 "(folio_owner_ops in modules, 2024)",
-	.setup = set_up_register,
-	.thread = { make_offline_for_next, register_movable },
-	.end = end_register,
-	.quick = true,
-};
-
-static void ask_for_next(void)
-{
-	struct cf_owner_info info;
-
-	own->err[0] = cf_owner_info(ground_map, own->heir, &info);
-	if (own->err[0] == 0)
-		REQUIRE(strcmp(info.name, "next") == 0 && info.can_migrate &&
-			info.frames == 0 && info.blocks == 0);
-}
-
-static void end_ask(void)
-{
-	REQUIRE(own->err[0] == 0 || own->err[0] == -CF_EINVAL);
-	REQUIRE(own_frames(own->heir) == 0);
-	ground_verify();
-}
-
-static const struct explore_program info_against_register = {
-	.name = "info-against-register",
-	.worry = "a report names an owner whole or not at all (which driver "
-		 "has the memory, 2024)",
-	.setup = set_up_register,
-	.thread = { ask_for_next, register_movable },
-	.end = end_ask,
-	.quick = true,
-};
-
-/* The hook has run and the id is free: then it is the next owner's. */
-static void put_and_unregister(void)
-{
-	own_put();
-	own_unregister();
-}
-
-static void end_register_meanwhile(void)
-{
-	REQUIRE(own->err[1] == 0 && own->released == 1);
-	REQUIRE(own->heir == own->owner || own->heir == own->owner + 1);
-	REQUIRE(own_frames(own->heir) == 0 && orphans() == 1);
-	ground_verify();
-}
-
-static const struct explore_program register_against_unregister = {
-	.name = "register-against-unregister",
-	.worry = "an id is used again only when everybody is done with its "
-		 "last owner (folio_owner_ops in modules, 2024)",
-	.setup = set_up,
-	.thread = { register_next, put_and_unregister },
-	.end = end_register_meanwhile,
-	.quick = true,
-};
-
-/* A report is about the last owner or about the next. */
-static void ask_for_owner(void)
-{
-	struct cf_owner_info info;
-
-	own->err[0] = cf_owner_info(ground_map, own->owner, &info);
-	if (own->err[0])
-		return;
-	if (strcmp(info.name, "owner") == 0)
-		REQUIRE(info.can_migrate && info.frames == 1);
-	else
-		REQUIRE(strcmp(info.name, "next") == 0 &&
-			!info.can_migrate && info.frames == 0);
-}
-
-static void end_ask_reuse(void)
-{
-	REQUIRE(own->err[0] == 0 || own->err[0] == -CF_EINVAL);
-	REQUIRE(own->heir == own->owner && orphans() == 1);
-	ground_verify();
-}
-
-static const struct explore_program info_against_reuse = {
-	.name = "info-against-reuse",
-	.worry = "a report does not mix two owners (which driver has the "
-		 "memory, 2024)",
-	.setup = set_up,
-	.thread = { ask_for_owner, unregister_and_register },
-	.end = end_ask_reuse,
-	.quick = true,
-};
-
-static void set_up_range(void)
-{
-	set_up();
-	own_fill();
-}
-
-static void ask_for_block(void)
-{
-	struct cf_block_info info;
-
-	MUST(cf_block_info(ground_map, own->pfn, &info));
-	REQUIRE(info.range_owner ==
-		(info.orphan ? CF_OWNER_ORPHAN : own->owner));
-	REQUIRE(info.skippable ==
-		(info.orphan ? 0 : GROUND_CHUNK - 1));
-}
-
-static void end_ask_block(void)
-{
-	REQUIRE(own->frames[1] == GROUND_CHUNK && orphans() == GROUND_CHUNK);
-	end_common();
-}
-
-static const struct explore_program block_info_against_unregister = {
-	.name = "block-info-against-unregister",
-	.worry = "a block is its driver's with all its skippable frames, or "
-		 "an orphan with none (PG_offline_skippable, 2025)",
-	.setup = set_up_range,
-	.thread = { ask_for_block, own_unregister },
-	.end = end_ask_block,
-	.quick = true,
-};
-
-static void register_one(void)
-{
-	uint32_t id;
-
-	MUST(cf_owner_register(ground_map, "one", &owner_ops, own, &id));
-	own->frames[explore_self()] = id;
-}
-
-static void end_two(void)
-{
-	REQUIRE(own->frames[0] != own->frames[1]);
-	REQUIRE(own->frames[0] + own->frames[1] == 2 * own->owner + 3);
-	ground_verify();
-}
-
-static const struct explore_program register_twice = {
-	.name = "register-twice",
-	.worry = "two modules that are loaded at one time get ids of their "
-		 "own (folio_owner_ops in modules, 2024)",
-	.setup = set_up,
-	.thread = { register_one, register_one },
-	.end = end_two,
-	.quick = true,
-};
-
-/* ---- two unregister one owner ---- */
-
-static void unregister(void)
-{
-	unsigned self = explore_self();
-
-	own->err[self] = cf_owner_unregister(ground_map, own->owner,
-					     &own->frames[self]);
-}
-
-static void end_unregister_twice(void)
-{
-	unsigned won = own->err[1] == 0;
-
-	REQUIRE(own->err[won] == 0 && own->err[!won] == -CF_EINVAL);
-	REQUIRE(own->frames[won] == 1 && orphans() == 1);
-	REQUIRE(own_is(own->pfn, CF_OWNER_ORPHAN, 1));
-	ground_verify();
-}
-
-static const struct explore_program unregister_twice = {
-	.name = "unregister-twice",
-	.worry = "what an owner leaves is handed to the orphan once "
-		 "(virtio-mem force unload, 2024)",
-	.setup = set_up,
-	.thread = { unregister, unregister },
-	.end = end_unregister_twice,
-	.quick = true,
-};
-
-/* ---- counts ---- */
-
-static enum cf_verdict free_it(void *context, cf_pfn pfn, unsigned order)
-{
-	(void)context;
-	(void)pfn;
-	(void)order;
-	return CF_VERDICT_FREE;
-}
-
-static const struct cf_owner_ops free_ops = { .release = free_it };
-
-/* Two holders; one of them gives the run to the owner that is asked for. */
-static void set_up_counts(void)
-{
-	set_up();
-	own->pfn = ground_alloc(CF_TYPE_FOLIO, 0, 0);
-	MUST(cf_get(ground_map, own->pfn));
-	MUST(cf_owner_register(ground_map, "next", &free_ops, NULL,
-			       &own->heir));
-}
-
-static void change_and_put(void)
-{
-	MUST(cf_owner_change(ground_map, own->pfn, own->heir));
-	own_put();
-}
-
-/* No frame, or one: never fewer than none. */
-static void ask(void)
-{
-	own->frames[0] = own_frames(own->heir);
-	REQUIRE(own->frames[0] <= 1);
-}
-
-static void end_counts(void)
-{
-	REQUIRE(own_frames(own->heir) == 0);
-	REQUIRE(own_look(own->pfn).type == CF_TYPE_NONE);
-	ground_verify();
-}
-
-static const struct explore_program info_against_counts = {
-	.name = "info-against-counts",
-	.worry = "the frames a driver is said to have are never fewer than "
-		 "none (who has the memory, 2024)",
-	.setup = set_up_counts,
-	.thread = { ask, change_and_put, own_put },
-	.end = end_counts,
-};
-
 const struct explore_program *const explore_unregister[] = {
 	&put_against_unregister, &get_against_unregister,
 	&walk_against_unregister, &alloc_against_unregister,
 	&offline_alloc_against_unregister, &change_against_unregister,
 	&skippable_against_unregister, &offline_free_against_unregister,
-	&payload_against_unregister, &online_against_unregister,
-	&migrate_against_unregister, &put_against_reuse, &alloc_against_reuse,
-	&use_against_register, &info_against_register,
-	&register_against_unregister, &info_against_reuse,
-	&block_info_against_unregister, &register_twice,
-	&unregister_twice, &info_against_counts, NULL
+	&split_against_unregister, &online_against_unregister,
+	&migrate_against_unregister, NULL
 };
