@@ -199,7 +199,9 @@ static int take_for(struct cf_map *map, struct cfi_taking taking,
 			(void)cfi_divert_begin(map);
 			cfi_divert_end(map);
 			may_drain = false;
-		} else if (cfi_moves_begun(map) == before) {
+		} else if (taking.order > map->block_shift ||
+			   cfi_moves_begun(map) == before) {
+			/* Runs of several blocks are moves themselves. */
 			break;
 		}
 	}

@@ -86,47 +86,79 @@ int cfi_blocks_check(struct cf_map *map, cf_pfn first, cf_pfn last,
  * them when it comes online again.
  */
 static int can_adopt(struct cf_map *map, struct cfi_block *block,
-		     uint32_t owner)
+		     uint32_t owner, bool former)
 {
 	unsigned long state;
+	uint32_t holder;
 	bool kept;
 
 	if (!block)
 		return -CF_EGONE;
 	state = cfi_block_lock(block);
-	kept = block->skippable && block->range_owner != owner &&
-	       cfi_owner_open(map, block->range_owner);
+	holder = former ? block->former_owner : block->range_owner;
+	kept = block->skippable && holder != owner &&
+	       cfi_owner_open(map, holder);
 	cfi_block_unlock(block, state);
 	return kept ? -CF_EREFUSED : 0;
+}
+
+/* Give each block of a range @owner, or (@back) the one it had. */
+static void set_range_owner(struct cf_map *map, cf_pfn first, cf_pfn last,
+			    uint32_t owner, bool back)
+{
+	struct cfi_block *block;
+	unsigned long state;
+
+	for (; first < last; first = cfi_block_last(block)) {
+		block = cfi_block_of(map, first);
+		state = cfi_block_lock(block);
+		if (owner == CF_OWNER_ORPHAN)
+			block->former_owner = block->range_owner;
+		block->range_owner = back ? block->former_owner : owner;
+		block->orphan &= back || owner == CF_OWNER_ORPHAN;
+		cfi_block_unlock(block, state);
+	}
+}
+
+static int can_adopt_all(struct cf_map *map, cf_pfn first, cf_pfn last,
+			 uint32_t owner, bool former)
+{
+	int err = 0;
+
+	for (; first < last && !err; first += (cf_pfn)1 << map->block_shift)
+		err = can_adopt(map, cfi_block_of(map, first), owner, former);
+	return err;
+}
+
+/*
+ * The old owner may be about to mark frames SKIPPABLE: nobody's for a moment,
+ * and once all who knew better have left, look again.
+ */
+static int change_range_owner(struct cf_map *map, cf_pfn first, cf_pfn last,
+			      uint32_t owner)
+{
+	int err;
+
+	set_range_owner(map, first, last, CF_OWNER_ORPHAN, false);
+	cf_port_synchronize();
+	err = can_adopt_all(map, first, last, owner, true);
+	set_range_owner(map, first, last, owner, err != 0);
+	return err;
 }
 
 int cf_block_adopt(struct cf_map *map, cf_pfn first, cf_pfn last,
 		   uint32_t owner)
 {
-	unsigned long state, block_state;
-	struct cfi_block *block;
 	int err = -CF_EINVAL;
-	cf_pfn at;
+	unsigned long state;
 
 	if (!cfi_range_aligned(map, first, last))
 		return -CF_EINVAL;
 	state = cf_lock(&map->hotplug);
-	if (owner != CF_OWNER_NONE && !cfi_owner_open(map, owner))
-		goto out;
-	for (at = first; at < last; at += (cf_pfn)1 << map->block_shift) {
-		err = can_adopt(map, cfi_block_of(map, at), owner);
-		if (err)
-			goto out;
-	}
-	for (at = first; at < last; at = cfi_block_last(block)) {
-		block = cfi_block_of(map, at);
-		block_state = cfi_block_lock(block);
-		block->range_owner = owner;
-		block->orphan = false;
-		cfi_block_unlock(block, block_state);
-	}
-	err = 0;
-out:
+	if (owner == CF_OWNER_NONE || cfi_owner_open(map, owner))
+		err = can_adopt_all(map, first, last, owner, false);
+	if (!err)
+		err = change_range_owner(map, first, last, owner);
 	cf_unlock(&map->hotplug, state);
 	return err;
 }

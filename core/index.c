@@ -54,16 +54,24 @@ uint64_t cfi_moves_begun(const struct cf_map *map)
 	return begun;
 }
 
-static bool test(const cfi_u64 *words, uint64_t bit)
+/*
+ * A word of bits, as a search reads it.
+ *
+ * Acquire: who finds a bit cleared sees who has the frames in stock, and the
+ * moves that had begun by then; without that it would take an old "nobody"
+ * for the answer. The other side is clear_bit(). [index-summary]
+ */
+static uint64_t bits_at(const cfi_u64 *word)
 {
-	/* Relaxed: a stale answer is a visit in vain or one more set. */
-	return cfi_load_relaxed(&words[bit / 64]) >> bit % 64 & 1;
+	return cfi_load_acquire(word);
 }
 
 bool cfi_index_test(const struct cfi_zone *zone, unsigned class,
 		    uint64_t number)
 {
-	return test(zone->index[class].level[0], number);
+	const cfi_u64 *words = zone->index[class].level[0];
+
+	return bits_at(&words[number / 64]) >> number % 64 & 1;
 }
 
 static void set_from(struct cfi_index *index, unsigned level, uint64_t bit)
@@ -131,8 +139,8 @@ static uint64_t next_set(const struct cfi_index *index, unsigned level,
 	while (bit < bits) {
 		uint64_t word;
 
-		/* Relaxed: the block's lock decides what is really there. */
-		word = cfi_load_relaxed(&index->level[level][bit / 64]);
+		/* The block's lock decides what is really there. */
+		word = bits_at(&index->level[level][bit / 64]);
 		word >>= bit % 64;
 		if (word)
 			return bit + bits_first(word);
@@ -154,8 +162,7 @@ uint64_t cfi_index_find(const struct cf_map *map, const struct cfi_zone *zone,
 	const struct cfi_index *index = &zone->index[class];
 	uint64_t found;
 
-	/* Relaxed: as in next_set(). */
-	if (cfi_load_relaxed(&zone->top[class]) == 0)
+	if (bits_at(&zone->top[class]) == 0)
 		return INDEX_NONE;
 	found = next_set(index, 0, from, map->blocks_max);
 	if (found == INDEX_NONE && from > 0)

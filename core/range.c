@@ -32,24 +32,30 @@ static bool take_in_block(struct cf_map *map, struct cfi_block *block,
 	return taken;
 }
 
-/* Take the range's part in every block, or nothing. */
+/*
+ * Take the range's part in every block, or nothing.  What is taken and given
+ * back was free all the time to everybody else.
+ */
 static bool take_all(struct cf_map *map, cf_pfn first, cf_pfn last,
 		     const struct cfi_range *range)
 {
 	cf_pfn at = first;
+	bool taken = true;
 
-	while (at < last) {
+	cfi_moves_begin(&map->moves);
+	while (taken && at < last) {
 		struct cfi_block *block = cfi_block_of(map, at);
 		cf_pfn end = block ? cfi_min_pfn(last, cfi_block_last(block)) :
 			     last;
 
-		if (!block || !take_in_block(map, block, at, end, range)) {
-			cfi_give_range(map, first, at);
-			return false;
-		}
-		at = end;
+		taken = block && take_in_block(map, block, at, end, range);
+		if (taken)
+			at = end;
 	}
-	return true;
+	if (!taken)
+		cfi_give_range(map, first, at);
+	cfi_moves_end(&map->moves);
+	return taken;
 }
 
 /* One pass: 0, -CF_EBUSY: something cannot go, -CF_EAGAIN: in motion. */

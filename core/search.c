@@ -150,20 +150,23 @@ static bool take_block(struct cf_map *map, struct cfi_zone *zone,
 	       take_at(map, zone, &want, map->block_shift, number);
 }
 
-/* Claim @count wholly free blocks from @first, one lock at a time. */
+/*
+ * Claim @count wholly free blocks from @first, one lock at a time.  What is
+ * claimed and given back was free all the time to everybody else.
+ */
 static bool take_blocks(struct cf_map *map, struct cfi_zone *zone,
 			uint64_t first, uint64_t count)
 {
-	uint64_t number;
+	uint64_t number = first;
 
-	for (number = first; number < first + count; number++) {
-		if (take_block(map, zone, number))
-			continue;
+	cfi_moves_begin(&zone->moves);
+	while (number < first + count && take_block(map, zone, number))
+		number++;
+	if (number < first + count)
 		cfi_give_range(map, first << map->block_shift,
 			       number << map->block_shift);
-		return false;
-	}
-	return true;
+	cfi_moves_end(&zone->moves);
+	return number == first + count;
 }
 
 /*

@@ -71,6 +71,7 @@ struct cfi_block {
 	uint32_t reserved;	/* (B) */
 	uint32_t poison;	/* (B) frames of the poison table in here */
 	uint32_t range_owner;	/* (B,H) */
+	uint32_t former_owner;	/* (B,H) while blocks are being adopted */
 	bool orphan;		/* (B,H) its range owner is gone */
 	bool watched;		/* (B) its free frames count in zone->free */
 

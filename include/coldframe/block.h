@@ -44,7 +44,8 @@ int cf_block_info(struct cf_map *map, cf_pfn pfn,
  * cf_block_adopt() - give blocks a range owner.
  * @owner: who, or CF_OWNER_NONE
  *
- * Context: takes CF_RANK_HOTPLUG.
+ * Context: takes CF_RANK_HOTPLUG, waits for read sections: not inside one.
+ *          The old owner's calls may be refused meanwhile.
  * Return:  0, or with everything as it was:
  *          -CF_EINVAL   empty, unaligned, no such owner
  *          -CF_EGONE    a block is absent

@@ -15,6 +15,7 @@ void real_unlock(struct cf_lock *lock, unsigned long state);
 static struct {
 	struct cf_lock outer, lock;
 	uint64_t inside;
+	struct cf_offline operation;
 	bool got[EXPLORE_THREADS_MAX];
 	uint64_t moved[EXPLORE_THREADS_MAX];
 	bool refused[EXPLORE_THREADS_MAX];
@@ -42,6 +43,7 @@ static void add_one(void)
 
 	w->inside++;
 	real_unlock(&w->lock, state);
+	REQUIRE(*cf_port_held_ranks() == 0);
 }
 
 static void try_add_one(void)
@@ -83,7 +85,6 @@ static void two_calls(void)
 {
 	add_one();
 	try_add_one();
-	REQUIRE(*cf_port_held_ranks() == 0);
 }
 
 static void nothing_held(void)
@@ -257,6 +258,11 @@ static void frames_free(uint64_t frames)
 	ground_verify();
 }
 
+static void one_free(void)
+{
+	frames_free(1);
+}
+
 static void both_free(void)
 {
 	frames_free(2);
@@ -277,6 +283,50 @@ static const struct explore_program drain_against_free_unfenced = {
 	.setup = set_up_unfenced,
 	.thread = { put_it, drain },
 	.end = both_free,
+};
+
+/* Two drainers and nobody inside. */
+static const struct explore_program drain_against_drain = {
+	.name = "drain-against-drain",
+	.worry = "two who empty the same cache send each frame home once",
+	.setup = set_up_fenced,
+	.thread = { drain, drain },
+	.end = one_free,
+	.quick = true,
+};
+
+static void drain_own(void)
+{
+	cf_drain_cpu(ground_map);
+}
+
+static const struct explore_program drain_against_own = {
+	.name = "drain-against-own",
+	.worry = "a context that empties its own cache and a drainer exclude "
+		"each other",
+	.setup = set_up_fenced,
+	.thread = { drain_own, drain },
+	.end = one_free,
+	.quick = true,
+};
+
+/* Frees a run of the block that the drained frame belongs to. */
+static void put_large(void)
+{
+	cf_put(ground_map, GROUND_CHUNK);
+}
+
+static void large_free(void)
+{
+	frames_free(1 + GROUND_CHUNK);
+}
+
+static const struct explore_program drain_against_block = {
+	.name = "drain-against-block",
+	.worry = "a drain and a free that meet in a block both count",
+	.setup = set_up_fenced,
+	.thread = { put_large, drain },
+	.end = large_free,
 };
 
 /* ---- an allocation never fails while a fitting run is free ---- */
@@ -326,7 +376,7 @@ static const struct explore_program alloc_against_refill = {
  */
 static unsigned context_of(void)
 {
-	return explore_self() + 3 * w->moved[explore_self()];
+	return explore_self() + 3 * (unsigned)w->moved[explore_self()];
 }
 
 static void set_up_index(void)
@@ -420,14 +470,20 @@ static struct cf_request pair = {
 	.order = 1,
 };
 
+static struct cf_request block_run = {
+	.type = CF_TYPE_KERNEL,
+	.order = GROUND_BLOCK_ORDER,
+};
+
 static void own_pair(cf_pfn first)
 {
 	MUST(cf_alloc_range(ground_map, first, first + RUN, pair, NULL));
 }
 
 /*
- * All is used up.  Block 1 has a run that is to be freed, and no bits; block 2
- * has none, and bits that are stale.
+ * All is used up.  Block 2 has a run that is to be freed, and no bits; block 1
+ * has none, and bits that are stale.  Context 0 begins with block 0, context 1
+ * with block 1.
  */
 static void set_up_summary(void)
 {
@@ -441,8 +497,8 @@ static void set_up_summary(void)
 	own_pair(GROUND_BLOCK);
 	own_pair(2 * GROUND_BLOCK);
 	REQUIRE(cf_alloc(ground_map, pair, &pfn) == -CF_ENOMEM);
-	cf_put(ground_map, 2 * GROUND_BLOCK);
-	own_pair(2 * GROUND_BLOCK);
+	cf_put(ground_map, GROUND_BLOCK);
+	own_pair(GROUND_BLOCK);
 }
 
 static void take_pair(void)
@@ -454,7 +510,7 @@ static void take_pair(void)
 
 static void put_pair(void)
 {
-	cf_put(ground_map, GROUND_BLOCK);
+	cf_put(ground_map, 2 * GROUND_BLOCK);
 }
 
 static void put_pair_and_take(void)
@@ -470,7 +526,7 @@ static void pair_is_found(void)
 	ground_verify();
 	if (!w->got[0])
 		MUST(cf_alloc(ground_map, pair, &pfn));
-	REQUIRE(pfn == GROUND_BLOCK);
+	REQUIRE(pfn == 2 * GROUND_BLOCK);
 }
 
 static void one_has_pair(void)
@@ -496,6 +552,96 @@ static const struct explore_program alloc_against_clear = {
 	.end = one_has_pair,
 };
 
+/*
+ * Block 0 is free and has the only bit, of whole blocks; block 1 is one run.
+ * Homes are asked without a look at their bits, so each has to be home once.
+ */
+static void set_up_leaving(void)
+{
+	cf_pfn pfn;
+
+	ground_init((struct ground_config) { .blocks = 2, .online = 2 });
+	w = explore_memory(sizeof(*w));
+	REQUIRE(ground_alloc(CF_TYPE_KERNEL, GROUND_BLOCK_ORDER, 0) == 0);
+	(void)ground_alloc(CF_TYPE_KERNEL, GROUND_BLOCK_ORDER, 0);
+	cf_put(ground_map, 0);
+	REQUIRE(ground_alloc(CF_TYPE_KERNEL, GROUND_BLOCK_ORDER, 0) == 0);
+	REQUIRE(cf_alloc(ground_map, block_run, &pfn) == -CF_ENOMEM);
+	cf_put(ground_map, 0);
+}
+
+static void leave(void)
+{
+	MUST(cf_block_offline_start(ground_map, &w->operation, 0,
+				    GROUND_BLOCK, NULL));
+	w->err[0] = cf_block_offline_step(&w->operation);
+}
+
+static void put_block_and_take(void)
+{
+	cf_put(ground_map, GROUND_BLOCK);
+	w->got[1] = cf_alloc(ground_map, block_run, &w->got_pfn[1]) == 0;
+}
+
+static void left_and_taken(void)
+{
+	REQUIRE(w->got[1]);
+	REQUIRE(w->got_pfn[1] == (w->err[0] ? 0 : GROUND_BLOCK));
+	ground_verify();
+}
+
+static const struct explore_program alloc_against_leaving = {
+	.name = "alloc-against-leaving",
+	.worry = "an allocation does not fail because another block that goes "
+		"offline clears its bits",
+	.setup = set_up_leaving,
+	.thread = { leave, put_block_and_take },
+	.end = left_and_taken,
+};
+
+/* ---- blocks claimed one by one for a larger run, and given back ---- */
+
+/* Block 0 is free, block 1 is not. */
+static void set_up_span(void)
+{
+	ground_init((struct ground_config) { .blocks = 2, .online = 2 });
+	w = explore_memory(sizeof(*w));
+	leave_free(1, 1);
+}
+
+static void take_two_blocks(void)
+{
+	struct cf_request request = {
+		.type = CF_TYPE_KERNEL,
+		.order = GROUND_BLOCK_ORDER + 1,
+	};
+	cf_pfn pfn;
+
+	REQUIRE(cf_alloc(ground_map, request, &pfn) == -CF_ENOMEM);
+}
+
+static void take_chunk(void)
+{
+	struct cf_request request = { .type = CF_TYPE_KERNEL, .order = 9 };
+
+	w->got[1] = cf_alloc(ground_map, request, &w->got_pfn[1]) == 0;
+}
+
+static void chunk_taken(void)
+{
+	REQUIRE(w->got[1]);
+	ground_verify();
+}
+
+static const struct explore_program alloc_against_span = {
+	.name = "alloc-against-span",
+	.worry = "an allocation does not fail because a larger one has claimed "
+		"a block in vain",
+	.setup = set_up_span,
+	.thread = { take_two_blocks, take_chunk },
+	.end = chunk_taken,
+};
+
 const struct explore_program *const explore_caches[] = {
 	&lock_two,
 	&lock_try,
@@ -504,11 +650,16 @@ const struct explore_program *const explore_caches[] = {
 	&lock_order,
 	&drain_against_free,
 	&drain_against_free_unfenced,
+	&drain_against_drain,
+	&drain_against_own,
+	&drain_against_block,
 	&alloc_against_refill,
 	&alloc_against_index,
 	&alloc_against_drain,
 	&alloc_against_drain_elsewhere,
 	&index_set_against_clear,
 	&alloc_against_clear,
+	&alloc_against_leaving,
+	&alloc_against_span,
 	NULL
 };
