@@ -146,6 +146,7 @@ void world_destroy(struct world *world)
 	uint32_t i;
 	size_t out;
 
+	world->ending = true;
 	end_operations(world);
 	end_runs(world);
 	end_offline(world);

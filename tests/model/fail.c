@@ -13,10 +13,13 @@
 
 struct verdict *verdict;
 void (*after_failure)(void);
+struct world *comparing;
 
 __attribute__((noreturn)) static void end(void)
 {
 	verdict->failed = true;
+	if (comparing)
+		expect_take(comparing);
 	if (after_failure)
 		after_failure();
 	_exit(1);
@@ -86,6 +89,9 @@ void require_code(const char *call, int err, uint32_t codes)
 		told()->code = err;
 	if (err <= 0 && -err < CF_ERR_COUNT && codes & E(-err))
 		return;
+	/* The scenario is to say what is right, if only one code is. */
+	if (!strstr(call, " in ") && codes && !(codes & (codes - 1)))
+		told()->code = -__builtin_ctz(codes);
 	for (code = 0; code < CF_ERR_COUNT; code++) {
 		if (!(codes & E(code)))
 			continue;

@@ -89,6 +89,12 @@ bool fault_fits(const struct world *world, const char *name)
 	return false;
 }
 
+/* Contents will be asked for and not be there. */
+bool is_zeroing_due(const struct world *world)
+{
+	return world->fault.at && world->fault.call == TEST_FRAME_ADDRESS;
+}
+
 static bool apply_fault(struct world *world, const struct op *op)
 {
 	world->fault = (struct fault){

@@ -51,6 +51,7 @@ void list_run_here(struct list *list, uint32_t draw)
 	verdict->count = draw ? 0 : list->count;
 	verdict->frames_compared = 0;
 	verdict->gones = 0;
+	verdict->expect.taken = false;
 	memcpy(verdict->op, list->op, list->count * sizeof(list->op[0]));
 	for (i = 0; i < count; i++) {
 		verdict->at = i;
@@ -64,6 +65,7 @@ void list_run_here(struct list *list, uint32_t draw)
 	}
 	verdict->at = verdict->count;
 	compare(world);
+	expect_take(world);
 	world_destroy(world);
 }
 

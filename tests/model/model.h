@@ -33,6 +33,7 @@ struct setup {
 	uint32_t block_order, blocks, nodes, cpus, poison_max;
 	uint32_t holes;		/* set of blocks that are never there */
 	uint32_t no_caches, debug_pagealloc, fenced;
+	uint32_t fill;		/* percent in use, above that less is taken */
 	uint32_t every;		/* operations between two comparisons */
 };
 
@@ -200,6 +201,7 @@ struct world {
 	uint32_t bad;		/* frames in the table */
 	uint32_t places[PLACES];	/* runs a tag ever had */
 	uint32_t groups;
+	bool ending;		/* everything is given back */
 	struct act act;
 	struct seen *seen;
 	uint64_t *words;	/* of an export */
@@ -344,6 +346,8 @@ void fault_remember(bool before);
 /* Did that call of the port's fail since? */
 bool has_failed(enum test_call call);
 bool any_failed(void);
+/* Should an allocation be zeroed, to meet it? */
+bool is_zeroing_due(const struct world *world);
 /* Should an operation of this name come after what was armed? */
 bool fault_fits(const struct world *world, const char *name);
 
@@ -358,5 +362,7 @@ void compare_side(struct world *world, const struct side *side);
 /* ---- comparing everything: compare.c ---- */
 
 void compare(struct world *world);
+/* The world that is being compared: it stands still. */
+extern struct world *comparing;
 
 #endif

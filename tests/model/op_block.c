@@ -42,6 +42,7 @@ bool draw_blocks(struct world *world, struct op *op, uint32_t states)
 {
 	uint32_t blocks = world->setup.blocks;
 	uint32_t tries;
+	bool all;
 
 	for (tries = 0; tries < 2 * blocks; tries++) {
 		op->arg[0] = random_below(blocks);
@@ -51,7 +52,11 @@ bool draw_blocks(struct world *world, struct op *op, uint32_t states)
 	if (tries == 2 * blocks && random_chance(95))
 		return false;
 	op->arg[1] = 1;
-	while (random_chance(35) && op->arg[0] + op->arg[1] < blocks &&
+	all = random_chance(20);
+	while (all && op->arg[0] &&
+	       states >> world->block[op->arg[0] - 1].state & 1)
+		op->arg[0]--;
+	while ((all || random_chance(40)) && op->arg[0] + op->arg[1] < blocks &&
 	       states >> world->block[op->arg[0] + op->arg[1]].state & 1)
 		op->arg[1]++;
 	if (random_chance(2))
@@ -139,6 +144,12 @@ static bool apply_add(struct world *world, const struct op *op)
 	return true;
 }
 
+/* Nodes and zones lie as in a machine that was not drawn at random. */
+static bool is_orderly(const struct world *world)
+{
+	return world->setup.fill < 100 && random_chance(90);
+}
+
 static bool any_hole(const struct world *world, const struct op *op)
 {
 	uint32_t i;
@@ -155,7 +166,9 @@ static bool draw_add(struct world *world, struct op *op)
 	if (!draw_blocks(world, op, STATE(ABSENT)) || any_hole(world, op))
 		return false;
 	op->arg[3] = random_below(3);
-	op->arg[4] = random_below(world->setup.nodes);
+	op->arg[4] = is_orderly(world) ?
+		     op->arg[0] * world->setup.nodes / world->setup.blocks :
+		     random_below(world->setup.nodes);
 	if (random_chance(60))
 		op->arg[5] = random_live_owner(world);
 	if (random_chance(2))
@@ -479,7 +492,9 @@ static bool draw_online(struct world *world, struct op *op)
 {
 	if (!draw_blocks(world, op, STATE(OFFLINE)))
 		return false;
-	op->arg[3] = random_chance(60) ? CF_ZONE_NORMAL : CF_ZONE_MOVABLE;
+	op->arg[3] = is_orderly(world) ?
+		     op->arg[0] * 3 >= world->setup.blocks * 2 :
+		     random_chance(40);
 	if (random_chance(2))
 		op->arg[3] = CF_ZONE_DEVICE + random_below(2);
 	return true;

@@ -36,13 +36,31 @@ static uint32_t random_online(struct world *world)
 	return random_pfn(world);
 }
 
+/* Whole blocks, for runs above their order. Returns how many frames. */
+static uint32_t draw_whole_blocks(struct world *world, uint32_t *first)
+{
+	uint32_t frames = 0, tries;
+
+	for (tries = 0; tries < 8; tries++) {
+		frames = (uint32_t)world->block_frames << random_below(3);
+		*first = random_online(world) & ~(frames - 1);
+		if (*first + frames <= world->last &&
+		    count_states(world, *first, *first + frames,
+				 ~STATE(ONLINE)) == 0)
+			break;
+	}
+	return frames;
+}
+
 /* A range of any alignment, or of whole chunks, mostly below the end. */
 static void draw_range(struct world *world, struct op *op, size_t at)
 {
 	uint32_t first = random_online(world);
 	uint32_t count = 1 + random_below(1u << random_below(11));
 
-	if (random_chance(30)) {
+	if (random_chance(8)) {
+		count = draw_whole_blocks(world, &first);
+	} else if (random_chance(30)) {
 		first &= ~((uint32_t)CF_CHUNK_FRAMES - 1);
 		count = (uint32_t)CF_CHUNK_FRAMES * (1 + random_below(3));
 	}
@@ -182,7 +200,7 @@ static bool draw_alloc_range(struct world *world, struct op *op)
 	op->arg[3] = random_owner(world);
 	if (random_chance(20))
 		op->arg[4] = CF_ALLOC_FROZEN;
-	if (random_chance(10))
+	if (random_chance(is_zeroing_due(world) ? 80 : 10))
 		op->arg[4] |= CF_ALLOC_ZERO;
 	if (random_chance(85) &&
 	    any_movable_zone(world, op->arg[0], op->arg[1])) {

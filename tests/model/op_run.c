@@ -199,6 +199,8 @@ static bool alloc_one(struct world *world, struct cf_request request,
 	require_code("alloc", err, has_failed(TEST_FRAME_ADDRESS) ?
 		     E(CF_EPORT) : OK | E(CF_ENOMEM));
 	if (err) {
+		if (sure && !any_failed())
+			told()->code = 0;
 		REQUIRE(!sure || any_failed(),
 			"alloc: -CF_ENOMEM for order %u though a run fits",
 			request.order);
@@ -279,6 +281,33 @@ static void draw_many(struct op *op)
 	op->arg[6] = 300 + random_below(1000);
 }
 
+/* A run of several blocks, where there is one. */
+static void draw_huge(struct world *world, struct op *op)
+{
+	uint32_t order = world->setup.block_order + 3;
+	uint32_t number;
+
+	for (; order > world->setup.block_order; order--) {
+		for (number = 0; number < world->setup.nodes * 2; number++) {
+			struct zone_id zone = {
+				number / 2, (enum cf_zone_kind)(number % 2),
+			};
+
+			if (order > CF_MAX_ORDER ||
+			    !zone_fits(world, zone, order, FIT_ANY))
+				continue;
+			op->arg[0] = order;
+			op->arg[1] = CF_TYPE_FOLIO;
+			op->arg[2] = random_live_owner(world);
+			op->arg[3] = zone.kind;
+			op->arg[4] = zone.node;
+			op->arg[5] = random_chance(60) ? CF_ALLOC_FROZEN : 0;
+			op->arg[6] = 1;
+			return;
+		}
+	}
+}
+
 static bool draw_alloc(struct world *world, struct op *op)
 {
 	op->arg[6] = 1;
@@ -300,6 +329,10 @@ static bool draw_alloc(struct world *world, struct op *op)
 		op->arg[5] &= ~(uint32_t)CF_ALLOC_THISNODE;
 	if (random_chance(3))
 		draw_many(op);
+	else if (random_chance(8))
+		draw_huge(world, op);
+	if (is_zeroing_due(world) && random_chance(80))
+		op->arg[5] |= CF_ALLOC_ZERO;
 	if (random_chance(4))
 		spoil_request(op);
 	return true;
@@ -665,7 +698,8 @@ static bool draw_freeze(struct world *world, struct op *op)
 	cf_pfn pfn;
 	const struct frame *head;
 
-	if (!draw_where(world, op, WANT_REFERENCED))
+	if (random_chance(10) ? !draw_where(world, op, WANT_ANY) :
+				!draw_run(world, op, WANT_REFERENCED))
 		return false;
 	op->arg[3] = 1 + random_below(3);
 	if (random_chance(80) && named_where(world, op, &pfn)) {
@@ -741,18 +775,37 @@ static bool apply_split(struct world *world, const struct op *op)
 	return true;
 }
 
+/* A frozen run of several blocks if one is soon found, or any. */
+static bool draw_frozen(struct world *world, struct op *op)
+{
+	const struct frame *head;
+	uint32_t tries = random_chance(30) ? 12 : 1;
+
+	while (tries--) {
+		if (!draw_run(world, op, WANT_FROZEN))
+			return false;
+		head = named_run(world, op, WANT_FROZEN);
+		if (head && head->order > world->setup.block_order)
+			break;
+	}
+	return true;
+}
+
 static bool draw_split(struct world *world, struct op *op)
 {
 	cf_pfn pfn;
 	const struct frame *head;
 
-	if (!draw_where(world, op, random_chance(90) ? WANT_FROZEN : WANT_ANY))
+	if (random_chance(10) ? !draw_where(world, op, WANT_ANY) :
+				!draw_frozen(world, op))
 		return false;
 	op->arg[3] = random_below(CF_CHUNK_ORDER);
 	if (random_chance(80) && named_where(world, op, &pfn)) {
 		head = head_of(world, pfn);
 		if (head && head->order)
-			op->arg[3] = random_below(head->order);
+			op->arg[3] = random_chance(60) ?
+				     random_below(head->order) :
+				     head->order - 1u;
 	}
 	return true;
 }

@@ -354,7 +354,7 @@ static bool draw_plain(struct world *world, struct op *op)
 const struct op_type side_ops[] = {
 	{ "side_add", { { "table", ARG_NUMBER }, { "bytes", ARG_NUMBER } }, 3,
 	  draw_side_add, apply_side_add },
-	{ "side_remove", { { "table", ARG_NUMBER } }, 1, draw_side,
+	{ "side_remove", { { "table", ARG_NUMBER } }, 2, draw_side,
 	  apply_side_remove },
 	{ "side_extend", { { "table", ARG_NUMBER }, { "frame", ARG_HEX },
 			   { "value", ARG_NUMBER } }, 6, draw_side_extend,

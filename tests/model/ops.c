@@ -220,18 +220,58 @@ static uint32_t blocks_in_use(struct world *world)
 	return count;
 }
 
+/* What the machine is short of now. */
+enum want_more { WANT_NOTHING, WANT_MEMORY, WANT_ROOM };
+
+static enum want_more wanted(struct world *world)
+{
+	uint64_t used = 0, present = 0;
+	cf_pfn pfn;
+
+	if (blocks_in_use(world) < (world->setup.blocks + 1) / 2)
+		return WANT_MEMORY;
+	if (world->setup.fill == 100)
+		return WANT_NOTHING;
+	for (pfn = 0; pfn < world->last; pfn++) {
+		present += is_online(world, pfn);
+		used += world->frame[pfn].head != NO_HEAD;
+	}
+	return used * 100 > present * world->setup.fill ? WANT_ROOM :
+							  WANT_NOTHING;
+}
+
+static bool is_one_of(const char *name, const char *const *names)
+{
+	while (*names && strcmp(*names, name))
+		names++;
+	return *names;
+}
+
 /* Early on, memory and owners come first. */
 static unsigned weight_of(const struct world *world, uint32_t code,
-			  bool early)
+			  enum want_more want)
 {
+	static const char *const bringing[] = {
+		"block_add", "block_online", "register", NULL,
+	};
+	static const char *const taking[] = {
+		"alloc", "alloc_range", "offline_alloc",
+		"offline_alloc_range", NULL,
+	};
+	static const char *const giving[] = {
+		"put", "free_frozen", "drop_set", "free_range", "thin",
+		"offline_free", NULL,
+	};
 	const struct op_type *type = op_type(code);
 
 	if (forbidden >> code & 1 || !fault_fits(world, type->name))
 		return 0;
-	if (early && (!strcmp(type->name, "block_add") ||
-		      !strcmp(type->name, "block_online") ||
-		      !strcmp(type->name, "register")))
+	if (want == WANT_MEMORY && is_one_of(type->name, bringing))
 		return type->weight * 8;
+	if (want == WANT_ROOM && is_one_of(type->name, giving))
+		return type->weight * 5;
+	if (want == WANT_ROOM && is_one_of(type->name, taking))
+		return 1;
 	return type->weight;
 }
 
@@ -239,7 +279,7 @@ static unsigned weight_of(const struct world *world, uint32_t code,
 
 bool op_draw(struct world *world, struct op *op)
 {
-	bool early = blocks_in_use(world) < (world->setup.blocks + 1) / 2;
+	enum want_more want = wanted(world);
 	uint16_t tag = op->tag;
 	const struct op_type *type;
 	uint32_t total, tries = 0;
@@ -253,10 +293,10 @@ bool op_draw(struct world *world, struct op *op)
 			world->fault.at = 0;
 		total = 0;
 		for (code = 0; op_type(code); code++)
-			total += weight_of(world, code, early);
+			total += weight_of(world, code, want);
 		at = random_below(total);
 		for (code = 0; op_type(code); code++) {
-			uint32_t weight = weight_of(world, code, early);
+			uint32_t weight = weight_of(world, code, want);
 
 			if (at < weight)
 				break;

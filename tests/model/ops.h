@@ -46,6 +46,30 @@ struct gone {
 
 #define GONES_MAX	8192
 
+/* What the model says at the end of a list: expect.c. */
+struct expected_block {
+	enum cf_block_state state;
+	enum cf_zone_kind kind;
+	uint64_t never_onlined, skippable;
+	uint64_t by_type[CF_TYPE_COUNT];
+};
+
+struct expected_run {
+	cf_pfn pfn;
+	uint32_t type, order, refs, pins;
+};
+
+#define EXPECTED_RUNS	16	/* the first of them */
+
+struct expectation {
+	bool taken;
+	struct expected_block block[BLOCKS_MAX];
+	uint32_t runs;
+	struct expected_run run[EXPECTED_RUNS];
+	uint32_t id[OWNERS];		/* 0: gone */
+	uint64_t owner[CF_OWNERS_MAX];	/* frames by id */
+};
+
 /* What is known of one run of a list; parent and child share it. */
 struct verdict {
 	bool failed;
@@ -55,6 +79,7 @@ struct verdict {
 	uint32_t count;
 	uint64_t frames_compared;
 	struct told told[OPS_MAX];
+	struct expectation expect;
 	uint32_t gones;		/* there were; the first of them: */
 	struct gone gone[GONES_MAX];
 	struct op op[OPS_MAX];
@@ -208,6 +233,14 @@ bool setup_parse(const char *text, struct setup *setup);
 
 void stats_add(void);
 void stats_print(void);
+
+/* ---- what is true at the end: expect.c ---- */
+
+void expect_take(struct world *world);
+/* Lines of a scenario. */
+void expect_say(uint32_t blocks);
+/* Frames of an owner that is there, or UINT64_MAX. */
+uint64_t expect_frames(uint32_t slot);
 
 /* ---- lists of operations: list.c ---- */
 

@@ -336,9 +336,13 @@ static bool say_try_interior(struct line *line, const struct op *op)
 	return say_by_number(line, op, " interior");
 }
 
+/* As often as it says, or, unless it is once, not at all there. */
 static bool say_pin(struct line *line, const struct op *op)
 {
-	return op->arg[3] == 1 && add_run(line, "pin");
+	if (!add_run(line, "pin"))
+		return false;
+	add(line, " times %u", op->arg[3]);
+	return op->arg[3] == 1 || !line->told->code;
 }
 
 static bool say_unpin(struct line *line, const struct op *op)
@@ -823,6 +827,18 @@ static void say_machine(const struct setup *setup)
 	       setup->fenced ? " fenced" : "");
 }
 
+static void say_owners(const struct line *line)
+{
+	uint32_t i;
+
+	for (i = 0; i < OWNERS; i++) {
+		if (line->owner[i + 1] && expect_frames(i) != UINT64_MAX)
+			printf("# expect owner %s%u frames %lluf\n",
+			       owner_kinds[i].name, line->owner[i + 1],
+			       (unsigned long long)expect_frames(i));
+	}
+}
+
 void list_say(const struct list *list)
 {
 	const struct setup *setup = &list->setup;
@@ -845,5 +861,7 @@ void list_say(const struct list *list)
 		else if (!line.told->skipped)
 			say(&line, op);
 	}
+	expect_say(setup->blocks);
+	say_owners(&line);
 	printf("# verify\n# ----\n");
 }

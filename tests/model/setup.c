@@ -24,6 +24,7 @@ static const struct {
 	FIELD(no_caches, 0, 1),
 	FIELD(debug_pagealloc, 0, 1),
 	FIELD(fenced, 0, 1),
+	FIELD(fill, 0, 100),
 	FIELD(every, 1, 100000),
 };
 
@@ -77,6 +78,7 @@ void setup_draw(struct setup *setup)
 	setup->no_caches = random_chance(25);
 	setup->debug_pagealloc = random_chance(25);
 	setup->fenced = random_chance(50);
+	setup->fill = random_chance(50) ? 100 : random_below(60);
 	setup->every = random_chance(50) ? 1 : 1 + random_below(20);
 	frames = setup->blocks << setup->block_order;
 	if (frames > 8192)
@@ -120,7 +122,7 @@ bool setup_parse(const char *text, struct setup *setup)
 {
 	*setup = (struct setup){
 		.block_order = CF_BLOCK_ORDER_MIN, .blocks = 1, .nodes = 1,
-		.cpus = 1, .every = 1,
+		.cpus = 1, .fill = 100, .every = 1,
 	};
 	text += strlen("setup");
 	while (*text && *text != '\n') {
