@@ -57,8 +57,8 @@ def jobs_left(killers, chosen, records, options):
             first = known.get('killer')
             left.append((mutant, tuple(first) if first else None,
                          records.passed(mutant, meaning[mutant.file])))
-    # What is compiled into many objects comes last.
-    left.sort(key=lambda job: job[0].file.endswith('.h'))
+    # What is compiled into many objects comes last, and what is known.
+    left.sort(key=lambda job: (bool(job[2]), job[0].file.endswith('.h')))
     return left, meaning
 
 

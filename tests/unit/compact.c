@@ -123,6 +123,73 @@ static void stuck_chunks(void)
 	finish(&keeper);
 }
 
+/* Of chunks that cost the same the lowest goes first, and all have a turn. */
+static void equal_chunks(void)
+{
+	struct keeper keeper = { 0 };
+	struct cf_compaction done;
+	unsigned turn;
+
+	if (!begin(&keeper))
+		return;
+	use(folio(0, keeper.id), 0, 7);
+	CHECK_EQ(cf_alloc_range(m.map, 100, 101, kernel(0), NULL), 0);
+	use(folio(0, keeper.id), 1, 8);
+	use(folio(0, keeper.id), 2, 8);
+	use(folio(0, keeper.id), 3, 8);
+	use(folio(0, keeper.id), 4, 8);
+	/* The first of them stays. */
+	CHECK_EQ(cf_pin(m.map, 515), 0);
+	for (turn = 0; turn < 2; turn++) {
+		CHECK_EQ(cf_compact(m.map, 0, CF_ZONE_NORMAL, 1, &done), 0);
+		CHECK_EQ(done.chunks_freed, 1);
+		CHECK_EQ(done.frames_moved, 8);
+		CHECK_EQ(used_in(2), 0);
+		CHECK_EQ(used_in(3) == 0, turn == 1);
+		CHECK(used_in(4) > 0);
+	}
+	cf_unpin(m.map, 515);
+	put_everything();
+	finish(&keeper);
+}
+
+/* A dear chunk below a cheap one has its turn after it. */
+static void dear_below_cheap(void)
+{
+	struct keeper keeper = { 0 };
+	struct cf_compaction done;
+
+	if (!begin(&keeper))
+		return;
+	use(folio(0, keeper.id), 1, 20);
+	use(folio(0, keeper.id), 2, 40);
+	use(folio(0, keeper.id), 5, 5);
+	use(folio(0, keeper.id), 6, 100);
+	CHECK_EQ(cf_pin(m.map, 5 * 512 + 3), 0);
+	CHECK_EQ(cf_compact(m.map, 0, CF_ZONE_NORMAL, 2, &done), 0);
+	CHECK_EQ(done.chunks_freed, 2);
+	CHECK_EQ(used_in(1) + used_in(2), 0);
+	cf_unpin(m.map, 5 * 512 + 3);
+	put_everything();
+	finish(&keeper);
+}
+
+/* A single frame stays rather than break a whole chunk. */
+static void never_breaks_a_chunk(void)
+{
+	struct keeper keeper = { 0 };
+	struct cf_compaction done;
+
+	if (!begin(&keeper))
+		return;
+	use(folio(0, keeper.id), 1, 1);
+	FAILS(CF_ENOMEM, cf_compact(m.map, 0, CF_ZONE_NORMAL, 1, &done));
+	CHECK_EQ(done.frames_moved, 0);
+	CHECK_EQ(used_in(1), 1);
+	put_everything();
+	finish(&keeper);
+}
+
 /* Kept runs are their owner's wealth: nobody is asked to give them up. */
 static void kept_runs(void)
 {
@@ -231,6 +298,9 @@ int main(void)
 {
 	tap_run("the cheapest chunk first", fewest_first);
 	tap_run("all chunks but one", all_of_them);
+	tap_run("equals in turn", equal_chunks);
+	tap_run("a dear chunk below a cheap one", dear_below_cheap);
+	tap_run("no whole chunk is broken", never_breaks_a_chunk);
 	tap_run("chunks that cannot be emptied", stuck_chunks);
 	tap_run("kept runs", kept_runs);
 	tap_run("nothing to win", nothing_to_win);

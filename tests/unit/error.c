@@ -84,6 +84,8 @@ static void remedies(void)
 	check_names(remedy, CF_ERR_COUNT);
 	for (err = 0; err < CF_ERR_COUNT; err++)
 		CHECK(cf_strerror(err) == cf_strerror(-err));
+	CHECK(strcmp(cf_strerror(-CF_ERR_COUNT),
+		     cf_strerror(CF_ERR_COUNT)) == 0);
 	CHECK(strcmp(cf_strerror(INT_MIN), cf_strerror(CF_ERR_COUNT)) == 0);
 	CHECK(strcmp(cf_strerror(INT_MAX), cf_strerror(CF_ERR_COUNT)) == 0);
 }

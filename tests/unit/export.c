@@ -169,6 +169,7 @@ static void bad(void)
 {
 	cf_pfn at = NORMAL_FIRST;
 	enum cf_retire_state state;
+	uint64_t part[8] = { [7] = 77 };
 
 	ground_make();
 	take_at(CF_TYPE_SLAB, at, at + 64, 0);
@@ -183,6 +184,10 @@ static void bad(void)
 	CHECK(say(at + 8, at + 64, BIT(CF_KPF_SLAB) | TAIL, 0));
 	CHECK(say(at + 64, at + 100, BIT(CF_KPF_BUDDY), 0));
 	CHECK(say(at + 100, at + 101, BIT(CF_KPF_HWPOISON), 0));
+	/* The bad frame behind what is asked for is none of it. */
+	cf_export_flags(map, at, at + 7, part);
+	CHECK_EQ(part[6], BIT(CF_KPF_SLAB) | TAIL);
+	CHECK_EQ(part[7], 77);
 	ground_drop();
 }
 

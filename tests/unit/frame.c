@@ -130,6 +130,8 @@ static void limit_of_pins(void)
 	/* References are another matter. */
 	CHECK_EQ(cf_get(m.map, pfn), 0);
 	cf_put(m.map, pfn);
+	CHECK_EQ(cf_try_get(m.map, pfn), 0);
+	cf_put(m.map, pfn);
 	for (i = 0; i < CF_PINS_MAX; i++)
 		cf_unpin(m.map, pfn);
 	CHECK_EQ(snapshot(pfn).pins, 0);

@@ -182,6 +182,32 @@ static void random_sets(void)
 	map_end();
 }
 
+/* Moves of each zone and of drains are all counted. */
+static void moves(void)
+{
+	struct machine_config config = { .nodes = 2 };
+	struct cfi_moves *of;
+	uint64_t begun, ended;
+	unsigned i, count;
+
+	if (!CHECK(machine_make(config)))
+		return;
+	for (i = 0; i <= m.map->zones; i++) {
+		of = i ? &m.map->zone[i - 1].moves : &m.map->moves;
+		for (count = 0; count <= i; count++) {
+			begun = cfi_moves_begun(m.map);
+			ended = cfi_moves_ended(m.map);
+			cfi_moves_begin(of);
+			CHECK_EQ(cfi_moves_begun(m.map), begun + 1);
+			CHECK_EQ(cfi_moves_ended(m.map), ended);
+			cfi_moves_end(of);
+			CHECK_EQ(cfi_moves_begun(m.map), begun + 1);
+			CHECK_EQ(cfi_moves_ended(m.map), ended + 1);
+		}
+	}
+	CHECK(machine_end());
+}
+
 int main(void)
 {
 	tap_run("one bit at every border", borders);
@@ -189,5 +215,6 @@ int main(void)
 	tap_run("classes and zones do not mix", classes_are_apart);
 	tap_run("setting and clearing twice", repeats);
 	tap_run("random sets, searched from everywhere", random_sets);
+	tap_run("moves of every zone are counted", moves);
 	return tap_done();
 }
