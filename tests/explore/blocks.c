@@ -144,6 +144,54 @@ static const struct explore_program info_against_offline = {
 	.quick = true,
 };
 
+static void watch(void)
+{
+	struct cf_offline_status status;
+
+	cf_block_offline_status(&w->operation, &status);
+	REQUIRE(status.total == 0 || status.total == GROUND_BLOCK);
+	REQUIRE(status.free + status.busy + status.skippable == status.total ||
+		status.state == CF_OFFLINE_DONE);
+	REQUIRE((status.state == CF_OFFLINE_GOING) == (status.steps == 0));
+}
+
+static void set_up_started(void)
+{
+	set_up_online();
+	MUST(cf_block_offline_start(ground_map, &w->operation, 0, GROUND_BLOCK,
+				    NULL));
+}
+
+static void step(void)
+{
+	w->err[explore_self()] = cf_block_offline_step(&w->operation);
+}
+
+static void one_stepped(void)
+{
+	REQUIRE((w->err[0] == 0) + (w->err[1] == 0) == 1);
+	REQUIRE(w->err[0] + w->err[1] == -CF_EINVAL);
+	ground_verify();
+}
+
+static const struct explore_program status_against_step = {
+	.name = "status-against-operation",
+	.worry = "what is told of an operation is one moment's",
+	.setup = set_up_started,
+	.thread = { step, watch },
+	.end = ground_verify,
+	.quick = true,
+};
+
+static const struct explore_program two_steps = {
+	.name = "two-steps",
+	.worry = "of two that step one operation one ends it",
+	.setup = set_up_started,
+	.thread = { step, step },
+	.end = one_stepped,
+	.quick = true,
+};
+
 /* A frame that is stepped over: a word in a chunk that stays split. */
 static void set_up_skippable(void)
 {
@@ -374,6 +422,57 @@ static const struct explore_program two_onlines = {
 	.quick = true,
 };
 
+/* The range's owner refuses: the block is as before, and always was. */
+static int refuse(void *context, cf_pfn first, cf_pfn last)
+{
+	(void)context;
+	(void)first;
+	(void)last;
+	return 1;
+}
+
+static const struct cf_owner_ops refusing = { .online = refuse };
+
+static void set_up_refused(void)
+{
+	uint32_t owner;
+
+	set_up_second();
+	MUST(cf_owner_register(ground_map, "device", &refusing, NULL, &owner));
+	MUST(cf_block_adopt(ground_map, GROUND_BLOCK, 2 * GROUND_BLOCK,
+			    owner));
+}
+
+static void fail_to_online(void)
+{
+	try_online();
+	REQUIRE(w->err[0] == -CF_EREFUSED);
+}
+
+static void ask_second(void)
+{
+	struct cf_block_info info;
+	cf_pfn head;
+
+	MUST(cf_block_info(ground_map, GROUND_BLOCK, &info));
+	REQUIRE(info.free == 0);
+	REQUIRE(info.offline == (info.state == CF_BLOCK_OFFLINE ? 0 :
+				 GROUND_BLOCK));
+	REQUIRE(cf_try_get(ground_map, GROUND_BLOCK) == -CF_EGONE);
+	head = cf_find_head(ground_map, GROUND_BLOCK + 3);
+	REQUIRE(head == GROUND_BLOCK || head == CF_PFN_NONE);
+}
+
+static const struct explore_program info_against_failed_online = {
+	.name = "info-against-failed-online",
+	.worry = "a block that is refused to come online has offline frames "
+		 "for a moment, and no other",
+	.setup = set_up_refused,
+	.thread = { fail_to_online, ask_second },
+	.end = ground_verify,
+	.quick = true,
+};
+
 static void set_up_absent(void)
 {
 	set_up_second();
@@ -545,6 +644,7 @@ static const struct explore_program export_against_renewal = {
 const struct explore_program *const explore_blocks[] = {
 	&get_against_block_offline,
 	&get_against_block_cycle, &info_against_offline,
+	&status_against_step, &two_steps, &info_against_failed_online,
 	&find_against_skippable_cycle, &walkers_against_removal,
 	&lookups_against_removal, &exports_against_removal,
 	&changes_against_removal, &online_against_removal, &two_onlines,

@@ -7,6 +7,8 @@ extern const struct explore_program *const explore_refs[];
 extern const struct explore_program *const explore_blocks[];
 extern const struct explore_program *const explore_caches[];
 extern const struct explore_program *const explore_owners[];
+extern const struct explore_program *const explore_register[];
+extern const struct explore_program *const explore_stray[];
 extern const struct explore_program *const explore_balloons[];
 extern const struct explore_program *const explore_poison[];
 extern const struct explore_program *const explore_contents[];
@@ -21,6 +23,7 @@ extern const struct explore_program *const explore_unregister[];
 const struct explore_program *const *const explore_groups[] = {
 	explore_litmus,
 	explore_refs,
+	explore_stray,
 	explore_contents,
 	explore_sides,
 	explore_runs,
@@ -34,5 +37,6 @@ const struct explore_program *const *const explore_groups[] = {
 	explore_retire,
 	explore_poison,
 	explore_unregister,
+	explore_register,
 	NULL
 };

@@ -279,13 +279,14 @@ static uint32_t distance(const struct line *line, event_ref ref)
 
 static void encode_words(FILE *file, const struct graph *graph)
 {
-	char mark = '@';
+	const char *mark = "";
 	uint32_t i;
 
+	fprintf(file, "@");
 	for (i = 0; i < graph->places; i++)
 		if (graph->place[i].stores + graph->place[i].loads) {
-			fprintf(file, "%c%zx", mark, memory_place_number(i));
-			mark = ',';
+			fprintf(file, "%s%zx", mark, memory_place_number(i));
+			mark = ",";
 		}
 	fprintf(file, " ");
 }
@@ -355,14 +356,15 @@ static const char *parse_words(const char *text)
 	memory_freeze_places();
 	if (*text != '@')
 		return NULL;
-	do {
+	while (*text != ' ' && text[1] != ' ') {
 		unsigned long number = strtoul(text + 1, &end, 16);
 
-		if (end == text + 1 || !memory_add_place(number))
+		if (end == text + 1 || !memory_add_place(number) ||
+		    (*end != ',' && *end != ' '))
 			return NULL;
 		text = end;
-	} while (*text == ',');
-	return *text == ' ' ? text + 1 : NULL;
+	}
+	return *text == ' ' ? text + 1 : text + 2;
 }
 
 static bool parse(const char *text, unsigned threads)
