@@ -573,8 +573,8 @@ static const struct explore_program get_against_cut_and_move = {
 	.name = "get-against-cut-and-move",
 	.worry = "a run that is cut by its owner because there is no room, "
 		 "then moved in pieces out of a block that is to go "
-		 "offline, is had whole, in pieces or not at all (HugeTLB, offline "
-		 "pages, 2024)",
+		 "offline, is had whole, in pieces or not at all (HugeTLB, "
+		 "offline pages, 2024)",
 	.setup = make_pair_without_room,
 	.thread = { offline_in_vain, get_second },
 	.end = has_moved_or_not,
