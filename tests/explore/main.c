@@ -212,7 +212,11 @@ static void list(void)
 
 			if (options.quick && !program->quick)
 				continue;
-			printf("%-28s %s\n", program->name, program->worry);
+			printf("%-28s %s", program->name, program->worry);
+			if (program->bound)
+				printf(" (bounded: %u preemptions)",
+				       program->bound);
+			printf("\n");
 		}
 }
 
