@@ -208,6 +208,40 @@ static void require_run(struct world *world, cf_pfn first, cf_pfn last,
 		(unsigned long long)report->pfn);
 }
 
+/*
+ * Every frame that still is in the way of an offline operation is counted for
+ * one reason, whole runs at a time. Runs of frames that stand for themselves
+ * end with their block, as the range does.
+ */
+static void require_counts(struct world *world, cf_pfn first, cf_pfn last,
+			   const struct cf_report *report)
+{
+	uint64_t counted = 0, there = 0;
+	cf_pfn pfn;
+	int i;
+
+	for (i = 0; i < CF_REASON_COUNT; i++)
+		counted += report->frames[i];
+	for (pfn = first; pfn < last; pfn++) {
+		const struct frame *head = head_of(world, pfn);
+
+		if (frame_outlook(world, pfn, ACT_OFFLINE) == OUTLOOK_CLEAR)
+			continue;
+		REQUIRE(there || (report->pfn <= pfn && pfn < report->pfn +
+				  ((cf_pfn)1 << (report->order & 31))),
+			"report: names %#llx, but %#llx is in the way",
+			(unsigned long long)report->pfn,
+			(unsigned long long)pfn);
+		/* A run that began before is counted whole, and once. */
+		if (!head)
+			there++;
+		else if (pfn_of(world, head) == pfn || pfn == first)
+			there += (uint64_t)1 << head->order;
+	}
+	REQUIRE(counted == there, "report: %llu frames counted, %llu there",
+		(unsigned long long)counted, (unsigned long long)there);
+}
+
 void require_report(struct world *world, cf_pfn first, cf_pfn last,
 		    const struct cf_report *report)
 {
@@ -233,4 +267,7 @@ void require_report(struct world *world, cf_pfn first, cf_pfn last,
 		return;
 	require_run(world, first, last, report);
 	require_names(world, report);
+	if (world->act.kind == ACT_OFFLINE && !world->act.again &&
+	    !world->act.failed)
+		require_counts(world, first, last, report);
 }
