@@ -398,8 +398,88 @@ static const struct explore_program put_against_isolate = {
 	.end = end_isolate,
 };
 
+/* ---- the run is out again while offlining asks for it ---- */
+
+static void step_as_third(void)
+{
+	own->err[2] = cf_block_offline_step(offline);
+}
+
+static void end_isolate_range(void)
+{
+	REQUIRE(own->err[2] == -CF_EAGAIN || own->err[2] == -CF_EBUSY);
+	REQUIRE(own->listed == own->pfn);
+	REQUIRE(own->released == (own->taken[1] == CF_PFN_NONE ? 1 : 2));
+	REQUIRE(own_is(own->pfn, own->owner, 0));
+	REQUIRE(own_frames(own->owner) == GROUND_CHUNK);
+	ground_verify();
+}
+
+static const struct explore_program hand_out_against_isolate = {
+	.name = "hand-out-against-isolate",
+	.worry = "a run that leaves its owner's list while offlining looks at "
+		 "it is told to its owner by each of its last puts, and by "
+		 "nothing else (ZONE_DEVICE at refcount 0, 2022)",
+	.setup = set_up_isolate,
+	.thread = { own_put, take_and_use, step_as_third },
+	.end = end_isolate_range,
+};
+
+/* ---- no room for the run: its owner may cut it, if it still has it ---- */
+
+static int cut(void *context, cf_pfn pfn, unsigned order)
+{
+	unsigned long state = cf_lock(&own->lock);
+	bool kept = own->listed == pfn;
+
+	(void)context;
+	REQUIRE(order == 1);
+	cf_unlock(&own->lock, state);
+	return kept ? cf_split(ground_map, pfn, 0) : -CF_EAGAIN;
+}
+
+static const struct cf_owner_ops cutter = {
+	.release = own_keep,
+	.migrate = never,
+	.split = cut,
+};
+
+static void set_up_cut(void)
+{
+	own_init(one_block, &cutter, 1);
+	MUST(cf_block_adopt(ground_map, 0, GROUND_BLOCK, own->owner));
+	MUST(cf_offline_alloc_range(ground_map, own->owner, 2, GROUND_BLOCK,
+				    CF_FLAG_SKIPPABLE, NULL));
+	offline = explore_memory(sizeof(*offline));
+	MUST(cf_block_offline_start(ground_map, offline, 0, GROUND_BLOCK,
+				    NULL));
+}
+
+static void end_cut(void)
+{
+	bool split = own_look(own->pfn).order == 0;
+
+	REQUIRE(own->err[1] == -CF_EAGAIN || own->err[1] == -CF_EBUSY);
+	REQUIRE(own->released == 1 && own->listed == own->pfn);
+	REQUIRE(own_is(own->pfn, own->owner, 0));
+	REQUIRE(own_is(own->pfn + 1, own->owner, 0) == split);
+	REQUIRE(!split || own->err[1] == -CF_EAGAIN);
+	ground_verify();
+}
+
+static const struct explore_program put_against_cut = {
+	.name = "put-against-cut",
+	.worry = "an owner is asked to cut a run of its own only, also if its "
+		 "last reference went meanwhile (large folios and offlining, "
+		 "2024)",
+	.setup = set_up_cut,
+	.thread = { own_put, step },
+	.end = end_cut,
+};
+
 const struct explore_program *const explore_owners[] = {
 	&keep_and_hand_out, &keep_and_free, &keep_and_split, &free_verdict,
 	&change_and_wait, &put_against_dissolve, &free_against_dissolve,
-	&put_against_isolate, NULL
+	&put_against_isolate, &hand_out_against_isolate, &put_against_cut,
+	NULL
 };

@@ -57,6 +57,42 @@ static const struct explore_program cached_put_against_retire = {
 	.quick = true,
 };
 
+/* The frame that is bad waits in the cache of the thread that allocates. */
+static void set_up_stocked(void)
+{
+	set_up_cached();
+	own->taken[0] = ground_alloc(CF_TYPE_FOLIO, 0, 0);
+	own->bad = own->taken[0];
+	cf_put(ground_map, own->taken[0]);
+}
+
+static void allocate(void)
+{
+	struct cf_request request = { .type = CF_TYPE_KERNEL };
+
+	MUST(cf_alloc(ground_map, request, &own->taken[0]));
+}
+
+static void end_alloc(void)
+{
+	bool had = own->taken[0] == own->bad;
+
+	own_settle();
+	REQUIRE(own->state[1] == (had ? CF_RETIRE_PENDING : CF_RETIRE_DONE));
+	REQUIRE(had ? own_is_poisoned(own->bad) : own_is_retired(own->bad));
+	cf_put(ground_map, own->taken[0]);
+	own_end_retired();
+}
+
+static const struct explore_program cached_alloc_against_retire = {
+	.name = "cached-alloc-against-retire",
+	.worry = "a bad frame in a per-CPU cache is allocated or retired, "
+		 "never both (memory_failure of free pages, 2018)",
+	.setup = set_up_stocked,
+	.thread = { allocate, own_retire },
+	.end = end_alloc,
+};
+
 /* The run spans two blocks; the bad frame is in the second. */
 static void set_up_span(void)
 {
@@ -169,24 +205,6 @@ static const struct explore_program get_against_retire = {
 };
 
 /* ---- allocation from the bitmap ---- */
-
-static void allocate(void)
-{
-	struct cf_request request = { .type = CF_TYPE_KERNEL };
-
-	MUST(cf_alloc(ground_map, request, &own->taken[0]));
-}
-
-static void end_alloc(void)
-{
-	bool had = own->taken[0] == own->bad;
-
-	own_settle();
-	REQUIRE(own->state[1] == (had ? CF_RETIRE_PENDING : CF_RETIRE_DONE));
-	REQUIRE(had ? own_is_poisoned(own->bad) : own_is_retired(own->bad));
-	cf_put(ground_map, own->taken[0]);
-	own_end_retired();
-}
 
 static const struct explore_program alloc_against_retire = {
 	.name = "alloc-against-retire",
@@ -356,10 +374,10 @@ static const struct explore_program poisoned_put_against_retire = {
 
 const struct explore_program *const explore_retire[] = {
 	&put_against_retire, &put_pair_against_retire,
-	&cached_put_against_retire, &put_span_against_retire,
-	&free_against_retire, &keep_against_retire, &get_against_retire,
-	&alloc_against_retire, &offline_alloc_against_retire,
-	&offline_free_against_retire, &carve_against_retire,
-	&retire_against_split, &alloc_against_poisoned_put,
-	&poisoned_put_against_retire, NULL
+	&cached_put_against_retire, &cached_alloc_against_retire,
+	&put_span_against_retire, &free_against_retire, &keep_against_retire,
+	&get_against_retire, &alloc_against_retire,
+	&offline_alloc_against_retire, &offline_free_against_retire,
+	&carve_against_retire, &retire_against_split,
+	&alloc_against_poisoned_put, &poisoned_put_against_retire, NULL
 };

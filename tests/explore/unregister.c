@@ -69,6 +69,40 @@ static const struct explore_program put_against_unregister = {
 	.quick = true,
 };
 
+/* ---- a kept run that is out again ---- */
+
+static void take_and_put(void)
+{
+	cf_pfn pfn = own_take_listed();
+
+	own->taken[2] = pfn;
+	if (pfn == CF_PFN_NONE)
+		return;
+	cf_unfreeze(ground_map, pfn, 1);
+	cf_put(ground_map, pfn);
+}
+
+static void end_hand_out(void)
+{
+	bool kept = own->listed == own->pfn;
+
+	REQUIRE(own->released <= (own->taken[2] == CF_PFN_NONE ? 1 : 2));
+	REQUIRE(kept ? own_is(own->pfn, CF_OWNER_ORPHAN, 0) :
+		own_look(own->pfn).type == CF_TYPE_NONE);
+	REQUIRE(own->frames[1] <= 1 && orphans() == kept);
+	own_end_unregistered(&owner_ops);
+}
+
+static const struct explore_program hand_out_against_unregister = {
+	.name = "hand-out-against-unregister",
+	.worry = "a run that is out again when its owner goes is kept or "
+		 "freed, and told to nobody who is gone (ZONE_DEVICE drivers "
+		 "that are unbound, 2022)",
+	.setup = set_up,
+	.thread = { own_put, own_unregister, take_and_put },
+	.end = end_hand_out,
+};
+
 /* ---- references come and go while words are rewritten ---- */
 
 static void get_and_put(void)
@@ -413,10 +447,10 @@ static const struct explore_program migrate_against_unregister = {
 };
 
 const struct explore_program *const explore_unregister[] = {
-	&put_against_unregister, &get_against_unregister,
-	&walk_against_unregister, &alloc_against_unregister,
-	&offline_alloc_against_unregister, &change_against_unregister,
-	&skippable_against_unregister, &offline_free_against_unregister,
-	&split_against_unregister, &online_against_unregister,
-	&migrate_against_unregister, NULL
+	&put_against_unregister, &hand_out_against_unregister,
+	&get_against_unregister, &walk_against_unregister,
+	&alloc_against_unregister, &offline_alloc_against_unregister,
+	&change_against_unregister, &skippable_against_unregister,
+	&offline_free_against_unregister, &split_against_unregister,
+	&online_against_unregister, &migrate_against_unregister, NULL
 };
