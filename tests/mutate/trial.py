@@ -3,6 +3,7 @@
 
 import multiprocessing
 import os
+import signal
 import sys
 import time
 
@@ -71,8 +72,11 @@ def run(killers, chosen, records, options):
     for number in range(options.jobs):
         numbers.put(number)
     start, tally = time.monotonic(), {}
+    # Workers leave an interrupt to us, who then end them.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     with multiprocessing.Pool(options.jobs, start_worker,
                               (killers, numbers)) as pool:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         for done, (mutant, record) in enumerate(
                 pool.imap_unordered(try_one, left), 1):
             records.keep(mutant, record, meaning[mutant.file])

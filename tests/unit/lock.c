@@ -42,9 +42,17 @@ void cf_port_irq_restore(unsigned long state)
 	irq_depth = state;
 }
 
+/* Set: one who waits lets this one go, and interrupts must be on. */
+static struct cf_lock *waited_for;
+
 void cf_port_relax(unsigned spins)
 {
 	(void)spins;
+	if (waited_for) {
+		CHECK(irq_depth == 0);
+		waited_for->word = 0;
+		waited_for = NULL;
+	}
 	(void)sched_yield();
 }
 
@@ -172,11 +180,42 @@ static void assert_unlocked(void)
 			      (outer_rank > inner_rank));
 }
 
+/* The rank is held, by another lock of it. */
+static void unlock_another(void)
+{
+	struct cf_lock lock = lock_of(outer_rank);
+	struct cf_lock free = lock_of(outer_rank);
+
+	(void)cf_lock(&lock);
+	cf_unlock(&free, 0);
+}
+
+/* Who waits does so with interrupts on, and is not deaf. */
+static void waiting(void)
+{
+	unsigned i;
+
+	for (i = 0; i < RANKS; i++) {
+		struct cf_lock lock = lock_of(i);
+		unsigned long state;
+
+		lock.word = 1;
+		waited_for = &lock;
+		state = cf_lock(&lock);
+		CHECK(!waited_for);
+		CHECK(lock.word == 1);
+		CHECK(irq_depth == (rank[i] >= CF_RANK_DRAIN));
+		cf_unlock(&lock, state);
+		CHECK(irq_depth == 0);
+	}
+}
+
 static void unlock_misuse(void)
 {
 	for (outer_rank = 0; outer_rank < RANKS; outer_rank++) {
 		CHECK(panics(unlock_unlocked));
 		CHECK(panics(unlock_others));
+		CHECK(panics(unlock_another));
 	}
 }
 
@@ -259,5 +298,6 @@ int main(void)
 	tap_run("trylock takes a free lock only", trylock);
 	tap_run("interrupts are off where handlers take locks", interrupts);
 	tap_run("one at a time", exclusion);
+	tap_run("waiting goes on with interrupts on", waiting);
 	return tap_done();
 }

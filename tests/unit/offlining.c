@@ -179,7 +179,7 @@ static void operations_that_meet(void)
 					       &report));
 	CHECK_EQ(report.reason, CF_REASON_OPERATION);
 	CHECK_EQ(report.operation, id);
-	CHECK(report.frames[CF_REASON_OPERATION] > 0);
+	CHECK_EQ(report.frames[CF_REASON_OPERATION], 1024);
 	CHECK_EQ(status_of(&second).state, CF_OFFLINE_IDLE);
 	FAILS(CF_EBUSY, cf_block_offline(m.map, 2048, 4096, 2, &report));
 	CHECK_EQ(report.operation, id);

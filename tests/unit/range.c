@@ -187,6 +187,7 @@ static void refuses(void)
 	FAILS(CF_EGONE, TAKE(4096, 4097, kernel(0)));	/* offline */
 	FAILS(CF_EGONE, TAKE(5120, 5121, kernel(0)));	/* absent */
 	CHECK_EQ(report.reason, CF_REASON_HOLE);
+	CHECK_EQ(report.frames[CF_REASON_HOLE], m.block);
 	FAILS(CF_EGONE, TAKE(0, 1, folio(0, keeper.id + 1)));
 	FAILS(CF_EGONE, TAKE(3072, 3073, folio(0, keeper.id + 1)));
 	finish(&keeper);
