@@ -179,7 +179,7 @@ static void operations_that_meet(void)
 					       &report));
 	CHECK_EQ(report.reason, CF_REASON_OPERATION);
 	CHECK_EQ(report.operation, id);
-	CHECK_EQ(report.frames[CF_REASON_OPERATION], 1024);
+	CHECK_EQ(report.frames[CF_REASON_OPERATION], 2048);
 	CHECK_EQ(status_of(&second).state, CF_OFFLINE_IDLE);
 	FAILS(CF_EBUSY, cf_block_offline(m.map, 2048, 4096, 2, &report));
 	CHECK_EQ(report.operation, id);
@@ -187,6 +187,7 @@ static void operations_that_meet(void)
 	CHECK_EQ(report.operation, id);
 	FAILS(CF_EBUSY, cf_alloc_range(m.map, 1500, 1501, kernel(0), &report));
 	CHECK_EQ(report.reason, CF_REASON_OPERATION);
+	CHECK_EQ(report.frames[CF_REASON_OPERATION], 1);
 	CHECK_EQ(report.operation, id);
 	FAILS(CF_EBUSY, cf_offline_alloc_range(m.map, 0, 1500, 1501, 0,
 					       &report));
