@@ -187,7 +187,7 @@ static void operations_that_meet(void)
 	CHECK_EQ(report.operation, id);
 	FAILS(CF_EBUSY, cf_alloc_range(m.map, 1500, 1501, kernel(0), &report));
 	CHECK_EQ(report.reason, CF_REASON_OPERATION);
-	CHECK_EQ(report.frames[CF_REASON_OPERATION], 1);
+	CHECK_EQ(report.frames[CF_REASON_OPERATION], 512);
 	CHECK_EQ(report.operation, id);
 	FAILS(CF_EBUSY, cf_offline_alloc_range(m.map, 0, 1500, 1501, 0,
 					       &report));
