@@ -192,6 +192,44 @@ static const struct explore_program overlapping_deflates = {
 	.quick = true,
 };
 
+static void take_first_two(void)
+{
+	w->err[0] = cf_offline_alloc_range(ground_map, CF_OWNER_NONE, 0, 2, 0,
+					   NULL);
+}
+
+static void take_second_two(void)
+{
+	w->err[1] = cf_offline_alloc_range(ground_map, CF_OWNER_NONE, 1, 3, 0,
+					   NULL);
+}
+
+static void set_up_free(void)
+{
+	begin(1);
+}
+
+static void one_taken(void)
+{
+	struct cf_block_info info;
+
+	MUST(cf_block_info(ground_map, 0, &info));
+	REQUIRE((w->err[0] == 0) + (w->err[1] == 0) == 1);
+	REQUIRE(w->err[0] + w->err[1] == -CF_EBUSY);
+	REQUIRE(info.offline == 2);
+	ground_verify();
+}
+
+static const struct explore_program overlapping_unplugs = {
+	.name = "overlapping-unplugs",
+	.worry = "of two that ask for one frame one gets it, and the other "
+		 "nothing",
+	.setup = set_up_free,
+	.thread = { take_first_two, take_second_two },
+	.end = one_taken,
+	.quick = true,
+};
+
 /* The last frame of one block and the first of the next, in one call. */
 static void set_up_wide(void)
 {
@@ -332,6 +370,69 @@ static const struct explore_program payload_against_move = {
 	.quick = true,
 };
 
+/* Its owner takes the run back while it is being moved. */
+static void deflate_movable(void)
+{
+	w->err[1] = cf_offline_free_range(ground_map, w->owner, w->pfn,
+					  w->pfn + GROUND_CHUNK);
+}
+
+static void moved_or_deflated(void)
+{
+	struct cf_block_info info;
+	bool moved = w->moved_to != CF_PFN_NONE;
+
+	REQUIRE(w->err[0] == 0 || w->err[0] == -CF_EAGAIN);
+	REQUIRE((w->err[1] == 0) == !moved);
+	MUST(cf_block_info(ground_map, GROUND_BLOCK, &info));
+	REQUIRE(info.offline == (moved ? GROUND_CHUNK : 0));
+	MUST(cf_block_info(ground_map, 0, &info));
+	REQUIRE(info.offline == 0);
+	ground_verify();
+}
+
+static void set_up_unmoved(void)
+{
+	set_up_movable();
+	w->moved_to = CF_PFN_NONE;
+}
+
+static const struct explore_program deflate_against_move = {
+	.name = "deflate-against-move",
+	.worry = "a run its owner gives back is not moved, and one that is "
+		 "moved is not given back",
+	.setup = set_up_unmoved,
+	.thread = { move_or_not, deflate_movable },
+	.end = moved_or_deflated,
+	.quick = true,
+};
+
+/* Other runs of both blocks are given back meanwhile. */
+static void set_up_beside(void)
+{
+	set_up_movable();
+	MUST(cf_offline_alloc_range(ground_map, CF_OWNER_NONE, GROUND_CHUNK,
+				    2 * GROUND_CHUNK, 0, NULL));
+	MUST(cf_offline_alloc_range(ground_map, CF_OWNER_NONE, GROUND_BLOCK,
+				    GROUND_BLOCK + GROUND_CHUNK, 0, NULL));
+}
+
+static void deflate_beside(void)
+{
+	MUST(cf_offline_free_range(ground_map, CF_OWNER_NONE, GROUND_BLOCK,
+				   GROUND_BLOCK + GROUND_CHUNK));
+	MUST(cf_offline_free_range(ground_map, CF_OWNER_NONE, GROUND_CHUNK,
+				   2 * GROUND_CHUNK));
+}
+
+static const struct explore_program deflates_beside_move = {
+	.name = "deflates-beside-move",
+	.worry = "what else goes on in the blocks of a move is counted",
+	.setup = set_up_beside,
+	.thread = { move_or_not, deflate_beside },
+	.end = ground_verify,
+};
+
 /* A device's runs of a chunk each, in its own block. */
 static void make_device_runs(uint32_t flags)
 {
@@ -348,6 +449,12 @@ static void set_up_plugged(void)
 	make_device_runs(0);
 	MUST(cf_offline_alloc_range(ground_map, w->owner, GROUND_CHUNK,
 				    GROUND_BLOCK, 0, NULL));
+}
+
+/* Gone, or so near to it that who asks again is told. */
+static bool gone(int err)
+{
+	return err == -CF_EGONE || err == -CF_EAGAIN;
 }
 
 static void mark(cf_pfn first, bool skippable)
@@ -410,7 +517,7 @@ static void offline_or_unmarked(void)
 		REQUIRE(w->err[0] && info.state == CF_BLOCK_ONLINE &&
 			info.skippable == 0 && info.offline == GROUND_CHUNK);
 	else
-		REQUIRE(w->err[1] == -CF_EGONE && w->err[0] == 0);
+		REQUIRE(gone(w->err[1]) && w->err[0] == 0);
 	ground_verify();
 }
 
@@ -422,6 +529,58 @@ static const struct explore_program unmark_against_offline = {
 	.thread = { move_or_not, unmark },
 	.end = offline_or_unmarked,
 	.quick = true,
+};
+
+/* Two blocks at a time: the first has left when the second does not. */
+static void set_up_two_marked(void)
+{
+	begin(2);
+	MUST(cf_owner_register(ground_map, "device", &no_hooks, NULL,
+			       &w->owner));
+	MUST(cf_block_adopt(ground_map, 0, 2 * GROUND_BLOCK, w->owner));
+	MUST(cf_offline_alloc_range(ground_map, w->owner, 0, GROUND_CHUNK,
+				    CF_FLAG_SKIPPABLE, NULL));
+	MUST(cf_offline_alloc_range(ground_map, w->owner, GROUND_BLOCK,
+				    GROUND_BLOCK + GROUND_CHUNK,
+				    CF_FLAG_SKIPPABLE, NULL));
+}
+
+static void take_two_offline(void)
+{
+	MUST(cf_block_offline_start(ground_map, &w->operation, 0,
+				    2 * GROUND_BLOCK, NULL));
+	w->err[0] = cf_block_offline_step(&w->operation);
+}
+
+static void unmark_second(void)
+{
+	mark(GROUND_BLOCK, false);
+}
+
+static void both_or_unmarked(void)
+{
+	struct cf_block_info info;
+
+	MUST(cf_block_info(ground_map, 0, &info));
+	if (w->err[0]) {
+		REQUIRE(w->err[1] == 0 || w->err[1] == -CF_EAGAIN);
+		REQUIRE(info.state == CF_BLOCK_GOING_OFFLINE);
+		MUST(cf_offline_set_skippable(ground_map, w->owner, 0,
+					      GROUND_CHUNK, false));
+		MUST(cf_block_offline_cancel(&w->operation));
+	} else {
+		REQUIRE(gone(w->err[1]));
+		REQUIRE(info.state == CF_BLOCK_OFFLINE);
+	}
+	ground_verify();
+}
+
+static const struct explore_program unmark_against_two_blocks = {
+	.name = "unmark-against-two-blocks",
+	.worry = "blocks go offline together or not at all",
+	.setup = set_up_two_marked,
+	.thread = { take_two_offline, unmark_second },
+	.end = both_or_unmarked,
 };
 
 static void deflate_marked(void)
@@ -436,7 +595,7 @@ static void offline_all_the_same(void)
 
 	MUST(cf_block_info(ground_map, 0, &info));
 	REQUIRE(w->err[0] == 0 || w->err[0] == -CF_EAGAIN);
-	REQUIRE(w->err[1] == 0 || (w->err[1] == -CF_EGONE && !w->err[0]));
+	REQUIRE(w->err[1] == 0 || (gone(w->err[1]) && !w->err[0]));
 	REQUIRE(info.state == (w->err[0] ? CF_BLOCK_ONLINE : CF_BLOCK_OFFLINE));
 	REQUIRE(info.free == (w->err[0] ? GROUND_BLOCK : 0));
 	ground_verify();
@@ -454,7 +613,9 @@ static const struct explore_program plug_against_offline = {
 
 const struct explore_program *const explore_balloons[] = {
 	&get_against_inflate, &get_against_unplug, &get_against_deflate,
-	&deflate_twice, &overlapping_deflates, &wide_deflates,
-	&payload_against_deflate, &payload_against_move,
-	&two_marks, &unmark_against_offline, &plug_against_offline, NULL
+	&deflate_twice, &overlapping_deflates, &overlapping_unplugs,
+	&wide_deflates, &payload_against_deflate, &payload_against_move,
+	&deflate_against_move, &deflates_beside_move, &two_marks,
+	&unmark_against_offline, &unmark_against_two_blocks,
+	&plug_against_offline, NULL
 };

@@ -528,7 +528,7 @@ static void split_or_not(void)
 		REQUIRE(err == -CF_EAGAIN || err == -CF_EINVAL);
 }
 
-static const struct explore_program split_against_split = {
+static const struct explore_program cut_against_cut = {
 	.name = "cut-against-cut",
 	.worry = "of two that cut one run each does all of it or nothing",
 	.setup = set_up_small_split,
@@ -759,7 +759,7 @@ const struct explore_program *const explore_lookups[] = {
 	&walked_large_payload, &mark_is_published,
 	&head_against_split, &head_against_chunk_split,
 	&snapshot_against_split, &head_against_wide_split,
-	&get_against_split, &split_against_split, &two_splits,
+	&get_against_split, &cut_against_cut, &two_splits,
 	&split_against_get, &split_against_last_put,
 	&interior_against_smaller, &interior_against_larger, NULL
 };
