@@ -231,6 +231,9 @@ void machine_step(struct machine *machine, const struct step *step,
 	if (ret_outcome->reported && !ret_outcome->why[0])
 		explain(machine, &ret_outcome->report, ret_outcome->why,
 			sizeof(ret_outcome->why));
+	if (ret_outcome->err && !ret_outcome->why[0])
+		(void)snprintf(ret_outcome->why, sizeof(ret_outcome->why),
+			       "%s", cf_strerror(ret_outcome->err));
 	if (!is_silent(step))
 		machine->last = *ret_outcome;
 	if (step->fails)
