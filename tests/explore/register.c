@@ -2,7 +2,7 @@
 
 /*
  * Ids that are used again, owners that come, what is counted and reported of
- * them, and runs that change hands.
+ * them, and what changes hands.
  */
 
 #include "own.h"
@@ -342,6 +342,74 @@ static const struct explore_program info_against_counts = {
 	.end = end_counts,
 };
 
+/* ---- a block changes hands ---- */
+
+/* The block is the owner's; a second owner wants it. */
+static void set_up_adopt(void)
+{
+	set_up_movable();
+	MUST(cf_block_adopt(ground_map, 0, GROUND_BLOCK, own->owner));
+	register_next();
+}
+
+static void adopt(void)
+{
+	own->err[1] = cf_block_adopt(ground_map, 0, GROUND_BLOCK, own->heir);
+}
+
+static void allocate_skippable(void)
+{
+	own->err[0] = cf_offline_alloc(ground_map, own->owner, 0,
+				       CF_FLAG_SKIPPABLE, &own->taken[0]);
+}
+
+/* Only who can restore them has frames that are stepped over. */
+static void end_adopt(void)
+{
+	struct cf_block_info info = own_block(0);
+
+	REQUIRE(own->err[0] == 0 || own->err[0] == -CF_EREFUSED);
+	REQUIRE(own->err[1] == 0 || own->err[1] == -CF_EREFUSED);
+	REQUIRE((own->err[0] == 0) != (own->err[1] == 0));
+	REQUIRE(info.range_owner ==
+		(own->err[1] == 0 ? own->heir : own->owner));
+	REQUIRE((info.skippable != 0) == (own->err[0] == 0));
+	ground_verify();
+}
+
+static const struct explore_program skippable_alloc_against_adopt = {
+	.name = "skippable-alloc-against-adopt",
+	.worry = "a block with skippable frames stays with the driver that "
+		 "can restore them (PG_offline_skippable, 2025)",
+	.setup = set_up_adopt,
+	.thread = { allocate_skippable, adopt },
+	.end = end_adopt,
+	.quick = true,
+};
+
+static void set_up_adopt_offline(void)
+{
+	set_up_adopt();
+	MUST(cf_offline_alloc(ground_map, own->owner, 0, 0, &own->taken[0]));
+}
+
+static void make_skippable(void)
+{
+	own->err[0] = cf_offline_set_skippable(ground_map, own->owner,
+					       own->taken[0],
+					       own->taken[0] + 1, true);
+}
+
+static const struct explore_program skippable_against_adopt = {
+	.name = "skippable-against-adopt",
+	.worry = "frames are not made skippable in a block that has just "
+		 "changed hands (PG_offline_skippable, 2025)",
+	.setup = set_up_adopt_offline,
+	.thread = { make_skippable, adopt },
+	.end = end_adopt,
+	.quick = true,
+};
+
 /* ---- a run changes hands while it is moved ---- */
 
 /* What the holder does with the run it does under the owner's lock. */
@@ -418,5 +486,6 @@ const struct explore_program *const explore_register[] = {
 	&put_against_reuse, &use_against_register, &info_against_register,
 	&register_against_unregister, &info_against_reuse,
 	&block_info_against_unregister, &register_twice, &unregister_twice,
-	&info_against_counts, &change_against_migrate, NULL
+	&info_against_counts, &skippable_alloc_against_adopt,
+	&skippable_against_adopt, &change_against_migrate, NULL
 };
