@@ -83,9 +83,10 @@ class Records:
         return frozenset()
 
     def holds(self, mutant, meaning, asked, versions):
-        """Is the verdict still one on these sources and these tests?"""
+        """Is the verdict still one on these sources and these tests?  Without
+        @versions: is there one on this line?"""
         record = self.known.get(mutant.id)
-        if not record or record['meaning'] != meaning:
+        if not record or (record['meaning'] != meaning and versions):
             return False
         if record['verdict'] == 'killed':
             return not versions or versions.get(
