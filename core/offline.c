@@ -185,8 +185,9 @@ static int all_owned(struct cfi_block *block, uint32_t owner, cf_pfn first,
 	cf_pfn head = first;
 	uint64_t word;
 
+	/* Left, but not yet committed: it may come back. */
 	if (state == CF_BLOCK_OFFLINE)
-		return -CF_EGONE;
+		return cfi_isolated(block) ? -CF_EAGAIN : -CF_EGONE;
 	while (first < last) {
 		word = cfi_word_in(block, first, &head);
 		first = head + word_frames(word);

@@ -155,6 +155,10 @@ void cfi_retire_in_block(struct cf_map *map, struct cfi_block *block)
 
 	for (; bad < last; bad = next_poison(map, bad + 1, last)) {
 		word = cfi_word_in(block, bad, &head);
+		/* What hosts the block's metadata keeps its mark. */
+		if (word_is(word, CF_TYPE_RESERVED))
+			(void)cfi_reword(map, block, head,
+					 word_with(word, CF_FLAG_POISON));
 		if (!word_is(word, CF_TYPE_OFFLINE))
 			continue;
 		cfi_carve(map, block, bad);

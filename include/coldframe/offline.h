@@ -85,7 +85,8 @@ int cf_offline_free(struct cf_map *map, uint32_t owner, cf_pfn pfn,
  *          -CF_EINVAL   empty range
  *          -CF_EGONE    a frame's block is absent or offline
  *          -CF_EREFUSED a frame is not offline or not @owner's
- *          -CF_EAGAIN   a frame is being migrated
+ *          -CF_EAGAIN   a frame is being migrated, or its block is going
+ *                       offline this moment
  *          -CF_EPORT    the port failed to expose one; frames before it are
  *                       exposed, the rest is as it was, though its runs may
  *                       be cut
@@ -104,7 +105,8 @@ int cf_offline_free_range(struct cf_map *map, uint32_t owner, cf_pfn first,
  *          -CF_EGONE    a frame's block is absent or offline
  *          -CF_EREFUSED a frame is not offline, not @owner's, or not in its
  *                       ranges
- *          -CF_EAGAIN   a frame is being migrated
+ *          -CF_EAGAIN   a frame is being migrated, or its block is going
+ *                       offline this moment
  */
 int cf_offline_set_skippable(struct cf_map *map, uint32_t owner, cf_pfn first,
 			     cf_pfn last, bool skippable) CF_MUST_CHECK;
@@ -124,7 +126,8 @@ int cf_offline_set_skippable(struct cf_map *map, uint32_t owner, cf_pfn first,
  *          -CF_EGONE    @owner is not registered; a frame's block is absent
  *                       or offline
  *          -CF_EREFUSED a frame is not offline or not an orphan
- *          -CF_EAGAIN   a frame is being migrated
+ *          -CF_EAGAIN   a frame is being migrated, or its block is going
+ *                       offline this moment
  */
 int cf_offline_adopt_range(struct cf_map *map, uint32_t owner, cf_pfn first,
 			   cf_pfn last) CF_MUST_CHECK;
