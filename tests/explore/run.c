@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 #define STACK_BYTES	((size_t)128 << 10)
-#define EVENTS_MOST	2000u	/* of one thread: it runs on and on */
+#define EVENTS_MOST	6000u	/* of one thread: it runs on and on */
 #define STEPS_MOST	1000000u /* between two blocks */
 #define LOOSE_ROUNDS	4u
 #define TAIL_STEPS	20000u	/* of threads let loose without progress */
