@@ -498,9 +498,11 @@ static bool apply_drop_set(struct world *world, const struct op *op)
 		struct frame *head = &world->frame[pfn];
 
 		if (head->tag == op->arg[0] && head->refs == 1 && !head->pins) {
+			tell_drop(head);
 			drop_one(world, head, DROP_PUT, 0);
 			any = true;
 		} else if (head->tag == op->arg[0] && !head->refs) {
+			tell_drop(head);
 			require_stamp(world, pfn);
 			cf_free_frozen(world->map, pfn, head->order);
 			run_free(world, pfn);

@@ -387,6 +387,7 @@ static void tell(struct world *world, cf_pfn pfn)
 	told_now->refs = head->refs;
 	told_now->known = head->known;
 	told_now->pins = head->pins;
+	told_now->kept = head->kept;
 }
 
 void tell_drop(const struct frame *head)
@@ -394,7 +395,8 @@ void tell_drop(const struct frame *head)
 	told()->made++;
 	if (verdict->gones < GONES_MAX)
 		verdict->gone[verdict->gones] = (struct gone){
-			verdict->at, head->tag, head->place,
+			verdict->at, head->tag, head->place, head->refs,
+			head->known, head->pins, head->stranger, head->kept,
 		};
 	verdict->gones++;
 }

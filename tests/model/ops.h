@@ -36,12 +36,14 @@ struct told {
 	uint16_t stranger;	/* ... which this operation took by number */
 	uint32_t place;		/* among all runs the set ever had */
 	uint32_t refs, known, pins;
+	bool kept;		/* by its owner */
 };
 
-/* A run that an operation gave up among others. */
+/* A run that an operation gave up among others, as it was before. */
 struct gone {
 	uint32_t at;		/* number of the operation */
-	uint32_t tag, place;	/* of the run */
+	uint32_t tag, place, refs, known, pins, stranger;
+	bool kept;
 };
 
 #define GONES_MAX	8192

@@ -271,10 +271,25 @@ static bool say_put_interior(struct line *line, const struct op *op)
 	return say_drops(line, 1);
 }
 
+/* What an owner has kept it must be asked for, there: all or nothing. */
 static bool say_free(struct line *line, const struct op *op)
 {
 	(void)op;
-	return add_run(line, "free");
+	return add_run(line, "free") && !line->told->kept;
+}
+
+/* One reference of a run that went among others. */
+static bool add_gone(struct line *line, const struct gone *gone)
+{
+	uint32_t strangers = gone->refs - gone->known - gone->pins;
+
+	if (strangers)
+		add(line, "put r%u", gone->stranger);
+	else
+		add(line, "%s s%u[%u]", gone->known > 1 ? "put" : "free",
+		    gone->tag, gone->place);
+	return strangers < 2 && !gone->kept && is_set(line, gone->tag) &&
+	       (strangers || gone->known || !gone->refs);
 }
 
 /* One run after the other. */
@@ -292,15 +307,24 @@ static bool say_free_each(struct line *line, const struct op *op)
 			continue;
 		if (said++)
 			end_line(line);
-		add(line, "free s%u[%u]", gone->tag, gone->place);
-		if (!is_set(line, gone->tag))
+		if (!add_gone(line, gone))
 			return false;
 	}
 	return said;
 }
 
+/* The whole set, if nobody else has to do with it. */
 static bool say_drop(struct line *line, const struct op *op)
 {
+	uint32_t i;
+
+	for (i = 0; i < verdict->gones && i < GONES_MAX; i++) {
+		const struct gone *gone = &verdict->gone[i];
+
+		if (gone->at == line->at &&
+		    (gone->kept || gone->refs != gone->known))
+			return say_free_each(line, op);
+	}
 	add(line, "free s%u", op->arg[0]);
 	return is_set(line, op->arg[0]);
 }
@@ -353,7 +377,7 @@ static bool say_unpin(struct line *line, const struct op *op)
 
 static bool say_freeze(struct line *line, const struct op *op)
 {
-	if (!add_run(line, "freeze"))
+	if (!add_run(line, "freeze") || !line->told->known)
 		return false;
 	add(line, " expected %u", op->arg[3]);
 	return op->arg[3];
@@ -361,7 +385,7 @@ static bool say_freeze(struct line *line, const struct op *op)
 
 static bool say_unfreeze(struct line *line, const struct op *op)
 {
-	if (!add_run(line, "unfreeze"))
+	if (!add_run(line, "unfreeze") || line->told->kept)
 		return false;
 	add(line, " refs %u", op->arg[2]);
 	return true;
@@ -369,7 +393,7 @@ static bool say_unfreeze(struct line *line, const struct op *op)
 
 static bool say_split(struct line *line, const struct op *op)
 {
-	if (!add_run(line, "split"))
+	if (!add_run(line, "split") || line->told->kept)
 		return false;
 	add(line, " order %u", op->arg[3]);
 	return op->arg[3] <= CF_MAX_ORDER;
@@ -377,7 +401,8 @@ static bool say_split(struct line *line, const struct op *op)
 
 static bool say_give(struct line *line, const struct op *op)
 {
-	return add_run(line, "give") && op->arg[3] <= OWNERS &&
+	return add_run(line, "give") && line->told->known &&
+	       op->arg[3] <= OWNERS &&
 	       add_anybody(line, op->arg[3]);
 }
 
@@ -564,21 +589,30 @@ static uint32_t first_policy(const struct line *line, uint32_t slot)
 	return owner_kinds[slot].policy;
 }
 
-/* Is it named as the owner of blocks before it goes? */
+/* Does a block of its come online before it goes? */
 static bool has_ranges(const struct line *line, uint32_t owner)
 {
 	const struct list *list = line->list;
-	uint32_t i;
+	bool own[BLOCKS_MAX] = { false };
+	uint32_t i, block;
 
 	for (i = line->at + 1; i < list->count; i++) {
 		const struct op *op = &list->op[i];
 		const char *name = op_type(op->code)->name;
+		bool adds = !strcmp(name, "block_add");
+		bool gives = adds || !strcmp(name, "block_adopt");
 
 		if (!strcmp(name, "unregister") && op->arg[0] == owner)
 			break;
-		if ((!strcmp(name, "block_add") && op->arg[5] == owner) ||
-		    (!strcmp(name, "block_adopt") && op->arg[3] == owner))
-			return true;
+		if (verdict->told[i].code || strncmp(name, "block_", 6))
+			continue;
+		for (block = op->arg[0]; block < op->arg[0] + op->arg[1] &&
+		     block < BLOCKS_MAX; block++) {
+			if (gives)
+				own[block] = op->arg[adds ? 5 : 3] == owner;
+			else if (!strcmp(name, "block_online") && own[block])
+				return true;
+		}
 	}
 	return false;
 }
@@ -770,9 +804,10 @@ static bool say_words(struct line *line, const struct op *op)
 /* How a refusal is called there. */
 static const char *error_word(int err)
 {
+	/* Busy or in motion: that depends on what owners answer. */
 	static const char *const errors[CF_ERR_COUNT] = {
-		"", "invalid ", "busy ", "again ", "nomem ", "gone ",
-		"refused ", "limit ", "port ",
+		"", "invalid ", "", "", "nomem ", "gone ", "refused ",
+		"limit ", "port ",
 	};
 
 	return err < 0 && -err < CF_ERR_COUNT ? errors[-err] : "";
@@ -804,7 +839,8 @@ static void say(struct line *line, const struct op *op)
 	if (!err && (!strncmp(line->text, "alloc", 5) ||
 		     !strncmp(line->text, "offline-alloc", 13)))
 		line->set[op->tag] = true;
-	if (err && strncmp(line->text, "query", 5))
+	/* A query says what it finds, and does not fail for it. */
+	if (err && (err != -CF_EBUSY || strncmp(line->text, "query", 5)))
 		printf("# expect fails %s", is_engines(op) ?
 		       error_word(err) : "");
 	else
