@@ -199,6 +199,7 @@ static const struct explore_program get_against_target = {
 	.setup = make_folio,
 	.thread = { take_frames, get_target },
 	.end = went_where_it_should,
+	.quick = true,
 };
 
 /* ---- against a new owner, a cut, the last put ---- */
@@ -224,6 +225,7 @@ static const struct explore_program change_against_move = {
 	.setup = make_folio,
 	.thread = { take_frames, change_owner },
 	.end = has_right_owner,
+	.quick = true,
 };
 
 /* The owner cuts its run, if it is nobody else's. */
@@ -407,6 +409,7 @@ static const struct explore_program get_against_balloon = {
 	.setup = make_balloon,
 	.thread = { set_payload_and_take, get_nothing },
 	.end = is_offline,
+	.quick = true,
 };
 
 static void set_payload(void)
@@ -435,6 +438,7 @@ static const struct explore_program payload_against_balloon = {
 	.setup = make_balloon,
 	.thread = { take_frames, set_payload },
 	.end = has_its_payload,
+	.quick = true,
 };
 
 static void deflate(void)

@@ -107,6 +107,7 @@ static const struct explore_program get_against_put_and_alloc = {
 	.setup = make_folio,
 	.thread = { put_it, get_and_put, alloc_and_write },
 	.end = ground_verify,
+	.quick = true,
 };
 
 /* ---- the frame becomes something else ---- */
@@ -159,6 +160,71 @@ static const struct explore_program get_against_reuse = {
 		 "another type and order (ZONE_DEVICE, 2022)",
 	.setup = make_folio,
 	.thread = { put_and_make_pair, get_and_look },
+	.end = pair_is_held,
+	.quick = true,
+};
+
+/* The only frame in use of a chunk, and then all of it, or the reverse. */
+static void put_and_make(unsigned order)
+{
+	struct cf_request request = {
+		.type = CF_TYPE_KERNEL,
+		.order = (uint8_t)order,
+		.flags = CF_ALLOC_FROZEN,
+	};
+	cf_pfn pfn;
+
+	cf_put(ground_map, w->pfn);
+	MUST(cf_alloc(ground_map, request, &pfn));
+	*ground_contents(pfn) = OF_NEXT;
+	cf_unfreeze(ground_map, pfn, 1);
+	w->got[0] = pfn;
+}
+
+static void put_and_make_chunk(void)
+{
+	put_and_make(CF_CHUNK_ORDER);
+}
+
+static void put_and_make_frame(void)
+{
+	put_and_make(0);
+}
+
+static void get_whatever(void)
+{
+	struct cf_snapshot run;
+
+	if (cf_try_get(ground_map, w->pfn))
+		return;
+	REQUIRE(*ground_contents(w->pfn) > 0);
+	run = look(w->pfn);
+	REQUIRE(run.refs > 0);
+	REQUIRE(*ground_contents(w->pfn) ==
+		(run.type == CF_TYPE_FOLIO ? OF_FIRST : OF_NEXT));
+	cf_put(ground_map, w->pfn);
+}
+
+static const struct explore_program get_against_chunk = {
+	.name = "get-against-reuse-as-chunk",
+	.worry = "the same where the new run has its word in another place: "
+		 "a frame becomes 2 MiB",
+	.setup = make_folio,
+	.thread = { put_and_make_chunk, get_whatever },
+	.end = pair_is_held,
+	.quick = true,
+};
+
+static void make_chunk(void)
+{
+	make_run(CF_TYPE_FOLIO, CF_CHUNK_ORDER);
+}
+
+static const struct explore_program get_against_frame = {
+	.name = "get-against-reuse-of-chunk",
+	.worry = "the same where 2 MiB become a frame",
+	.setup = make_chunk,
+	.thread = { put_and_make_frame, get_whatever },
 	.end = pair_is_held,
 	.quick = true,
 };
@@ -517,6 +583,8 @@ const struct explore_program *const explore_refs[] = {
 	&get_against_last_put,
 	&get_against_put_and_alloc,
 	&get_against_reuse,
+	&get_against_chunk,
+	&get_against_frame,
 	&get_against_slab,
 	&interior_against_reuse,
 	&get_against_payload,

@@ -424,6 +424,7 @@ static const struct explore_program find_against_splits = {
 	.setup = make_two_chunks,
 	.thread = { cut_first, cut_second, find_first },
 	.end = both_are_cut,
+	.quick = true,
 };
 
 /* ---- cuts around bad frames ---- */
@@ -455,6 +456,7 @@ static const struct explore_program split_against_retire = {
 	.setup = make_pair,
 	.thread = { cut_it, retire_half },
 	.end = half_goes_when_freed,
+	.quick = true,
 };
 
 /* ---- offline runs, cut by the stretch ---- */
