@@ -388,6 +388,20 @@ static void whole_chunks_stay_untouched(void)
 	CHECK(machine_end());
 }
 
+/* Whole chunks that are no aligned run come back as well. */
+static void chunks_across(void)
+{
+	if (!begin(12))
+		return;
+	take_exactly(CHUNK, 7 * CHUNK);
+	check();
+	give(CHUNK, 3 * CHUNK);
+	check();
+	give(3 * CHUNK, 7 * CHUNK);
+	check();
+	CHECK(machine_end());
+}
+
 static void give_twice(void)
 {
 	unsigned long state = cfi_block_lock(block);
@@ -421,6 +435,7 @@ int main(void)
 	tap_run("isolated chunks take and never give", isolated_chunks);
 	tap_run("words of whole chunks stay untouched",
 		whole_chunks_stay_untouched);
+	tap_run("whole chunks that are no aligned run", chunks_across);
 	tap_run("giving what is free panics", misuse);
 	return tap_done();
 }

@@ -191,7 +191,11 @@ static void emptied_chunk(void)
 
 static void use_stock(void *unused)
 {
+	cf_pfn pfn = alloc(kernel(3));
+
 	(void)unused;
+	CHECK_EQ(pfn / m.block, 0);
+	cf_put(m.map, pfn);
 	cf_put(m.map, alloc(kernel(0)));
 	cf_drain_cpu(m.map);
 }
@@ -199,12 +203,17 @@ static void use_stock(void *unused)
 /* The number of contexts is the first number that has no cache. */
 static void one_context_too_many(void)
 {
-	if (!begin((struct machine_config){ .cpus = 1 }))
+	struct cfi_cpu *behind;
+
+	if (!begin((struct machine_config){ .blocks = 4, .cpus = 1 }))
 		return;
 	/* What lies behind looks like a cache one can enter. */
-	memset(&m.map->cpu[1].busy, 0, 2 * sizeof(m.map->cpu[1].busy));
+	behind = &m.map->cpu[1];
+	memset(&behind->busy, 0, 2 * sizeof(behind->busy));
+	behind->home[CF_ZONE_NORMAL] = 2;
 	machine_on_other(use_stock, NULL);
 	CHECK_EQ(stat_now().cached, 0);
+	CHECK_EQ(behind->home[CF_ZONE_NORMAL], 2);
 	guard_lay(m.map);
 	CHECK(machine_end());
 }
