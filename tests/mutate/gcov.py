@@ -36,19 +36,18 @@ class Line:
 def read(build, tree):
     """{file of core/: {line number: Line}}"""
     files = {}
-    for path in count_files(build):
-        said = subprocess.run(
-            ['gcov', '--branch-probabilities', '--json-format', '--stdout',
-             path], cwd=build, stdin=subprocess.DEVNULL, check=False,
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            text=True).stdout
-        for document in re.findall(r'^\{.*\}$', said, re.M):
-            for file in json.loads(document)['files']:
-                name = os.path.relpath(os.path.join(build, file['file']),
-                                       tree)
-                if not name.startswith('core/'):
-                    continue
-                lines = files.setdefault(name, {})
-                for line in file['lines']:
-                    lines.setdefault(line['line_number'], Line()).add(line)
+    paths = count_files(build)
+    said = subprocess.run(
+        ['gcov', '--branch-probabilities', '--json-format', '--stdout'] +
+        paths, cwd=build, stdin=subprocess.DEVNULL, check=False,
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        text=True).stdout if paths else ''
+    for document in re.findall(r'^\{.*\}$', said, re.M):
+        for file in json.loads(document)['files']:
+            name = os.path.relpath(os.path.join(build, file['file']), tree)
+            if not name.startswith('core/'):
+                continue
+            lines = files.setdefault(name, {})
+            for line in file['lines']:
+                lines.setdefault(line['line_number'], Line()).add(line)
     return files

@@ -53,18 +53,18 @@ class Killer:
     objects: list = field(default_factory=list)
     seconds: float = 0.0
     version: str = ''           # hash of all that it is made of, but core/
-    lines: dict = field(default_factory=dict)   # core file: line: is it run?
+    lines: dict = field(default_factory=dict)   # core file: lines run, others
 
     def reaches(self, mutant):
         """Does it run a line of the statement? Where no code was made for
         those, as for tables and definitions: of what is around it?"""
-        lines = self.lines.get(mutant.file, {})
+        run, not_run = self.lines.get(mutant.file, ((), ()))
         for first, last in mutant.lines, mutant.around:
-            counts = [lines[line] for line in range(first, last + 1)
-                      if line in lines]
-            if counts:
-                return any(counts)
-        return bool(lines)
+            if any(first <= line <= last for line in run):
+                return True
+            if any(first <= line <= last for line in not_run):
+                return False
+        return bool(run)
 
 
 class Build:
@@ -218,6 +218,14 @@ class Killers:
         self.measure(say)
         self.reach(say)
 
+    def hash_of_engine(self):
+        digest = hashlib.sha1()
+        folder = os.path.join(self.tree, 'core')
+        for name in sorted(os.listdir(folder)):
+            with open(os.path.join(folder, name), 'rb') as file:
+                digest.update(file.read())
+        return digest.hexdigest()[:12]
+
     def add_stage(self, stage, build):
         steady = self.config['builds'][build.name].get('steady')
         for suite, name, command in build.tests(stage['suites']):
@@ -287,13 +295,23 @@ class Killers:
             'c_args': []})
         build.configure()
         build.make(sorted({k.program for k in self.list}))
+        path = os.path.join(self.cache, 'reach.json')
         known = {}
+        if os.path.exists(path):
+            with open(path, encoding='utf-8') as file:
+                known = json.load(file)
+        engine = self.hash_of_engine()
+        kept = {}
         for killer in self.list:
-            asked = (killer.program, tuple(killer.command),
-                     tuple(killer.to_reach))
-            if asked not in known:
-                known[asked] = reached_lines(build, killer)
-            killer.lines = known[asked]
+            asked = repr((engine, killer.version, killer.program,
+                          killer.command, killer.to_reach))
+            if asked not in kept:
+                kept[asked] = known.get(asked) or reached_lines(build, killer)
+            killer.lines = kept[asked]
+        known.update(kept)
+        with open(path, 'w', encoding='utf-8') as file:
+            json.dump({asked: lines for asked, lines in known.items()
+                       if engine in asked}, file)
 
 
 def whole_archives(link):
@@ -332,5 +350,6 @@ def reached_lines(build, killer):
     gcov.forget(build.directory)
     run([os.path.join(build.directory, killer.program)] + killer.command +
         killer.to_reach)
-    return {name: {number: line.count > 0 for number, line in lines.items()}
+    return {name: [sorted(n for n, line in lines.items() if line.count),
+                   sorted(n for n, line in lines.items() if not line.count)]
             for name, lines in gcov.read(build.directory, build.tree).items()}

@@ -3,6 +3,7 @@
 
 import multiprocessing
 import os
+import random
 import signal
 import sys
 import time
@@ -52,14 +53,18 @@ def jobs_left(killers, chosen, records, options):
     for mutant in chosen:
         known = records.known.get(mutant.id, {})
         asked = judge.versions(versions.killers_of(mutant, None))
+        if options.has('--new') and mutant.id in records.known:
+            continue
         trusted = None if options.has('--trust') else current
         if options.has('--again') or not records.holds(
                 mutant, meaning[mutant.file], asked, trusted):
             first = known.get('killer')
             left.append((mutant, tuple(first) if first else None,
                          records.passed(mutant, meaning[mutant.file])))
-    # What is compiled into many objects comes last, and what is known.
-    left.sort(key=lambda job: (bool(job[2]), job[0].file.endswith('.h')))
+    # In any order, so that what is done so far stands for all; what is known
+    # comes last.
+    random.Random(1).shuffle(left)
+    left.sort(key=lambda job: bool(job[2]))
     return left, meaning
 
 
