@@ -263,19 +263,11 @@ static void compare_exports(struct world *world)
 	cf_pfn pfn;
 
 	cf_export_flags(world->map, 0, world->last, world->words);
-	for (pfn = 0; pfn < world->last; pfn++) {
-		uint64_t either = 0;
-
-		/* What a block hosts of its own is made anew with it. */
-		if (world->frame[pfn].bad &&
-		    world->frame[pfn].type == CF_TYPE_RESERVED)
-			either = KPF(HWPOISON);
-		REQUIRE(!((world->words[pfn] ^ export_of(world, pfn)) &
-			  ~either),
+	for (pfn = 0; pfn < world->last; pfn++)
+		REQUIRE(world->words[pfn] == export_of(world, pfn),
 			"export: flags of %#" PRIx64 " are %#" PRIx64
 			", expected %#" PRIx64, pfn, world->words[pfn],
 			export_of(world, pfn));
-	}
 	cf_export_counts(world->map, 0, world->last, world->words);
 	for (pfn = 0; pfn < world->last; pfn++) {
 		const struct frame *head = head_of(world, pfn);

@@ -59,7 +59,13 @@ static bool apply_retire(struct world *world, const struct op *op)
 
 static bool draw_retire(struct world *world, struct op *op)
 {
-	op->arg[0] = random_pfn(world);
+	uint32_t tries = random_chance(20) ? 2000 : 1;
+
+	/* Now and then one that is known already, if it is soon found. */
+	do {
+		op->arg[0] = random_pfn(world);
+	} while (--tries && op->arg[0] < world->last &&
+		 !world->frame[op->arg[0]].bad && !random_spent());
 	return true;
 }
 

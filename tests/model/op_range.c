@@ -45,8 +45,10 @@ static uint32_t draw_whole_blocks(struct world *world, uint32_t *first)
 		frames = (uint32_t)world->block_frames << random_below(3);
 		*first = random_online(world) & ~(frames - 1);
 		if (*first + frames <= world->last &&
-		    count_states(world, *first, *first + frames,
-				 ~STATE(ONLINE)) == 0)
+		    !count_states(world, *first, *first + frames,
+				  ~STATE(ONLINE)) &&
+		    outlook(world, *first, *first + frames, ACT_MOVE) <=
+		    OUTLOOK_MOVABLE)
 			break;
 	}
 	return frames;
