@@ -149,6 +149,20 @@ static const struct explore_program self_hosted_renewal = {
 	.end = ground_verify,
 };
 
+static void cycle_self(void)
+{
+	take_offline(GROUND_BLOCK, 2 * GROUND_BLOCK);
+	online_self();
+}
+
+static const struct explore_program self_hosted_cycle = {
+	.name = "self-hosted-cycle",
+	.worry = "its own metadata stays while the block is not in use",
+	.setup = set_up_self_online,
+	.thread = { cycle_self, look_at_self },
+	.end = ground_verify,
+};
+
 /* ---- one piece of metadata for two blocks ---- */
 
 static void set_up_piece(void)
@@ -264,10 +278,13 @@ static void remove_self_again(void)
 
 static void count_all(void)
 {
+	struct cf_zone_stat zone;
 	struct cf_stat all;
 
 	cf_stat(ground_map, &all);
 	REQUIRE(all.present == GROUND_BLOCK);
+	MUST(cf_zone_stat(ground_map, 0, CF_ZONE_NORMAL, &zone));
+	REQUIRE(zone.present == GROUND_BLOCK);
 }
 
 static const struct explore_program stat_against_removal = {
@@ -279,8 +296,18 @@ static const struct explore_program stat_against_removal = {
 	.quick = true,
 };
 
+static const struct explore_program verify_against_removal = {
+	.name = "verify-against-removal",
+	.worry = "nor does who verifies",
+	.setup = set_up_self,
+	.thread = { remove_self_again, verify },
+	.end = ground_verify,
+	.quick = true,
+};
+
 const struct explore_program *const explore_removals[] = {
 	&self_hosted_removal, &walk_against_self_hosted, &self_hosted_renewal,
-	&piece_removal, &stat_against_deflate, &verify_against_deflate,
-	&stat_against_removal, NULL
+	&self_hosted_cycle, &piece_removal, &stat_against_deflate,
+	&verify_against_deflate, &stat_against_removal,
+	&verify_against_removal, NULL
 };
