@@ -9,14 +9,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "ops.h"
 
-#define CHILD_SECONDS	60
-#define SHRINK_SECONDS	60
+#define CHILD_SECONDS	300	/* of computing; a machine may be busy */
+#define SHRINK_SECONDS	60	/* or, of long lists, so many runs: */
+#define SHRINK_RUNS	40
 
 /* ---- running ---- */
 
@@ -85,8 +87,18 @@ static void judge_status(int status)
 			 "exit status %d", WEXITSTATUS(status));
 }
 
+static time_t run_seconds;	/* the last run took */
+
+static void limit_child(void)
+{
+	struct itimerval limit = { .it_value = { .tv_sec = CHILD_SECONDS } };
+
+	(void)setitimer(ITIMER_PROF, &limit, NULL);
+}
+
 bool list_run(struct list *list, uint32_t draw)
 {
+	time_t start = time(NULL);
 	int status = 0;
 	pid_t pid;
 
@@ -94,13 +106,14 @@ bool list_run(struct list *list, uint32_t draw)
 	fflush(stdout);
 	pid = fork();
 	if (!pid) {
-		alarm(CHILD_SECONDS);
+		limit_child();
 		list_run_here(list, draw);
 		exit(0);
 	}
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
 	judge_status(status);
+	run_seconds = time(NULL) - start;
 	if (draw) {
 		list->count = verdict->count;
 		memcpy(list->op, verdict->op,
@@ -112,6 +125,13 @@ bool list_run(struct list *list, uint32_t draw)
 /* ---- shrinking ---- */
 
 static time_t shrink_end;
+
+static time_t shrink_seconds(void)
+{
+	time_t seconds = SHRINK_RUNS * run_seconds;
+
+	return seconds > SHRINK_SECONDS ? seconds : SHRINK_SECONDS;
+}
 
 /* Does the list fail by that name? Restores nothing. */
 static bool fails(struct list *list, uint64_t name)
@@ -208,7 +228,7 @@ void list_shrink(struct list *list)
 	uint64_t name = verdict->name;
 	uint32_t count;
 
-	shrink_end = time(NULL) + SHRINK_SECONDS;
+	shrink_end = time(NULL) + shrink_seconds();
 	if (verdict->at + 1 < list->count)
 		list->count = verdict->at + 1;
 	do {
