@@ -136,7 +136,9 @@ class Build:
         for library in whole_archives(link):
             taken |= {name for name in self.compile
                       if name.startswith(library + '.p/')}
-        for found in re.finditer(r'^(\S+)\((\S+)\)$|^(\S+\.o)$', head, re.M):
+        # Who wanted it comes on the same line after a short name.
+        for found in re.finditer(r'^(\S+)\((\S+)\)(?:\s|$)|^(\S+\.o)(?:\s|$)',
+                                 head, re.M):
             taken.add(found[3] or found[1] + '.p/' + found[2])
         return sorted(taken & set(self.compile))
 
