@@ -2,8 +2,8 @@
 #include "bounds.h"
 
 #define CPUS_MAX	8
-#define MEMORY_BYTES	((uint64_t)64 << 20)
-#define ADDED_BYTES	((uint64_t)128 << 20)	/* with the memory */
+#define MEMORY_BYTES	((uint64_t)32 << 20)
+#define ADDED_BYTES	((uint64_t)64 << 20)	/* with the memory */
 #define SPAN_BYTES	((uint64_t)64 << 30)
 #define SPAN_SHORT	((uint64_t)1 << 30)	/* for walkers that pause */
 #define RETIRED_MAX	512

@@ -19,7 +19,7 @@
 #include "machine/internal.h"
 #include "session.h"
 
-#define PFN_MAX		((cf_pfn)1 << 17)	/* a file of 1 MiB */
+#define PFN_MAX		((cf_pfn)1 << 16)	/* a file of 512 KiB */
 
 /* How many words have a bit, or are just that. */
 struct count {
