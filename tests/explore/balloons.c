@@ -583,6 +583,24 @@ static const struct explore_program unmark_against_two_blocks = {
 	.end = both_or_unmarked,
 };
 
+/* Who has one block's frames back has all of them. */
+static void unmark_both(void)
+{
+	mark(GROUND_BLOCK, false);
+	if (w->err[1])
+		return;
+	w->err[1] = cf_offline_set_skippable(ground_map, w->owner, 0,
+					     GROUND_CHUNK, false);
+}
+
+static const struct explore_program unmark_both_blocks = {
+	.name = "unmark-both-blocks",
+	.worry = "a block that stays is never said to be gone",
+	.setup = set_up_two_marked,
+	.thread = { take_two_offline, unmark_both },
+	.end = both_or_unmarked,
+};
+
 static void deflate_marked(void)
 {
 	w->err[1] = cf_offline_free_range(ground_map, w->owner, 0,
@@ -617,5 +635,5 @@ const struct explore_program *const explore_balloons[] = {
 	&wide_deflates, &payload_against_deflate, &payload_against_move,
 	&deflate_against_move, &deflates_beside_move, &two_marks,
 	&unmark_against_offline, &unmark_against_two_blocks,
-	&plug_against_offline, NULL
+	&unmark_both_blocks, &plug_against_offline, NULL
 };
