@@ -57,6 +57,32 @@ static const struct explore_program alloc_elsewhere = {
 	.end = have_one_each,
 };
 
+static void make_half_full_home(void)
+{
+	make_world(1);
+	REQUIRE(ground_alloc(CF_TYPE_KERNEL, CF_CHUNK_ORDER, 0) == 0);
+}
+
+static void have_one_each_at_home(void)
+{
+	unsigned i;
+
+	REQUIRE(w->got[0] != w->got[1]);
+	for (i = 0; i < 2; i++)
+		REQUIRE(w->got[i] >= GROUND_CHUNK &&
+			*ground_contents(w->got[i]) == i);
+	ground_verify();
+}
+
+static const struct explore_program alloc_at_home = {
+	.name = "alloc-at-home-beside-alloc",
+	.worry = "what is left of a run that one breaks is found by the other, "
+		 "who has looked for so little already",
+	.setup = make_half_full_home,
+	.thread = { alloc_one, alloc_one },
+	.end = have_one_each_at_home,
+};
+
 /* ---- watermarks ---- */
 
 static void make_one(void)
@@ -140,6 +166,7 @@ static const struct explore_program unplug_beside_unplug = {
 
 const struct explore_program *const explore_allocs[] = {
 	&alloc_elsewhere,
+	&alloc_at_home,
 	&alloc_against_watermarks,
 	&unplug_beside_unplug,
 	NULL
