@@ -220,6 +220,25 @@ static void owner_stays_when_put_back(void)
 }
 
 /* The owner says no at once: nothing to put back. */
+/* Not now: that is motion, not refusal. */
+static void owner_isolates_later(void)
+{
+	struct keeper keeper = { 0 };
+	struct cf_report report;
+
+	if (!begin(&keeper, HOOKS_ALL) ||
+	    !place(folio(0, keeper.id), at, at + 512))
+		return;
+	keeper.answer[HOOK_ISOLATE] = -CF_EAGAIN;
+	FAILS(CF_EAGAIN, offline(&report));
+	CHECK_EQ(keeper.calls[HOOK_MIGRATE], 0);
+	CHECK_EQ(report.reason, CF_REASON_TRANSIT);
+	CHECK_EQ(report.frames[CF_REASON_TRANSIT], 512);
+	CHECK_EQ(report.frames[CF_REASON_OWNER], 0);
+	cf_put(m.map, at);
+	finish(&keeper);
+}
+
 static void owner_refuses_to_isolate(void)
 {
 	struct keeper keeper = { 0 };
@@ -611,6 +630,7 @@ int main(void)
 	tap_run("the owner stays in both words, and moves",
 		owner_stays_when_moved);
 	tap_run("the owner stays through putback", owner_stays_when_put_back);
+	tap_run("the owner isolates later", owner_isolates_later);
 	tap_run("the owner refuses to isolate", owner_refuses_to_isolate);
 	tap_run("the last put during isolation reaches the owner",
 		last_put_while_isolated);

@@ -546,6 +546,20 @@ static void copies(void)
 	(void)finish(&keeper);
 }
 
+/* What reports call those who have no name. */
+static void names(void)
+{
+	struct keeper keeper = { 0 };
+
+	if (!begin(&keeper, 0))
+		return;
+	CHECK(!strcmp(cfi_owner_name(m.map, CF_OWNER_NONE), "allocator"));
+	CHECK(!strcmp(cfi_owner_name(m.map, CF_OWNER_ORPHAN), "orphan"));
+	CHECK(!strcmp(cfi_owner_name(m.map, keeper.id), "keeper"));
+	CHECK(!strcmp(cfi_owner_name(m.map, keeper.id + 1), "unregistered"));
+	(void)finish(&keeper);
+}
+
 int main(void)
 {
 	tap_run("registration", registration);
@@ -566,5 +580,6 @@ int main(void)
 	tap_run("adoption while frames are stepped over",
 		adopt_refuses_skippable);
 	tap_run("copying a run", copies);
+	tap_run("names in reports", names);
 	return tap_done();
 }

@@ -103,6 +103,11 @@ static void frozen_and_zeroed(void)
 	      memcmp(contents, contents + 1, 600 * CF_FRAME_BYTES - 1) == 0);
 	CHECK(contents[-1] == 0xa5 && contents[600 * CF_FRAME_BYTES] == 0xa5);
 	cf_free_range(m.map, 500, 1100);
+	/* No more contents are asked for than there are. */
+	CHECK_EQ(take(3000, 3016, request, NULL), 0);
+	CHECK(m.memory.base[3016 * CF_FRAME_BYTES - 1] == 0);
+	CHECK(m.memory.base[3016 * CF_FRAME_BYTES] == 0xa5);
+	cf_free_range(m.map, 3000, 3016);
 	CHECK_EQ(take(0, 64, with_flags(kernel(0), CF_ALLOC_FROZEN), NULL), 0);
 	CHECK_EQ(snapshot(0).refs, 0);
 	CHECK_EQ(snapshot(0).order, 6);

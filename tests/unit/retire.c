@@ -80,6 +80,28 @@ static void first_of_a_block(void)
 	finish(&keeper);
 }
 
+/* Who waits for a chunk is told also if what goes last is bad. */
+static void last_of_a_chunk(void)
+{
+	struct cf_offline operation = { { 0 } };
+	struct keeper keeper = { 0 };
+	cf_pfn pfn = 512 + 99;
+
+	if (!begin(&keeper, 0))
+		return;
+	CHECK_EQ(cf_alloc_range(m.map, pfn, pfn + 1, kernel(0), NULL), 0);
+	CHECK_EQ(retire(pfn), CF_RETIRE_PENDING);
+	CHECK_EQ(cf_block_offline_start(m.map, &operation, 0, m.block, NULL),
+		 0);
+	CHECK_EQ(m.signals[CF_SIGNAL_CHUNK_EMPTY], 0);
+	cf_put(m.map, pfn);
+	CHECK_EQ(m.signals[CF_SIGNAL_CHUNK_EMPTY], 1);
+	CHECK_EQ(m.signal_pfn[CF_SIGNAL_CHUNK_EMPTY], 512);
+	CHECK_EQ(cf_block_offline_cancel(&operation), 0);
+	check_gone(pfn);
+	finish(&keeper);
+}
+
 static void free_frames(void)
 {
 	struct keeper keeper = { 0 };
@@ -413,6 +435,8 @@ int main(void)
 {
 	tap_run("free frames", free_frames);
 	tap_run("the first frame of a block", first_of_a_block);
+	tap_run("the last frame of a chunk that is waited for",
+		last_of_a_chunk);
 	tap_run("frames in stock", frames_in_stock);
 	tap_run("frames in use, however they go", frames_in_use);
 	tap_run("in use while their chunk is isolated", in_isolated_chunks);

@@ -80,6 +80,7 @@ static void parts_live_alone(void)
 		return;
 	pfn = alloc(request);
 	CHECK_EQ(cf_split(m.map, pfn, 9), 0);
+	CHECK(machine_verify());
 	cf_free_frozen(m.map, pfn, 9);
 	cf_free_frozen(m.map, pfn + 1536, 9);
 	CHECK_EQ(stat_now().by_type[CF_TYPE_SLAB], 1024);
