@@ -73,9 +73,13 @@ static bool watermark_allows(struct cf_map *map, struct cfi_zone *zone,
 	uint64_t free, left;
 	uint64_t low;
 
-	/* Relaxed: counts; a moment's drift is allowed for. */
-	if (__builtin_expect(!cfi_load_relaxed(&zone->watching), 1))
+	/*
+	 * Acquire: who sees the zone watched sees the marks, and what was free
+	 * by then. The other side is cf_zone_set_watermarks(). [watching]
+	 */
+	if (__builtin_expect(!cfi_load_acquire(&zone->watching), 1))
 		return true;
+	/* Relaxed: counts; a moment's drift is allowed for. */
 	free = cfi_load_relaxed(&zone->free);
 	left = free > frames ? free - frames : 0;
 	low = cfi_load_relaxed(&zone->mark_low);
@@ -179,6 +183,36 @@ static bool try_zones(struct cf_map *map, struct cfi_taking taking,
 	return false;
 }
 
+/* Has a search of every zone missed what broke below it meanwhile? */
+static bool any_missed(struct cf_map *map, struct cfi_taking taking)
+{
+	bool may_break = !(taking.flags & CF_ALLOC_NOSPLIT);
+	unsigned node = node_of(map, taking.node);
+	bool missed = false;
+	uint32_t i;
+
+	cf_port_read_lock();
+	for (i = 0; i < map->zones && !missed; i++) {
+		struct cfi_zone *zone = &map->zone[i];
+		bool asked = zone->kind <= taking.zone &&
+			     (!taking.this_zone || zone->kind == taking.zone) &&
+			     (!(taking.flags & CF_ALLOC_THISNODE) ||
+			      zone->node == node);
+		struct cfi_want want = {
+			.order = taking.order,
+			.home = home_of(map, zone),
+		};
+
+		missed = asked && cfi_search_missed(map, zone, &want,
+						    may_break) &&
+			 watermark_allows(map, zone,
+					  (uint64_t)1 << taking.order,
+					  taking.flags);
+	}
+	cf_port_read_unlock();
+	return missed;
+}
+
 /*
  * Empty other contexts' caches once before giving up, and look again while
  * free frames move below the search.
@@ -200,7 +234,8 @@ static int take_for(struct cf_map *map, struct cfi_taking taking,
 			cfi_divert_end(map);
 			may_drain = false;
 		} else if (taking.order > map->block_shift ||
-			   cfi_moves_begun(map) == before) {
+			   (cfi_moves_begun(map) == before &&
+			    !any_missed(map, taking))) {
 			/* Runs of several blocks are moves themselves. */
 			break;
 		}
@@ -441,7 +476,8 @@ int cf_zone_set_watermarks(struct cf_map *map, unsigned node,
 	cfi_store_relaxed(&zone->mark_min, marks.min);
 	cfi_store_relaxed(&zone->mark_low, marks.low);
 	cfi_store_relaxed(&zone->mark_high, marks.high);
-	cfi_store_relaxed(&zone->watching, watch);
+	/* Release: as in watermark_allows(). [watching] */
+	cfi_store_release(&zone->watching, watch);
 	cf_unlock(&map->hotplug, state);
 	return 0;
 }

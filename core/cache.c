@@ -124,9 +124,10 @@ static bool above_marks(struct cfi_zone *zone)
 {
 	uint64_t free;
 
-	/* Relaxed: counts; the slow path looks again. */
-	if (!cfi_load_relaxed(&zone->watching))
+	/* Acquire: as in watermark_allows(). [watching] */
+	if (!cfi_load_acquire(&zone->watching))
 		return true;
+	/* Relaxed: counts; the slow path looks again. */
 	free = cfi_load_relaxed(&zone->free);
 	if (free >= cfi_load_relaxed(&zone->mark_high))
 		cfi_store_relaxed(&zone->low_raised, 0);
