@@ -621,6 +621,14 @@ static const struct explore_program walk_against_renewal = {
 	.quick = true,
 };
 
+static const struct explore_program walkers_against_renewal = {
+	.name = "walkers-against-renewal",
+	.worry = "and so do two at one time (pfn_to_online_page)",
+	.setup = set_up_renewal,
+	.thread = { renew, walk_renewed, get_renewed },
+	.end = ground_verify,
+};
+
 static void export_renewed(void)
 {
 	uint64_t words[2];
@@ -650,5 +658,6 @@ const struct explore_program *const explore_blocks[] = {
 	&changes_against_removal, &online_against_removal, &two_onlines,
 	&two_adds, &walk_against_wide_removal, &get_against_renewal,
 	&find_against_renewal, &walk_against_renewal,
+	&walkers_against_renewal,
 	&export_against_renewal, NULL
 };

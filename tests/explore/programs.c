@@ -7,6 +7,9 @@ extern const struct explore_program *const explore_refs[];
 extern const struct explore_program *const explore_blocks[];
 extern const struct explore_program *const explore_caches[];
 extern const struct explore_program *const explore_owners[];
+extern const struct explore_program *const explore_removals[];
+extern const struct explore_program *const explore_overlaps[];
+extern const struct explore_program *const explore_allocs[];
 extern const struct explore_program *const explore_register[];
 extern const struct explore_program *const explore_stray[];
 extern const struct explore_program *const explore_balloons[];
@@ -23,6 +26,9 @@ extern const struct explore_program *const explore_unregister[];
 const struct explore_program *const *const explore_groups[] = {
 	explore_litmus,
 	explore_refs,
+	explore_removals,
+	explore_overlaps,
+	explore_allocs,
 	explore_stray,
 	explore_contents,
 	explore_sides,

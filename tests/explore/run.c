@@ -207,6 +207,18 @@ static bool is_load(const struct event *event)
 	return event->kind == EVENT_LOAD || event->kind == EVENT_RMW_LOAD;
 }
 
+static void check_race(event_ref ref)
+{
+	const struct event *other = graph_race(run.graph, ref);
+
+	if (other)
+		fail("data race: plain and atomic access, %s:%d and %s:%d",
+		     base_name(other->access.site->file),
+		     other->access.site->line,
+		     base_name(graph_event(run.graph, ref)->access.site->file),
+		     graph_event(run.graph, ref)->access.site->line);
+}
+
 /* Does the script, if there is one, want this thread's event next? */
 static bool has_turn(void)
 {
@@ -254,6 +266,9 @@ static struct event *follow(const struct access *access, uint64_t value)
 		     access->site->line);
 	thread->at++;
 	run_counts.events++;
+	/* The last one known may be a load that reads another store now. */
+	if (is_load(event) && thread->at == run.graph->count[run.self])
+		check_race(EVENT_REF(run.self, thread->at - 1));
 	return event;
 }
 
@@ -278,18 +293,6 @@ static struct event *add(const struct access *access, enum event_kind kind)
 	run.thread[run.self].at++;
 	run.script_at++;
 	return event;
-}
-
-static void check_race(event_ref ref)
-{
-	const struct event *other = graph_race(run.graph, ref);
-
-	if (other)
-		fail("data race: plain and atomic access, %s:%d and %s:%d",
-		     base_name(other->access.site->file),
-		     other->access.site->line,
-		     base_name(graph_event(run.graph, ref)->access.site->file),
-		     graph_event(run.graph, ref)->access.site->line);
 }
 
 static struct event *new_load(const struct access *access)
@@ -326,9 +329,12 @@ static void loose_changed(void)
 {
 	unsigned i;
 
-	run.loose_rounds = 0;
+	/* Who waits by taking and giving a lock does not wake itself. */
 	for (i = 0; i < run.threads; i++)
-		run.thread[i].stuck = false;
+		if ((int)i != run.self && run.thread[i].state != THREAD_DONE) {
+			run.loose_rounds = 0;
+			run.thread[i].stuck = false;
+		}
 }
 
 static void loose_store(uint64_t *word, uint64_t value)

@@ -223,6 +223,26 @@ static const struct explore_program side_extend_against_re_adding = {
 	.quick = true,
 };
 
+/* Whichever leaf it is, an entry of it is zero until somebody writes it. */
+static void find_any(void)
+{
+	uint64_t *entry;
+
+	cf_walk_begin(ground_map);
+	entry = cf_side_find(&w->side, w->pfn + 5);
+	if (entry)
+		REQUIRE(*entry == 0);
+	cf_walk_end(ground_map);
+}
+
+static const struct explore_program side_users_against_re_adding = {
+	.name = "side-users-against-re-adding",
+	.worry = "nor do those that only look see another table's leftovers",
+	.setup = set_up_bare,
+	.thread = { remove_and_add, extend_and_read, find_any },
+	.end = one_leaf_at_most,
+};
+
 static void one_leaf(void)
 {
 	REQUIRE(cf_side_find(&w->side, w->pfn) != NULL);
@@ -348,7 +368,7 @@ static const struct explore_program side_find_against_end = {
 const struct explore_program *const explore_sides[] = {
 	&side_find_against_removal, &side_find_against_re_adding,
 	&side_extend_against_removal, &side_extend_against_re_adding,
-	&side_extend_by_number, &two_side_extends,
-	&side_add_against_removal, &side_entry_with_reference,
+	&side_extend_by_number, &side_users_against_re_adding,
+	&two_side_extends, &side_add_against_removal, &side_entry_with_reference,
 	&side_removal_against_block, &side_find_against_end, NULL
 };
