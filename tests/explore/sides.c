@@ -369,6 +369,7 @@ const struct explore_program *const explore_sides[] = {
 	&side_find_against_removal, &side_find_against_re_adding,
 	&side_extend_against_removal, &side_extend_against_re_adding,
 	&side_extend_by_number, &side_users_against_re_adding,
-	&two_side_extends, &side_add_against_removal, &side_entry_with_reference,
+	&two_side_extends, &side_add_against_removal,
+	&side_entry_with_reference,
 	&side_removal_against_block, &side_find_against_end, NULL
 };
