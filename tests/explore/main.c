@@ -16,7 +16,7 @@ static struct options {
 	struct search_options search;
 	const char *replay;
 	const char *fails;	/* the failure that must be found, or NULL */
-	bool list, quick, tap, keep_bound;
+	bool list, quick, tap, keep_bound, show;
 } options = {
 	.search = { .seconds_more = 2 },
 };
@@ -180,7 +180,8 @@ static void run_one(const struct explore_program *program)
 	litmus_forget();
 	search(program, &how, &result);
 	print_counts(program, &result);
-	if (result.failed && !options.fails && !program->fails)
+	if (result.failed &&
+	    (options.show || (!options.fails && !program->fails)))
 		print_failure(program, &result);
 	judge(program, &result);
 	graph_free(&result.graph);
@@ -260,6 +261,7 @@ static const char usage[] =
 	"      --promises     loads may also read, one at a time, from stores\n"
 	"                     that come later and do not depend on them\n"
 	"  -r, --replay=TEXT  run one schedule, as printed at a failure\n"
+	"  -s, --show         print also the failures that must be found\n"
 	"  -t, --tap          results as the Test Anything Protocol has them\n"
 	"  -u, --unique       check that no execution comes twice\n"
 	"  -p, --progress     draw a bar, terminal or not\n"
@@ -311,6 +313,9 @@ static void set_option(int option)
 	case 'u':
 		options.search.hashes = true;
 		break;
+	case 's':
+		options.show = true;
+		break;
 	case 'P':
 		options.search.promises = true;
 		break;
@@ -337,6 +342,7 @@ static void parse(int argc, char **argv)
 		{ "replay", required_argument, NULL, 'r' },
 		{ "tap", no_argument, NULL, 't' },
 		{ "unique", no_argument, NULL, 'u' },
+		{ "show", no_argument, NULL, 's' },
 		{ "promises", no_argument, NULL, 'P' },
 		{ "progress", no_argument, NULL, 'p' },
 		{ "help", no_argument, NULL, 'h' },
@@ -345,7 +351,7 @@ static void parse(int argc, char **argv)
 	int option;
 
 	options.search.progress = isatty(STDERR_FILENO);
-	while ((option = getopt_long(argc, argv, "lqb:m:f:r:tuph", known,
+	while ((option = getopt_long(argc, argv, "lqb:m:f:r:stuph", known,
 				     NULL)) != -1)
 		set_option(option);
 }
