@@ -139,21 +139,29 @@ static char *read_file(const char *name, size_t *ret_bytes)
 	return text;
 }
 
+/* Is it a character that readers of JSON take wherever it stands? */
+static bool is_plain(char c)
+{
+	return c != '\0' && (unsigned char)c < 0x80;
+}
+
 /*
- * Text of a user's, with '?' for each byte above ASCII if it is not UTF-8:
- * JSON knows nothing else.
+ * Text of a user's. JSON knows only UTF-8, and many of its readers no NUL: if
+ * it has others, '?' stands for each byte that is not plain.
  */
 static json_t *json_text(const char *text, size_t length)
 {
-	json_t *string = json_stringn(text, length);
+	json_t *string = NULL;
 	char *plain;
 	size_t i;
 
+	if (!memchr(text, 0, length))
+		string = json_stringn(text, length);
 	if (string)
 		return string;
 	plain = malloc(length);
 	for (i = 0; plain && i < length; i++)
-		plain[i] = (unsigned char)text[i] < 0x80 ? text[i] : '?';
+		plain[i] = is_plain(text[i]) ? text[i] : '?';
 	if (plain)
 		string = json_stringn(plain, length);
 	free(plain);
