@@ -43,6 +43,16 @@ static void check_place(const struct scenario *scenario,
 	}
 }
 
+static void check_machine(const struct step *step)
+{
+	uint64_t block = step->key[KEY_BLOCK], span = step->key[KEY_SPAN];
+
+	HOLDS(block && !(block & (block - 1)));
+	HOLDS(span && span % block == 0);
+	HOLDS(step->key[KEY_MEMORY] % block == 0);
+	HOLDS(step->key[KEY_MEMORY] <= span);
+}
+
 static void check_step(const struct scenario *scenario,
 		       const struct step *step)
 {
@@ -54,6 +64,8 @@ static void check_step(const struct scenario *scenario,
 	HOLDS(step->cpu == STEP_CPU_MAIN || step->cpu < scenario->cpus);
 	HOLDS(step->name < SCENARIO_NAMES_MAX);
 	HOLDS(step->conditions <= SCENARIO_CONDITIONS_MAX);
+	if (step->kind == STEP_MACHINE)
+		check_machine(step);
 	check_place(scenario, &step->place);
 	check_place(scenario, &step->subject.place);
 	for (i = 0; i < step->conditions; i++) {
