@@ -183,36 +183,6 @@ static bool try_zones(struct cf_map *map, struct cfi_taking taking,
 	return false;
 }
 
-/* Has a search of every zone missed what broke below it meanwhile? */
-static bool any_missed(struct cf_map *map, struct cfi_taking taking)
-{
-	bool may_break = !(taking.flags & CF_ALLOC_NOSPLIT);
-	unsigned node = node_of(map, taking.node);
-	bool missed = false;
-	uint32_t i;
-
-	cf_port_read_lock();
-	for (i = 0; i < map->zones && !missed; i++) {
-		struct cfi_zone *zone = &map->zone[i];
-		bool asked = zone->kind <= taking.zone &&
-			     (!taking.this_zone || zone->kind == taking.zone) &&
-			     (!(taking.flags & CF_ALLOC_THISNODE) ||
-			      zone->node == node);
-		struct cfi_want want = {
-			.order = taking.order,
-			.home = home_of(map, zone),
-		};
-
-		missed = asked && cfi_search_missed(map, zone, &want,
-						    may_break) &&
-			 watermark_allows(map, zone,
-					  (uint64_t)1 << taking.order,
-					  taking.flags);
-	}
-	cf_port_read_unlock();
-	return missed;
-}
-
 /*
  * Empty other contexts' caches once before giving up, and look again while
  * free frames move below the search.
@@ -234,8 +204,7 @@ static int take_for(struct cf_map *map, struct cfi_taking taking,
 			cfi_divert_end(map);
 			may_drain = false;
 		} else if (taking.order > map->block_shift ||
-			   (cfi_moves_begun(map) == before &&
-			    !any_missed(map, taking))) {
+			   cfi_moves_begun(map) == before) {
 			/* Runs of several blocks are moves themselves. */
 			break;
 		}

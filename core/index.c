@@ -113,7 +113,14 @@ void cfi_index_clear(struct cfi_zone *zone, unsigned class, uint64_t number)
 	unsigned level;
 	bool restore;
 
+	/*
+	 * A move, always: runs break downwards and a search goes up, so one
+	 * that comes in vain, or finds a bit cleared by who came in vain, has
+	 * passed the class that the run is of now.
+	 */
+	cfi_moves_begin(&zone->moves);
 	clear_bit(index->level[0], number);
+	cfi_moves_end(&zone->moves);
 	for (level = 1; level < INDEX_LEVELS; level++) {
 		number /= 64;
 		below = &index->level[level - 1][number];

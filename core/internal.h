@@ -144,8 +144,6 @@ struct cfi_want {		/* what cfi_search() looks for */
 };
 bool cfi_search(struct cf_map *map, struct cfi_zone *zone,
 		struct cfi_want *want, bool may_break);
-bool cfi_search_missed(struct cf_map *map, struct cfi_zone *zone,
-		       const struct cfi_want *want, bool may_break);
 bool cfi_search_blocks(struct cf_map *map, struct cfi_zone *zone,
 		       unsigned order, cf_pfn *ret_pfn);
 

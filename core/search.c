@@ -110,7 +110,8 @@ static bool take_in(struct cf_map *map, struct cfi_zone *zone,
 {
 	bool asked;
 
-	return take_at_home(map, zone, want, first, last, &asked) ||
+	/* What was whole may have been broken since it was asked. */
+	return take_at_home(map, zone, want, want->order, last, &asked) ||
 	       take_elsewhere(map, zone, want, first, last, asked);
 }
 
@@ -136,44 +137,6 @@ bool cfi_search(struct cf_map *map, struct cfi_zone *zone,
 		return false;
 	return take_in(map, zone, want, want->order < CLASS_WHOLE ?
 		       CLASS_WHOLE : want->order, end);
-}
-
-/**
- * cfi_search_missed() - may a search that failed have missed a run?
- *
- * Runs break downwards and a search goes up, so it may have passed a class
- * before a larger run became one of it.  The home block says what it has; of
- * other blocks a bit is enough, which a second search clears if it is stale.
- *
- * Caller is in a read section.
- */
-bool cfi_search_missed(struct cf_map *map, struct cfi_zone *zone,
-		       const struct cfi_want *want, bool may_break)
-{
-	struct cfi_block *home = cfi_block_at(map, want->home);
-	unsigned end = want->order < CLASS_WHOLE && !may_break ? CLASS_WHOLE :
-		       map->block_shift + 1;
-	bool at_home = false;
-	unsigned long state;
-	unsigned class;
-
-	/* Relaxed: as in cfi_search(). */
-	if (cfi_load_relaxed(&zone->blocks) == 0)
-		return false;
-	if (home) {
-		state = cfi_block_lock(home);
-		at_home = cfi_zone_number(home) == zone->number;
-		class = at_home ? cfi_tightest(home, want->order, end) :
-				  CLASS_NONE;
-		cfi_block_unlock(home, state);
-		if (class != CLASS_NONE)
-			return true;
-	}
-	for (class = want->order; class < end; class++)
-		if (next_block(map, zone, class, want->home, at_home) !=
-		    INDEX_NONE)
-			return true;
-	return false;
 }
 
 /* Take the one free run of a whole block; false: it is not wholly free. */

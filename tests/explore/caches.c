@@ -655,6 +655,60 @@ static const struct explore_program alloc_against_span = {
 	.quick = true,
 };
 
+/* ---- a run breaks again and again below a search ---- */
+
+/* Block 0 is one run and home to all; block 1 is free. */
+static void set_up_breaks(void)
+{
+	ground_init((struct ground_config) { .blocks = 2, .online = 2 });
+	w = explore_memory(sizeof(*w));
+	explore_port_machine()->cpu = context_of;
+	explore_take_tries = 2;
+	REQUIRE(ground_alloc(CF_TYPE_KERNEL, GROUND_BLOCK_ORDER, 0) == 0);
+}
+
+static int take_order(unsigned order, cf_pfn *ret_pfn)
+{
+	struct cf_request request = {
+		.type = CF_TYPE_KERNEL,
+		.order = (uint8_t)order,
+	};
+
+	return cf_alloc(ground_map, request, ret_pfn);
+}
+
+static void take_quarter(void)
+{
+	w->got[0] = take_order(8, &w->got_pfn[0]) == 0;
+}
+
+/* Takes half, then half of the rest; another context clears the bits. */
+static void break_twice(void)
+{
+	cf_pfn pfn;
+
+	MUST(take_order(9, &pfn));
+	w->got[1] = take_order(8, &w->got_pfn[1]) == 0;
+	w->moved[1] = 1;
+	REQUIRE(take_order(9, &pfn) == -CF_ENOMEM);
+	w->moved[1] = 0;
+}
+
+static void both_have_quarters(void)
+{
+	REQUIRE(w->got[0] && w->got[1]);
+	REQUIRE(w->got_pfn[0] != w->got_pfn[1]);
+}
+
+static const struct explore_program alloc_against_breaks = {
+	.name = "alloc-against-breaks",
+	.worry = "an allocation does not fail because a run breaks into smaller "
+		"ones while it is looked for",
+	.setup = set_up_breaks,
+	.thread = { take_quarter, break_twice },
+	.end = both_have_quarters,
+};
+
 const struct explore_program *const explore_caches[] = {
 	&lock_two,
 	&lock_try,
@@ -674,5 +728,6 @@ const struct explore_program *const explore_caches[] = {
 	&alloc_against_clear,
 	&alloc_against_leaving,
 	&alloc_against_span,
+	&alloc_against_breaks,
 	NULL
 };
