@@ -13,9 +13,11 @@
 #include "linux/ranges.h"
 #include "linux/words.h"
 #include "linux/zones.h"
+#include "tools/coldframe/cells.h"
 #include "tree.h"
 
 #define BYTES_MAX	(1 << 16)
+#define CELL_FRAMES	64
 
 static void check_answer(int ret, const struct lx_error *err)
 {
@@ -117,6 +119,31 @@ static void check_words(const char *root, const char *name)
 	lx_words_close(&words);
 }
 
+/* The cells of a map: every frame in one of them, and of one kind. */
+static void check_cells(const char *root)
+{
+	struct place place = { .has_blocks = false };
+	struct cells cells = { .place = &place, .cell_frames = CELL_FRAMES };
+	struct lx_error err = { "" };
+	uint64_t at = 0, frames;
+	struct cell cell;
+	unsigned kind;
+
+	place.has_blocks = !lx_blocks_read(root, &place.blocks, &err);
+	if (!cells_open(&cells, root, &err)) {
+		while (!cells_next(&cells, &cell, &err) && cell.frames) {
+			HOLDS(cell.first == at && cell.frames <= CELL_FRAMES);
+			for (kind = 0, frames = 0; kind < LX_KIND_COUNT; kind++)
+				frames += cell.kind[kind];
+			HOLDS(frames == cell.frames);
+			at += cell.frames;
+		}
+		HOLDS(at == cells.pfn && at <= cells.words.frames);
+		cells_close(&cells);
+	}
+	lx_blocks_free(&place.blocks);
+}
+
 static command_fn command_of(const struct command_line *line)
 {
 	return strcmp(line->word[0], "map") ? cmd_types : cmd_map;
@@ -165,6 +192,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
 	check_texts(root);
 	check_words(root, "proc/kpageflags");
 	check_words(root, "proc/kpagecount");
+	check_cells(root);
 	run_commands(&line);
 	command_free(&line);
 	fuzz_folder_clear();
