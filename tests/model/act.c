@@ -69,6 +69,8 @@ void act_settle(struct world *world)
 		world->act.outlook = OUTLOOK_UNSURE;
 	if (has_failed(TEST_BARRIER) || has_failed(TEST_RETURNED))
 		world->act.again++;
+	world->act.undrained = has_failed(TEST_BARRIER) &&
+			       test_port.fault_lasts;
 }
 
 void act_begin(struct world *world, enum act_kind kind, cf_pfn first,

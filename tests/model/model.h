@@ -165,6 +165,7 @@ struct act {
 	uint32_t again;		/* dissolve hooks that said CF_EAGAIN */
 	uint32_t motion;	/* runs cut, or dropped while isolated */
 	bool failed;		/* a call of the port's did */
+	bool undrained;		/* to the end a cache could not be */
 	uint64_t dissolved;	/* frames their owners gave up */
 	uint32_t events;
 	struct event event[EVENTS_MAX];

@@ -47,6 +47,9 @@ static uint32_t pass_codes(struct world *world)
 			 any_at_limit(world, act->first, act->last) ?
 			 E(CF_EAGAIN) : 0;
 
+	/* A cache that was not drained may hold what is wanted. */
+	if (act->undrained)
+		return OK | E(CF_EAGAIN);
 	switch (act->outlook) {
 	case OUTLOOK_CLEAR:
 		return OK;
@@ -63,6 +66,7 @@ static bool apply_offline(struct world *world, const struct op *op)
 	uint32_t codes = offline_start_codes(world, first, last);
 	bool veto = is_vetoed(world, CF_EVENT_OFFLINE);
 	struct cf_report report = { 0 };
+	struct cf_report *wanted = report_arg(op, &report);
 	int err;
 
 	if (!codes && veto)
@@ -70,7 +74,7 @@ static bool apply_offline(struct world *world, const struct op *op)
 	act_begin(world, codes ? ACT_NONE : ACT_OFFLINE, first, last);
 	if (!codes)
 		world->act.outlook = outlook(world, first, last, ACT_OFFLINE);
-	err = cf_block_offline(world->map, first, last, op->arg[3], &report);
+	err = cf_block_offline(world->map, first, last, op->arg[3], wanted);
 	act_settle(world);
 	require_code("block_offline", err, codes ? codes :
 		     op->arg[3] ? pass_codes(world) : ~OK);
@@ -82,9 +86,9 @@ static bool apply_offline(struct world *world, const struct op *op)
 			       codes ? EVENTS_REFUSED : EVENTS_UNDONE);
 	}
 	if (err == -CF_EREFUSED)
-		require_refusal(world, CF_EVENT_OFFLINE, &report);
+		require_refusal(world, CF_EVENT_OFFLINE, wanted);
 	else if (err == -CF_EBUSY && !codes && op->arg[3])
-		require_report(world, first, last, &report);
+		require_report(world, first, last, wanted);
 	act_end(world);
 	return true;
 }
@@ -149,6 +153,7 @@ static bool apply_start(struct world *world, const struct op *op)
 	cf_pfn first = blocks_first(world, op), last = blocks_last(world, op);
 	uint32_t codes = offline_start_codes(world, first, last);
 	struct cf_report report = { 0 };
+	struct cf_report *wanted = report_arg(op, &report);
 	int err;
 
 	if (operation->going)
@@ -157,12 +162,12 @@ static bool apply_start(struct world *world, const struct op *op)
 		codes = E(CF_EREFUSED);
 	act_begin(world, ACT_NONE, first, last);
 	err = cf_block_offline_start(world->map, &operation->offline, first,
-				     last, &report);
+				     last, wanted);
 	require_code("offline_start", err, codes ? codes : OK);
 	require_events(world, CF_EVENT_OFFLINE,
 		       err ? EVENTS_REFUSED : EVENTS_GOING);
 	if (err == -CF_EREFUSED)
-		require_refusal(world, CF_EVENT_OFFLINE, &report);
+		require_refusal(world, CF_EVENT_OFFLINE, wanted);
 	act_end(world);
 	if (err)
 		return true;
@@ -195,6 +200,7 @@ static void step_good(struct world *world, struct operation *operation)
 	err = cf_block_offline_step(&operation->offline);
 	operation->steps++;
 	act_settle(world);
+	world->act.undrained |= has_failed(TEST_BARRIER);
 	require_code("offline_step", err, pass_codes(world));
 	operation->migrated += world->act.moved + world->act.dissolved;
 	if (!err) {

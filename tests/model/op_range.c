@@ -170,6 +170,7 @@ static bool apply_alloc_range(struct world *world, const struct op *op)
 	uint32_t codes = request_codes(world, &request) |
 			 range_codes(world, first, last);
 	struct cf_report report = { 0 };
+	struct cf_report *wanted = report_arg(op, &report);
 	int err;
 
 	if ((request.type != CF_TYPE_FOLIO || !request.owner) &&
@@ -180,14 +181,14 @@ static bool apply_alloc_range(struct world *world, const struct op *op)
 				 world->last))
 			codes |= E(CF_EBUSY);
 		err = cf_alloc_range(world->map, first, last, request,
-				     &report);
+				     wanted);
 		require_code("alloc_range", err, codes);
 		return true;
 	}
 	begin_taking(world, first, last);
-	err = cf_alloc_range(world->map, first, last, request, &report);
+	err = cf_alloc_range(world->map, first, last, request, wanted);
 	act_settle(world);
-	if (judge_taking(world, first, last, err, &report))
+	if (judge_taking(world, first, last, err, wanted))
 		follow_alloc_range(world, op, run);
 	act_end(world);
 	return true;
@@ -431,6 +432,7 @@ static bool apply_offline_range(struct world *world, const struct op *op)
 			 offline_codes(world, id, op->arg[3],
 				       owns_range(world, id, first, last));
 	struct cf_report report = { 0 };
+	struct cf_report *wanted = report_arg(op, &report);
 	int err;
 
 	if (codes) {
@@ -438,15 +440,15 @@ static bool apply_offline_range(struct world *world, const struct op *op)
 				 world->last))
 			codes |= E(CF_EBUSY);
 		err = cf_offline_alloc_range(world->map, id, first, last,
-					     op->arg[3], &report);
+					     op->arg[3], wanted);
 		require_code("offline_alloc_range", err, codes);
 		return true;
 	}
 	begin_taking(world, first, last);
 	err = cf_offline_alloc_range(world->map, id, first, last, op->arg[3],
-				     &report);
+				     wanted);
 	act_settle(world);
-	if (judge_taking(world, first, last, err, &report))
+	if (judge_taking(world, first, last, err, wanted))
 		frames_offline(world, first, last, run, op->arg[3]);
 	act_end(world);
 	return true;

@@ -78,6 +78,11 @@ uint32_t owner_id(struct world *world, uint32_t arg)
 	return arg == ARG_OWNER_BOGUS ? CF_OWNERS_MAX - 1 : CF_OWNERS_MAX + 3;
 }
 
+struct cf_report *report_arg(const struct op *op, struct cf_report *report)
+{
+	return op->tag % 8 == 7 ? NULL : report;
+}
+
 cf_pfn pfn_arg(uint32_t arg)
 {
 	return arg == UINT32_MAX ? CF_PFN_NONE : arg;

@@ -220,6 +220,8 @@ uint32_t count_states(struct world *world, cf_pfn first, cf_pfn last,
 #define BLOCK_ARGS	{ "block", ARG_NUMBER }, { "count", ARG_NUMBER },  \
 			{ "skew", ARG_NUMBER }
 bool draw_blocks(struct world *world, struct op *op, uint32_t states);
+/* Now and then nobody wants a report: @report or NULL. */
+struct cf_report *report_arg(const struct op *op, struct cf_report *report);
 /* A refusal by somebody must be told as one. */
 void require_refusal(struct world *world, enum cf_event event,
 		     const struct cf_report *report);

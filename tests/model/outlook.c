@@ -245,6 +245,8 @@ static void require_counts(struct world *world, cf_pfn first, cf_pfn last,
 void require_report(struct world *world, cf_pfn first, cf_pfn last,
 		    const struct cf_report *report)
 {
+	if (!report)
+		return;
 	REQUIRE(report->reason > CF_REASON_NONE &&
 		report->reason < CF_REASON_COUNT, "report: no reason given");
 	REQUIRE(report->frames[report->reason],
