@@ -702,8 +702,8 @@ static void both_have_quarters(void)
 
 static const struct explore_program alloc_against_breaks = {
 	.name = "alloc-against-breaks",
-	.worry = "an allocation does not fail because a run breaks into smaller "
-		"ones while it is looked for",
+	.worry = "an allocation does not fail because a run breaks into "
+		"smaller ones while it is looked for",
 	.setup = set_up_breaks,
 	.thread = { take_quarter, break_twice },
 	.end = both_have_quarters,
