@@ -279,8 +279,8 @@ static int never(void *context, cf_pfn source, cf_pfn target, unsigned order)
 	(void)source;
 	(void)target;
 	(void)order;
-	REQUIRE(!"moved although the owner said not now");
-	return -CF_EAGAIN;
+	explore_fail("moved although the owner said not now", __FILE__,
+		     __LINE__);
 }
 
 static const struct cf_owner_ops forgetful = {
