@@ -274,6 +274,7 @@ static void told_with_its_size(void)
 	CHECK_EQ(report.reason, CF_REASON_HOLE);
 	CHECK_EQ(report.pfn, m.block);
 	CHECK_EQ(report.frames[CF_REASON_HOLE], m.block);
+	CHECK(report.who == NULL);
 	FAILS(CF_EBUSY, cf_block_online(m.map, 0, m.block, CF_ZONE_NORMAL,
 					&report));
 	CHECK_EQ(report.reason, CF_REASON_STATE);

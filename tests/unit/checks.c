@@ -233,6 +233,39 @@ static void lists(void)
 	CHECK(machine_end());
 }
 
+static int say_moved(void *context, cf_pfn source, cf_pfn target,
+		     unsigned order)
+{
+	(void)context;
+	(void)source;
+	(void)target;
+	(void)order;
+	return 0;
+}
+
+static void take_block_offline(void)
+{
+	(void)!cf_block_offline(m.map, 0, m.block, 1, NULL);
+}
+
+/* An owner that says it has moved a run and has not frozen the source. */
+static void owners_that_lie(void)
+{
+	static const struct cf_owner_ops ops = { .migrate = say_moved };
+	uint64_t left;
+	uint32_t id;
+
+	if (!begin())
+		return;
+	CHECK_EQ(cf_owner_register(m.map, "liar", &ops, NULL, &id), 0);
+	pfn = 8;
+	CHECK_EQ(cf_alloc_range(m.map, pfn, pfn + 1, folio(0, id), NULL), 0);
+	CHECK(panics(take_block_offline, pfn));
+	cf_put(m.map, pfn);
+	CHECK_EQ(cf_owner_unregister(m.map, id, &left), 0);
+	CHECK(machine_end());
+}
+
 static void free_half(void)
 {
 	cf_free_range(m.map, pfn, pfn + 2);
@@ -263,6 +296,7 @@ int main(void)
 	tap_run("chunks are opened once and hold 512 frames", chunks);
 	tap_run("uncounted words are there, and uncounted", uncounted);
 	tap_run("lists hold what they lose", lists);
+	tap_run("owners that have not moved what they say", owners_that_lie);
 	tap_run("freed ranges are made of runs", ranges);
 	return tap_done();
 }

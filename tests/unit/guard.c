@@ -10,21 +10,21 @@
 #define NONSENSE	0xa5
 #define PAGE		4096
 
-/* From @end to the end of its page. */
-static bool rest_of_page(void *end, bool lay)
+/* From @end to the end of its page: is it @value everywhere? */
+static bool rest_of_page(void *end, bool lay, unsigned char value)
 {
 	unsigned char *at = end;
 	bool holds = true;
 
 	for (; (uintptr_t)at % PAGE != 0; at++) {
 		if (lay)
-			*at = NONSENSE;
-		holds = holds && *at == NONSENSE;
+			*at = value;
+		holds = holds && *at == value;
 	}
 	return holds;
 }
 
-static bool each(struct cf_map *map, bool lay)
+static bool each(struct cf_map *map, bool lay, unsigned char value)
 {
 	struct cfi_cache *cache = map->cpu[0].cache;
 	const struct {
@@ -42,7 +42,7 @@ static bool each(struct cf_map *map, bool lay)
 	unsigned i;
 
 	for (i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
-		if (rest_of_page(ends[i].end, lay))
+		if (rest_of_page(ends[i].end, lay, value))
 			continue;
 		(void)printf("# something is written behind %s[]\n",
 			     ends[i].name);
@@ -53,10 +53,15 @@ static bool each(struct cf_map *map, bool lay)
 
 void guard_lay(struct cf_map *map)
 {
-	(void)each(map, true);
+	(void)each(map, true, NONSENSE);
 }
 
 bool guard_holds(struct cf_map *map)
 {
-	return each(map, false);
+	return each(map, false, NONSENSE);
+}
+
+bool guard_is_blank(struct cf_map *map)
+{
+	return each(map, false, 0);
 }

@@ -14,6 +14,9 @@
  */
 void guard_lay(struct cf_map *map);
 
+/* As guard_holds(), for a new map in zeroed storage. */
+bool guard_is_blank(struct cf_map *map);
+
 /* False, and a "# ..." line, if something was written there. */
 bool guard_holds(struct cf_map *map);
 

@@ -79,6 +79,8 @@ static bool make_map(void)
 	err = cf_host_map_create(&m.memory, &config, &m.map);
 	if (err)
 		return complain("no map: %s", cf_strerror(err));
+	if (!guard_is_blank(m.map))
+		return false;
 	guard_lay(m.map);
 	(void)cf_host_enter();
 	return true;

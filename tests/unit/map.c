@@ -189,6 +189,42 @@ static void blocks_remain(void)
 		return;
 	FAILS(CF_EBUSY, cf_map_destroy(m.map));
 	CHECK(machine_end());
+	/* Wherever they are. */
+	config.absent = 2;
+	if (!CHECK(machine_make(config)) ||
+	    !CHECK(add_online(2 * m.block, 3 * m.block, CF_ZONE_NORMAL, 0)))
+		return;
+	CHECK_EQ(cf_block_offline(m.map, 0, m.block, 1, NULL), 0);
+	CHECK_EQ(cf_block_remove(m.map, 0, m.block), 0);
+	FAILS(CF_EBUSY, cf_map_destroy(m.map));
+	CHECK(machine_end());
+}
+
+/* Nothing in a piece of metadata reaches into what comes next. */
+static void check_layout(const struct cfi_block *block)
+{
+	const char *end = (const char *)(block->bitmap + block->chunks);
+	const unsigned char *rest =
+		(const unsigned char *)&block->chunk[block->chunks];
+
+	CHECK((const char *)rest <= (const char *)block->bitmap);
+	CHECK(end <= (const char *)block->frame_word);
+	/* What a header has to spare stays 0. */
+	for (; (uintptr_t)rest % 128; rest++)
+		CHECK_EQ(*rest, 0);
+}
+
+static void layout_of_metadata(void)
+{
+	struct machine_config config = { 0 };
+
+	for (config.block_order = CF_BLOCK_ORDER_MIN;
+	     config.block_order <= CF_BLOCK_ORDER_MAX; config.block_order++) {
+		if (!CHECK(machine_make(config)))
+			return;
+		check_layout(cfi_block_of(m.map, 0));
+		CHECK(machine_end());
+	}
 }
 
 static bool begin(void)
@@ -457,5 +493,6 @@ int main(void)
 	tap_run("metadata goes back to the port", given_back);
 	tap_run("removal waits for walkers", removal_waits);
 	tap_run("what is known of a block", infos);
+	tap_run("layout of metadata, every block order", layout_of_metadata);
 	return tap_done();
 }

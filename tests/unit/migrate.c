@@ -219,6 +219,22 @@ static void owner_stays_when_put_back(void)
 	finish(&keeper);
 }
 
+/* Who has no putback hook is not asked to. */
+static void nothing_to_put_back(void)
+{
+	struct keeper keeper = { 0 };
+	struct cf_report report;
+
+	if (!begin(&keeper, 1u << HOOK_MIGRATE | 1u << HOOK_ISOLATE) ||
+	    !place(folio(0, keeper.id), at + 8, at + 16))
+		return;
+	keeper.answer[HOOK_MIGRATE] = -CF_EREFUSED;
+	FAILS(CF_EBUSY, offline(&report));
+	CHECK_EQ(report.reason, CF_REASON_OWNER);
+	cf_put(m.map, at + 8);
+	finish(&keeper);
+}
+
 /* The owner says no at once: nothing to put back. */
 /* Not now: that is motion, not refusal. */
 static void owner_isolates_later(void)
@@ -630,6 +646,7 @@ int main(void)
 	tap_run("the owner stays in both words, and moves",
 		owner_stays_when_moved);
 	tap_run("the owner stays through putback", owner_stays_when_put_back);
+	tap_run("an owner without putback", nothing_to_put_back);
 	tap_run("the owner isolates later", owner_isolates_later);
 	tap_run("the owner refuses to isolate", owner_refuses_to_isolate);
 	tap_run("the last put during isolation reaches the owner",

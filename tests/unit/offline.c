@@ -393,6 +393,22 @@ static void exposure_fails(void)
 	finish(&keeper);
 }
 
+static void skippable_in_two_blocks(void)
+{
+	struct keeper keeper = { 0 };
+
+	if (!begin_range(&keeper, 0))
+		return;
+	/* The first block is the owner's, the one behind it nobody's. */
+	CHECK_EQ(cf_block_adopt(m.map, 0, 1024, keeper.id), 0);
+	FAILS(CF_EREFUSED,
+	      cf_offline_alloc_range(m.map, keeper.id, 512, 1536,
+				     CF_FLAG_SKIPPABLE, NULL));
+	CHECK_EQ(cf_block_adopt(m.map, 0, 1024, 0), 0);
+	CHECK_EQ(cf_offline_free_range(m.map, keeper.id, 4096, 5120), 0);
+	finish(&keeper);
+}
+
 static void skippable(void)
 {
 	struct keeper keeper = { 0 };
@@ -768,5 +784,6 @@ int main(void)
 	tap_run("orphans are adopted", adopts);
 	tap_run("adoptions that are refused", adopt_refuses);
 	tap_run("offline and not movable", not_movable);
+	tap_run("skippable: every block is asked", skippable_in_two_blocks);
 	return tap_done();
 }

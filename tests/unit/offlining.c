@@ -44,6 +44,26 @@ static void online_again(cf_pfn first, cf_pfn last)
 	CHECK_EQ(cf_block_online(m.map, first, last, CF_ZONE_NORMAL, NULL), 0);
 }
 
+/* Beside what is stepped over the rest of a chunk still moves. */
+static void moves_beside(void)
+{
+	struct keeper keeper = { 0 };
+	enum cf_retire_state retired;
+	struct cf_report report;
+
+	if (!begin(&keeper))
+		return;
+	CHECK_EQ(cf_retire(m.map, 1024 + 5, &retired), 0);
+	CHECK_EQ(retired, CF_RETIRE_DONE);
+	CHECK_EQ(cf_alloc_range(m.map, 1024 + 8, 1024 + 9, folio(0, keeper.id),
+				NULL), 0);
+	CHECK_EQ(cf_block_offline(m.map, 1024, 2048, 1, &report), 0);
+	CHECK_EQ(keeper.calls[HOOK_MIGRATE], 1);
+	online_again(1024, 2048);
+	cf_put(m.map, keeper.target);
+	finish(&keeper);
+}
+
 /* The whole way, and what status says on it. */
 static void to_the_end(void)
 {
@@ -462,5 +482,6 @@ int main(void)
 	tap_run("what is stepped over", stepped_over);
 	tap_run("marked while it is under way", marked_under_way);
 	tap_run("offline and online again and again", again_and_again);
+	tap_run("what is beside it moves", moves_beside);
 	return tap_done();
 }

@@ -546,6 +546,32 @@ static void copies(void)
 	(void)finish(&keeper);
 }
 
+/* Orphans are found in every chunk, and only they. */
+static void scattered_orphans(void)
+{
+	static const cf_pfn at[] = { 3, 511, 512, 1023, 1024 + 600, 2047 };
+	struct keeper keeper = { 0 }, other = { 0 };
+	uint64_t left = 0;
+	unsigned i;
+
+	if (!begin(&other, 0) || !CHECK(keeper_add(&keeper, "keeper", 0)))
+		return;
+	for (i = 0; i < 6; i++)
+		CHECK_EQ(cf_alloc_range(m.map, at[i], at[i] + 1,
+					folio(0, keeper.id), NULL), 0);
+	CHECK_EQ(cf_alloc_range(m.map, 1024, 1025, folio(0, other.id), NULL),
+		 0);
+	CHECK_EQ(cf_owner_unregister(m.map, keeper.id, &left), 0);
+	CHECK_EQ(left, 6);
+	for (i = 0; i < 6; i++) {
+		CHECK_EQ(snapshot(at[i]).owner, CF_OWNER_ORPHAN);
+		cf_put(m.map, at[i]);
+	}
+	CHECK_EQ(snapshot(1024).owner, other.id);
+	cf_put(m.map, 1024);
+	(void)finish(&other);
+}
+
 /* What reports call those who have no name. */
 static void names(void)
 {
@@ -581,5 +607,6 @@ int main(void)
 		adopt_refuses_skippable);
 	tap_run("copying a run", copies);
 	tap_run("names in reports", names);
+	tap_run("orphans in every chunk", scattered_orphans);
 	return tap_done();
 }

@@ -103,6 +103,10 @@ static void frozen_and_zeroed(void)
 	      memcmp(contents, contents + 1, 600 * CF_FRAME_BYTES - 1) == 0);
 	CHECK(contents[-1] == 0xa5 && contents[600 * CF_FRAME_BYTES] == 0xa5);
 	cf_free_range(m.map, 500, 1100);
+	/* Who does not ask for zeroes finds what was there. */
+	CHECK_EQ(take(2000, 2016, kernel(0), NULL), 0);
+	CHECK(m.memory.base[2000 * CF_FRAME_BYTES] == 0xa5);
+	cf_free_range(m.map, 2000, 2016);
 	/* No more contents are asked for than there are. */
 	CHECK_EQ(take(3000, 3016, request, NULL), 0);
 	CHECK(m.memory.base[3016 * CF_FRAME_BYTES - 1] == 0);

@@ -70,6 +70,24 @@ static void every_split(void)
 	CHECK(machine_end());
 }
 
+/* A small run in a chunk that is in parts already, not the first one. */
+static void small_in_parts(void)
+{
+	cf_pfn pfn = 3 * 512 + 8;
+	cf_pfn at;
+
+	if (!begin(10, 2))
+		return;
+	CHECK_EQ(cf_alloc_range(m.map, pfn, pfn + 8,
+				with_flags(kernel(0), CF_ALLOC_FROZEN), NULL),
+		 0);
+	CHECK_EQ(cf_split(m.map, pfn, 1), 0);
+	for (at = pfn; at < pfn + 8; at += 2)
+		CHECK_EQ(snapshot(at).order, 1);
+	cf_free_range(m.map, pfn, pfn + 8);
+	CHECK(machine_end());
+}
+
 /* One part keeps living when the others are free; counters follow. */
 static void parts_live_alone(void)
 {
@@ -206,6 +224,7 @@ static void whole_chunks_are_one_word(void)
 int main(void)
 {
 	tap_run("every order into every lower one", every_split);
+	tap_run("a small run in a chunk of parts", small_in_parts);
 	tap_run("parts live alone", parts_live_alone);
 	tap_run("what cannot be split", refuses);
 	tap_run("offline runs are cut anywhere", cuts);

@@ -47,6 +47,7 @@ static void both_magazines(void)
 	CHECK_EQ(stock_of(0), MAGAZINE_FRAMES);
 	CHECK_EQ(stock_of(1), MAGAZINE_FRAMES);
 	CHECK_EQ(cpu->cache[CF_ZONE_NORMAL].loaded, 1);
+	CHECK(machine_verify());
 	for (i = 0; i < 128; i++) {
 		frame[i] = alloc(kernel(0));
 		CHECK_EQ(stat_now().cached, 127 - i);

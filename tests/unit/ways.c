@@ -115,7 +115,8 @@ static void plain_on_a_node(void)
 /* Without the option the port is not asked to protect anything. */
 static void nothing_is_protected(void)
 {
-	struct machine_config config = { .blocks = 3 };
+	struct machine_config config = { .blocks = 3, .absent = 1 };
+	struct cf_block_config self = { .meta = CF_META_SELF };
 	struct keeper keeper = { 0 };
 	enum cf_retire_state state;
 	cf_pfn pfn;
@@ -133,6 +134,8 @@ static void nothing_is_protected(void)
 	CHECK_EQ(cf_offline_free_range(m.map, keeper.id, 512, 1024), 0);
 	CHECK_EQ(cf_block_offline(m.map, 0, 1024, 4, NULL), 0);
 	CHECK_EQ(cf_block_online(m.map, 0, 1024, CF_ZONE_NORMAL, NULL), 0);
+	CHECK_EQ(cf_block_add(m.map, 3 * m.block, 4 * m.block, &self), 0);
+	CHECK_EQ(cf_block_remove(m.map, 3 * m.block, 4 * m.block), 0);
 	pfn = alloc(folio(0, keeper.id));
 	CHECK_EQ(cf_retire(m.map, pfn, &state), 0);
 	cf_put(m.map, pfn);
@@ -190,6 +193,51 @@ static void where_searches_begin(void)
 	CHECK(machine_end());
 }
 
+/* Contexts begin apart; a block that is not there serves nobody. */
+static void homes(void)
+{
+	struct machine_config config = { .blocks = 3, .absent = 1,
+					 .no_caches = true };
+
+	if (!CHECK(machine_make(config)))
+		return;
+	CHECK_EQ(m.map->cpu[0].home[CF_ZONE_NORMAL], 0);
+	CHECK_EQ(m.map->cpu[1].home[CF_ZONE_NORMAL], 2);
+	CHECK_EQ(m.map->cpu[1].home[CF_ZONE_MOVABLE], 2);
+	m.map->cpu[cf_port_cpu()].home[CF_ZONE_NORMAL] = 3;
+	cf_put(m.map, alloc(kernel(3)));
+	CHECK(machine_end());
+}
+
+/* Each move that begins ends, also those of runs of several blocks. */
+static void moves_end(void)
+{
+	struct machine_config config = { .blocks = 2, .no_caches = true };
+
+	if (!CHECK(machine_make(config)))
+		return;
+	cf_put(m.map, alloc(kernel(11)));
+	CHECK_EQ(cf_drain(m.map), 0);
+	CHECK_EQ(cfi_moves_begun(m.map), cfi_moves_ended(m.map));
+	CHECK(machine_end());
+}
+
+/* A sum that is negative for a moment is none; the largest runs are told. */
+static void told_figures(void)
+{
+	struct machine_config config = { .block_order = CF_BLOCK_ORDER_MAX };
+	struct cf_zone_stat zone;
+
+	if (!CHECK(machine_make(config)))
+		return;
+	cfi_store_relaxed(&m.map->type_frames[CF_TYPE_KERNEL], (uint64_t)-5);
+	CHECK_EQ(stat_now().by_type[CF_TYPE_KERNEL], 0);
+	cfi_store_relaxed(&m.map->type_frames[CF_TYPE_KERNEL], 0);
+	CHECK_EQ(cf_zone_stat(m.map, 0, CF_ZONE_NORMAL, &zone), 0);
+	CHECK_EQ(zone.runs[CF_BLOCK_ORDER_MAX], 1);
+	CHECK(machine_end());
+}
+
 /* Free frames of a zone are counted while it has marks only. */
 static void counted_for_marks(void)
 {
@@ -215,6 +263,9 @@ int main(void)
 	tap_run("a search is repeated while free frames move", looks_again);
 	tap_run("searches begin where the last one ended",
 		where_searches_begin);
+	tap_run("contexts begin apart", homes);
+	tap_run("moves end", moves_end);
+	tap_run("figures at their ends", told_figures);
 	tap_run("free frames are counted for marks only", counted_for_marks);
 	return tap_done();
 }
