@@ -58,7 +58,9 @@ class Killer:
     def reaches(self, mutant):
         """Does it run a line of the statement? Where no code was made for
         those, as for tables and definitions: of what is around it?"""
-        run, not_run = self.lines.get(mutant.file, ((), ()))
+        if mutant.file not in self.lines:
+            return mutant.file.endswith('.h')   # it makes no code itself
+        run, not_run = self.lines[mutant.file]
         for first, last in mutant.lines, mutant.around:
             if any(first <= line <= last for line in run):
                 return True
@@ -193,8 +195,8 @@ class Killers:
             wanted[name] = (data, mode)
         update_tree(self.tree, wanted)
 
-    def prepare(self, stages, say):
-        """The killers of these stages; of all if there are none."""
+    def prepare(self, stages, programs, say):
+        """The killers of these stages and names; of all if there are none."""
         chosen = [stage for stage in self.config['stages']
                   if not stages or stage['name'] in stages]
         for name in {stage['build']: 0 for stage in chosen}:
@@ -216,7 +218,8 @@ class Killers:
             for o in k.objects
             for f in self.builds[k.build].depends.get(o, ()))]
         self.list = [part for killer in self.list
-                     for part in self.parts(killer)]
+                     for part in self.parts(killer)
+                     if not programs or part.name.split('/')[1] in programs]
         self.measure(say)
         self.reach(say)
 

@@ -53,7 +53,8 @@ def jobs_left(killers, chosen, records, options):
     for mutant in chosen:
         known = records.known.get(mutant.id, {})
         asked = judge.versions(versions.killers_of(mutant, None))
-        if options.has('--new') and mutant.id in records.known:
+        if options.has('--new') and mutant.id in records.known or \
+           options.has('--retry') and not records.survived(mutant):
             continue
         trusted = None if options.has('--trust') else current
         if options.has('--again') or not records.holds(
@@ -69,7 +70,7 @@ def jobs_left(killers, chosen, records, options):
 
 
 def run(killers, chosen, records, options):
-    killers.prepare(options.stages, say)
+    killers.prepare(options.stages, options.programs, say)
     left, meaning = jobs_left(killers, chosen, records, options)
     say('%d mutants, %d to try, %d at a time' % (
         len(chosen), len(left), options.jobs))

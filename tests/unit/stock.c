@@ -65,6 +65,24 @@ static void both_magazines(void)
 	CHECK(machine_end());
 }
 
+/* Stock of one zone alone is stock. */
+static void stock_of_one_zone(void)
+{
+	struct machine_config config = { .blocks = 1, .movable = 1 };
+	struct keeper keeper = { 0 };
+	cf_pfn pfn;
+
+	if (!begin(config) || !CHECK(keeper_add(&keeper, "keeper", 0)))
+		return;
+	pfn = alloc(in_zone(folio(0, keeper.id), CF_ZONE_MOVABLE));
+	CHECK_EQ(stock_of(0) + stock_of(1), 0);
+	CHECK(is_listed());
+	CHECK(machine_verify());
+	cf_put(m.map, pfn);
+	CHECK(keeper_remove(&keeper));
+	CHECK(machine_end());
+}
+
 /* A refill that finds nothing leaves no trace; a full context is listed. */
 static void listed_while_stocked(void)
 {
@@ -222,6 +240,7 @@ static void one_context_too_many(void)
 int main(void)
 {
 	tap_run("both magazines are used", both_magazines);
+	tap_run("stock of one zone", stock_of_one_zone);
 	tap_run("who has stock is listed, and nobody else",
 		listed_while_stocked);
 	tap_run("all contexts that are listed are seen", listed_contexts);
