@@ -81,6 +81,10 @@ def markdown(found, records):
     lines += ['| ' + ' | '.join(row) + ' |' for row in rows[1:]]
     lines += ['', '%d mutants do not compile and do not count.' %
               by['all'].refused]
+    if by['all'].unknown:
+        lines += ['%d of %d have not been tried yet; the order is drawn by '
+                  'lot, so that' % (by['all'].unknown, len(found)),
+                  'the others stand for them.']
     lines += ['', '## Survivors', '']
     name = None
     for mutant in found:
