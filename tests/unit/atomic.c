@@ -117,10 +117,14 @@ static void changes(void)
 {
 	CHECK_CHANGE(add, relaxed, RELAXED, 3, 15);
 	CHECK_CHANGE(sub, relaxed, RELAXED, 3, 9);
+	CHECK_CHANGE(add, release, RELEASE, 3, 15);
 	CHECK_CHANGE(add, seq_cst, SEQ_CST, 3, 15);
 	CHECK_CHANGE(sub, release, RELEASE, 3, 9);
+	CHECK_CHANGE(or, relaxed, RELAXED, 3, 15);
+	CHECK_CHANGE(or, release, RELEASE, 3, 15);
 	CHECK_CHANGE(or, seq_cst, SEQ_CST, 3, 15);
-	CHECK_CHANGE(and, seq_cst, SEQ_CST, 6, 4);
+	CHECK_CHANGE(and, release, RELEASE, 6, 4);
+	CHECK_CHANGE(and, acq_rel, ACQ_REL, 6, 4);
 	CHECK_CHANGE(swap, seq_cst, SEQ_CST, 6, 6);
 }
 

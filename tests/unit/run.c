@@ -70,6 +70,21 @@ static void every_split(void)
 	CHECK(machine_end());
 }
 
+/* A cut between chunks leaves both of them whole. */
+static void cut_between_chunks(void)
+{
+	if (!begin(10, 2))
+		return;
+	CHECK_EQ(cf_offline_alloc_range(m.map, CF_OWNER_NONE, 0, 1024, 0,
+					NULL), 0);
+	CHECK_EQ(cf_offline_free_range(m.map, CF_OWNER_NONE, 512, 1024), 0);
+	CHECK_EQ(snapshot(0).order, 9);
+	CHECK_EQ(block_info(0).chunks_split, 0);
+	CHECK(machine_verify());
+	CHECK_EQ(cf_offline_free_range(m.map, CF_OWNER_NONE, 0, 512), 0);
+	CHECK(machine_end());
+}
+
 /* A small run in a chunk that is in parts already, not the first one. */
 static void small_in_parts(void)
 {
@@ -224,6 +239,7 @@ static void whole_chunks_are_one_word(void)
 int main(void)
 {
 	tap_run("every order into every lower one", every_split);
+	tap_run("a cut between chunks", cut_between_chunks);
 	tap_run("a small run in a chunk of parts", small_in_parts);
 	tap_run("parts live alone", parts_live_alone);
 	tap_run("what cannot be split", refuses);

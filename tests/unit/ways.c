@@ -233,6 +233,9 @@ static void told_figures(void)
 	cfi_store_relaxed(&m.map->type_frames[CF_TYPE_KERNEL], (uint64_t)-5);
 	CHECK_EQ(stat_now().by_type[CF_TYPE_KERNEL], 0);
 	cfi_store_relaxed(&m.map->type_frames[CF_TYPE_KERNEL], 0);
+	cfi_store_relaxed(&m.map->owner_frames[CF_OWNER_ORPHAN], (uint64_t)-5);
+	CHECK_EQ(cfi_owner_frames(m.map, CF_OWNER_ORPHAN), 0);
+	cfi_store_relaxed(&m.map->owner_frames[CF_OWNER_ORPHAN], 0);
 	CHECK_EQ(cf_zone_stat(m.map, 0, CF_ZONE_NORMAL, &zone), 0);
 	CHECK_EQ(zone.runs[CF_BLOCK_ORDER_MAX], 1);
 	CHECK(machine_end());
