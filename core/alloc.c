@@ -386,10 +386,10 @@ void cfi_free_cas(struct cf_map *map, struct cfi_block *block, cf_pfn pfn,
 	do {
 		CF_CHECK2(((old ^ word) & ~may_change) == 0, pfn, old);
 		/*
-		 * Acq_rel: see all that former holders did; the next owner
-		 * sees it too. [last-put]
+		 * Relaxed: the run is ours, with all that former holders did,
+		 * and its frames go on under the block's lock or in our cache.
 		 */
-	} while (!cfi_cas_acq_rel(slot, &old, 0));
+	} while (!cfi_cas_relaxed(slot, &old, 0));
 	cfi_owner_count(map, word_owner(old), -(int64_t)word_frames(old));
 	cfi_free_run(map, block, pfn, old);
 }

@@ -91,10 +91,10 @@ static void list_stock(struct cf_map *map, struct cfi_cpu *cpu)
 		return;
 	cpu->listed = 1;
 	/*
-	 * Seq_cst: whoever fails to allocate after our take sees the bit. The
-	 * other side is cfi_caches_stocked(). [stocked]
+	 * Relaxed: who misses what we take has it from the block's lock or the
+	 * index, and both come after this.
 	 */
-	(void)cfi_or_seq_cst(&map->stocked[cpu->number / 64],
+	(void)cfi_or_relaxed(&map->stocked[cpu->number / 64],
 			     (uint64_t)1 << cpu->number % 64);
 }
 
@@ -103,8 +103,11 @@ static void unlist_stock(struct cf_map *map, struct cfi_cpu *cpu)
 	if (!cpu->listed)
 		return;
 	cpu->listed = 0;
-	/* Seq_cst: as in list_stock(). [stocked] */
-	(void)cfi_and_seq_cst(&map->stocked[cpu->number / 64],
+	/*
+	 * Release: who sees no stock sees that the drain before it began. The
+	 * other side is cfi_caches_stocked(). [stocked]
+	 */
+	(void)cfi_and_release(&map->stocked[cpu->number / 64],
 			      ~((uint64_t)1 << cpu->number % 64));
 }
 
@@ -113,8 +116,8 @@ bool cfi_caches_stocked(struct cf_map *map)
 	unsigned i;
 
 	for (i = 0; i * 64 < map->config.cpus; i++)
-		/* Seq_cst: as in list_stock(). [stocked] */
-		if (cfi_load_seq_cst(&map->stocked[i]))
+		/* Acquire: as in unlist_stock(). [stocked] */
+		if (cfi_load_acquire(&map->stocked[i]))
 			return true;
 	return false;
 }

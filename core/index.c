@@ -16,41 +16,44 @@
 void cfi_moves_begin(struct cfi_moves *moves)
 {
 	/*
-	 * Seq_cst: a search that missed what we move sees that we began, or
-	 * came before. The other side is cfi_moves_begun(). [moves]
+	 * Relaxed: a search that misses what we move knows that from a lock,
+	 * the index or the stock, and so sees all that we did before.
 	 */
-	(void)cfi_add_seq_cst(&moves->begun, 1);
+	(void)cfi_add_relaxed(&moves->begun, 1);
 }
 
 void cfi_moves_end(struct cfi_moves *moves)
 {
-	/* Seq_cst: what we moved can be found by who sees this. [moves] */
-	(void)cfi_add_seq_cst(&moves->ended, 1);
+	/*
+	 * Release: what we moved can be found by who sees this. The other side
+	 * is cfi_moves_ended(). [moves]
+	 */
+	(void)cfi_add_release(&moves->ended, 1);
 }
 
 /* How many moves had ended: read before a search. */
 uint64_t cfi_moves_ended(const struct cf_map *map)
 {
-	/* Seq_cst: as in cfi_moves_end(). [moves] */
-	uint64_t ended = cfi_load_seq_cst(&map->moves.ended);
+	/* Acquire: as in cfi_moves_end(). [moves] */
+	uint64_t ended = cfi_load_acquire(&map->moves.ended);
 	unsigned i;
 
 	for (i = 0; i < map->zones; i++)
-		/* Seq_cst: as in cfi_moves_end(). [moves] */
-		ended += cfi_load_seq_cst(&map->zone[i].moves.ended);
+		/* Acquire: as in cfi_moves_end(). [moves] */
+		ended += cfi_load_acquire(&map->zone[i].moves.ended);
 	return ended;
 }
 
 /* How many had begun: read after it. The same number: none went on in it. */
 uint64_t cfi_moves_begun(const struct cf_map *map)
 {
-	/* Seq_cst: as in cfi_moves_begin(). [moves] */
-	uint64_t begun = cfi_load_seq_cst(&map->moves.begun);
+	/* Relaxed: as in cfi_moves_begin(). */
+	uint64_t begun = cfi_load_relaxed(&map->moves.begun);
 	unsigned i;
 
 	for (i = 0; i < map->zones; i++)
-		/* Seq_cst: as in cfi_moves_begin(). [moves] */
-		begun += cfi_load_seq_cst(&map->zone[i].moves.begun);
+		/* Relaxed: as in cfi_moves_begin(). */
+		begun += cfi_load_relaxed(&map->zone[i].moves.begun);
 	return begun;
 }
 
@@ -78,11 +81,11 @@ static void set_from(struct cfi_index *index, unsigned level, uint64_t bit)
 {
 	for (; level < INDEX_LEVELS; level++) {
 		/*
-		 * Seq_cst: either we see the summary bit still set, or whoever
-		 * clears it sees our bit below and sets it again. The other
-		 * side is cfi_index_clear(). [index-summary]
+		 * Release: whoever clears the summary after us sees our bit
+		 * below and sets it again. The other side is clear_bit().
+		 * [index-summary]
 		 */
-		cfi_or_seq_cst(&index->level[level][bit / 64],
+		(void)cfi_or_release(&index->level[level][bit / 64],
 			       (uint64_t)1 << bit % 64);
 		bit /= 64;
 	}
@@ -97,8 +100,11 @@ void cfi_index_set(struct cfi_zone *zone, unsigned class, uint64_t number)
 
 static void clear_bit(cfi_u64 *words, uint64_t bit)
 {
-	/* Seq_cst: as in set_from(). [index-summary] */
-	cfi_and_seq_cst(&words[bit / 64], ~((uint64_t)1 << bit % 64));
+	/*
+	 * Acquire: as in set_from(); release: as in bits_at().
+	 * [index-summary]
+	 */
+	(void)cfi_and_acq_rel(&words[bit / 64], ~((uint64_t)1 << bit % 64));
 }
 
 /*
@@ -124,13 +130,13 @@ void cfi_index_clear(struct cfi_zone *zone, unsigned class, uint64_t number)
 	for (level = 1; level < INDEX_LEVELS; level++) {
 		number /= 64;
 		below = &index->level[level - 1][number];
-		/* Seq_cst: as in set_from(). [index-summary] */
-		if (cfi_load_seq_cst(below) != 0)
+		/* Relaxed: the exchanges with the summary order it. */
+		if (cfi_load_relaxed(below) != 0)
 			return;
 		cfi_moves_begin(&zone->moves);
 		clear_bit(index->level[level], number);
-		/* Seq_cst: as in set_from(). [index-summary] */
-		restore = cfi_load_seq_cst(below) != 0;
+		/* Relaxed: the exchanges with the summary order it. */
+		restore = cfi_load_relaxed(below) != 0;
 		if (restore)
 			set_from(index, level, number);
 		cfi_moves_end(&zone->moves);

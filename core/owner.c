@@ -126,8 +126,8 @@ static void set_state(struct cf_map *map, uint32_t id,
 {
 	unsigned long state = cf_lock(&map->owner_lock);
 
-	/* Release: pairs with cfi_owner_open(). [owner-state] */
-	cfi_store_release(&map->owner[id].state, value);
+	/* Relaxed: a grace period comes before anybody relies on it. */
+	cfi_store_relaxed(&map->owner[id].state, value);
 	cf_unlock(&map->owner_lock, state);
 }
 

@@ -85,10 +85,18 @@ void explore_interrupt_point(const struct explore_site *site);
 	EXPLORE_CHANGE(word, EXPLORE_ADD, value, EXPLORE_SEQ_CST)
 #define cfi_sub_release(word, value)					\
 	EXPLORE_CHANGE(word, EXPLORE_SUB, value, EXPLORE_RELEASE)
+#define cfi_add_release(word, value)					\
+	EXPLORE_CHANGE(word, EXPLORE_ADD, value, EXPLORE_RELEASE)
+#define cfi_or_relaxed(word, value)					\
+	EXPLORE_CHANGE(word, EXPLORE_OR, value, EXPLORE_RELAXED)
 #define cfi_or_seq_cst(word, value)					\
 	EXPLORE_CHANGE(word, EXPLORE_OR, value, EXPLORE_SEQ_CST)
-#define cfi_and_seq_cst(word, value)					\
-	EXPLORE_CHANGE(word, EXPLORE_AND, value, EXPLORE_SEQ_CST)
+#define cfi_or_release(word, value)					\
+	EXPLORE_CHANGE(word, EXPLORE_OR, value, EXPLORE_RELEASE)
+#define cfi_and_release(word, value)					\
+	EXPLORE_CHANGE(word, EXPLORE_AND, value, EXPLORE_RELEASE)
+#define cfi_and_acq_rel(word, value)					\
+	EXPLORE_CHANGE(word, EXPLORE_AND, value, EXPLORE_ACQ_REL)
 #define cfi_swap_seq_cst(word, value)					\
 	EXPLORE_CHANGE(word, EXPLORE_SWAP, value, EXPLORE_SEQ_CST)
 
@@ -103,10 +111,10 @@ struct cf_lock;
 /* The lock call is left out, and so is its unlock. */
 unsigned long explore_no_lock(struct cf_lock *lock);
 
-#define cfi_or_relaxed(word, value)					\
-	EXPLORE_CHANGE(word, EXPLORE_OR, value, EXPLORE_RELAXED)
 #define cfi_and_relaxed(word, value)					\
 	EXPLORE_CHANGE(word, EXPLORE_AND, value, EXPLORE_RELAXED)
+#define cfi_and_acquire(word, value)					\
+	EXPLORE_CHANGE(word, EXPLORE_AND, value, EXPLORE_ACQUIRE)
 #define cfi_swap_relaxed(word, value)					\
 	EXPLORE_CHANGE(word, EXPLORE_SWAP, value, EXPLORE_RELAXED)
 
