@@ -152,6 +152,8 @@ void litmus_forget(void);
 void litmus_note(const char *outcome);
 /* The outcomes seen, sorted, a blank between them. */
 const char *litmus_seen(void);
+/* A program out of text, or NULL. */
+const struct explore_program *litmus_parse(const char *text);
 
 /* Lists of programs, one a file; they end with NULL. */
 extern const struct explore_program *const *const explore_groups[];

@@ -547,3 +547,137 @@ const struct explore_program *const explore_litmus[] = {
 	&lost_update,
 	NULL
 };
+
+/* ---- a program from the command line ---- */
+
+/*
+ * Threads apart by '|', accesses by ';', each a kind, a word, an order and
+ * values: Lxa loads x, acquire; Syr1 stores 1; Axs1 adds 1; Cxb02 exchanges 0
+ * for 2.  Orders: r relaxed, a acquire, l release, b acq_rel, s seq_cst.
+ */
+static const char *given[EXPLORE_THREADS_MAX];
+static unsigned given_load[EXPLORE_THREADS_MAX];	/* of each thread */
+
+static enum explore_order order_of(char letter)
+{
+	switch (letter) {
+	case 'a':
+		return EXPLORE_ACQUIRE;
+	case 'l':
+		return EXPLORE_RELEASE;
+	case 'b':
+		return EXPLORE_ACQ_REL;
+	case 's':
+		return EXPLORE_SEQ_CST;
+	default:
+		return EXPLORE_RELAXED;
+	}
+}
+
+static uint64_t *word_of(char letter)
+{
+	return letter == 'x' ? &w->x.v : letter == 'y' ? &w->y.v : &w->z.v;
+}
+
+static const char *do_access(const char *at, uint64_t **read)
+{
+	static const struct explore_site site = { __FILE__, "given", 0 };
+	uint64_t *word = word_of(at[1]);
+	enum explore_order order = order_of(at[2]);
+	uint64_t old;
+
+	switch (at[0]) {
+	case 'L':
+		*(*read)++ = explore_load(word, order, &site);
+		return at + 3;
+	case 'S':
+		explore_store(word, (uint64_t)(at[3] - '0'), order, &site);
+		return at + 4;
+	case 'A':
+		*(*read)++ = explore_change(word, EXPLORE_ADD, 1, order, &site);
+		return at + 4;
+	default:
+		old = (uint64_t)(at[3] - '0');
+		(void)explore_cas(word, &old, (uint64_t)(at[4] - '0'), order,
+				  &site);
+		*(*read)++ = old;
+		return at + 5;
+	}
+}
+
+static void given_thread(void)
+{
+	const char *at = given[explore_self()];
+	uint64_t *read = w->r[explore_self()];
+
+	while (*at && *at != '|') {
+		at = do_access(at, &read);
+		at += *at == ';';
+	}
+}
+
+static void end_given(void)
+{
+	char text[16];
+	unsigned thread, i, length = 0;
+
+	for (thread = 0; thread < EXPLORE_THREADS_MAX; thread++)
+		for (i = 0; i < given_load[thread]; i++)
+			text[length++] = (char)('0' + w->r[thread][i]);
+	text[length++] = '.';
+	text[length++] = (char)('0' + w->x.v);
+	text[length++] = (char)('0' + w->y.v);
+	text[length++] = (char)('0' + w->z.v);
+	text[length] = '\0';
+	explore_outcome(text);
+}
+
+/* One access; NULL: it is none. */
+static const char *check_access(const char *at)
+{
+	unsigned values = at[0] == 'L' ? 0 : at[0] == 'C' ? 2 : 1;
+	unsigned i;
+
+	if (!at[0] || !strchr("LSAC", at[0]) || !at[1] ||
+	    !strchr("xyz", at[1]) || !at[2] || !strchr("ralbs", at[2]))
+		return NULL;
+	for (i = 0; i < values; i++)
+		if (at[3 + i] < '0' || at[3 + i] > '9')
+			return NULL;
+	return at + 3 + values;
+}
+
+static const char *check_thread(const char *at, unsigned thread)
+{
+	given[thread] = at;
+	for (;;) {
+		given_load[thread] += *at != 'S';
+		at = check_access(at);
+		if (!at || given_load[thread] > 3)
+			return NULL;
+		if (*at != ';')
+			return at;
+		at++;
+	}
+}
+
+/* The program the text stands for, or NULL. */
+const struct explore_program *litmus_parse(const char *text)
+{
+	static struct explore_program program = {
+		.name = "given", .worry = "", .setup = set_up,
+		.end = end_given,
+	};
+	unsigned thread;
+
+	for (thread = 0; thread < EXPLORE_THREADS_MAX; thread++) {
+		program.thread[thread] = given_thread;
+		text = check_thread(text, thread);
+		if (!text || (*text && *text != '|'))
+			return NULL;
+		if (!*text)
+			return &program;
+		text++;
+	}
+	return NULL;
+}

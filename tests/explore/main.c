@@ -14,7 +14,7 @@
 
 static struct options {
 	struct search_options search;
-	const char *replay;
+	const char *replay, *litmus;
 	const char *fails;	/* the failure that must be found, or NULL */
 	bool list, quick, tap, keep_bound, show;
 } options = {
@@ -202,6 +202,21 @@ static void replay_one(const struct explore_program *program)
 	graph_free(&result.graph);
 }
 
+/* Outcomes, for who compares. */
+static int run_litmus(void)
+{
+	const struct explore_program *program = litmus_parse(options.litmus);
+
+	if (!program) {
+		fprintf(stderr, "explore: '%s' is no litmus program; --help "
+			"shows one\n", options.litmus);
+		return 2;
+	}
+	run_one(program);
+	printf("outcomes: %s\n", litmus_seen());
+	return failed ? 1 : 0;
+}
+
 static void list(void)
 {
 	unsigned group, i;
@@ -261,6 +276,9 @@ static const char usage[] =
 	"      --promises     loads may also read, one at a time, from stores\n"
 	"                     that come later and do not depend on them\n"
 	"  -r, --replay=TEXT  run one schedule, as printed at a failure\n"
+	"      --litmus=TEXT  run 'Sxr1;Lya|Sys1;Lxs' and the like: threads\n"
+	"                     apart by '|'; L loads, S stores, A adds, C\n"
+	"                     exchanges; r a l b s are the orders\n"
 	"  -s, --show         print also the failures that must be found\n"
 	"  -t, --tap          results as the Test Anything Protocol has them\n"
 	"  -u, --unique       check that no execution comes twice\n"
@@ -313,6 +331,9 @@ static void set_option(int option)
 	case 'u':
 		options.search.hashes = true;
 		break;
+	case 'L':
+		options.litmus = optarg;
+		break;
 	case 's':
 		options.show = true;
 		break;
@@ -342,6 +363,7 @@ static void parse(int argc, char **argv)
 		{ "replay", required_argument, NULL, 'r' },
 		{ "tap", no_argument, NULL, 't' },
 		{ "unique", no_argument, NULL, 'u' },
+		{ "litmus", required_argument, NULL, 'L' },
 		{ "show", no_argument, NULL, 's' },
 		{ "promises", no_argument, NULL, 'P' },
 		{ "progress", no_argument, NULL, 'p' },
@@ -374,6 +396,8 @@ int main(int argc, char **argv)
 		fprintf(stderr, "explore: --replay wants one program\n");
 		return 2;
 	}
+	if (options.litmus)
+		return run_litmus();
 	if (options.list) {
 		list();
 		return 0;
