@@ -266,6 +266,29 @@ static void owners_that_lie(void)
 	CHECK(machine_end());
 }
 
+static unsigned ticket;
+
+static void end_reading(void)
+{
+	cf_content_end(m.map, ticket);
+}
+
+/* A ticket is 0 or 1, and somebody reads with it. */
+static void tickets(void)
+{
+	unsigned turn;
+
+	if (!begin())
+		return;
+	for (turn = 0; turn < 2; turn++) {
+		for (ticket = 0; ticket <= 2; ticket++)
+			CHECK(panics(end_reading, ticket));
+		/* The next ones read with the other ticket. */
+		cf_content_sync(m.map);
+	}
+	CHECK(machine_end());
+}
+
 static void free_half(void)
 {
 	cf_free_range(m.map, pfn, pfn + 2);
@@ -297,6 +320,7 @@ int main(void)
 	tap_run("uncounted words are there, and uncounted", uncounted);
 	tap_run("lists hold what they lose", lists);
 	tap_run("owners that have not moved what they say", owners_that_lie);
+	tap_run("content tickets are somebody's", tickets);
 	tap_run("freed ranges are made of runs", ranges);
 	return tap_done();
 }
