@@ -77,11 +77,11 @@ static void cut_between_chunks(void)
 		return;
 	CHECK_EQ(cf_offline_alloc_range(m.map, CF_OWNER_NONE, 0, 1024, 0,
 					NULL), 0);
-	CHECK_EQ(cf_offline_free_range(m.map, CF_OWNER_NONE, 512, 1024), 0);
-	CHECK_EQ(snapshot(0).order, 9);
+	CHECK_EQ(cf_offline_free_range(m.map, CF_OWNER_NONE, 0, 512), 0);
+	CHECK_EQ(snapshot(512).order, 9);
 	CHECK_EQ(block_info(0).chunks_split, 0);
 	CHECK(machine_verify());
-	CHECK_EQ(cf_offline_free_range(m.map, CF_OWNER_NONE, 0, 512), 0);
+	CHECK_EQ(cf_offline_free_range(m.map, CF_OWNER_NONE, 512, 1024), 0);
 	CHECK(machine_end());
 }
 
