@@ -435,6 +435,29 @@ static void end_1(void)
 	outcome(1, w->r[1]);
 }
 
+static void store_and_wait(void)
+{
+	uint64_t x, y;
+
+	cfi_store_relaxed(&w->y, 7);
+	for (;;) {
+		x = cfi_load_relaxed(&w->x);
+		y = cfi_load_relaxed(&w->y);
+		if (x)
+			break;
+		explore_wait();
+	}
+	READ(1, 0) = y;
+}
+
+static void add_and_wake(void)
+{
+	(void)cfi_add_relaxed(&w->y, 1);
+	cfi_store_relaxed(&w->x, 1);
+}
+
+PROGRAM(wait_beside, "a wait is not over because of a store it cannot read",
+	add_and_wake, store_and_wait, NULL, end_1, "7 8")
 PROGRAM(wait, "a wait ends when what it waits for is there", write_then_x,
 	wait_for_x, NULL, end_1, "1")
 
@@ -523,6 +546,38 @@ static void waker(void)
 MUST_FAIL(lost_wakeup, "a sleeper that nobody wakes", sleeper, waker,
 	  "deadlock", 1)
 
+/* Other bytes of the same 8 do not hide a race. */
+static void byte_0(void)
+{
+	((uint8_t *)&w->plain)[0] = 1;
+}
+
+static void byte_1(void)
+{
+	((uint8_t *)&w->plain)[1] = 1;
+	READ(1, 0) = ((uint8_t *)&w->plain)[0];
+}
+
+MUST_FAIL(race_of_bytes, "a race behind a write of other bytes", byte_0, byte_1,
+	  "data race", 0)
+
+/* Each waits for what the other never does, and wakes it by its lock. */
+static void poll_locked(void)
+{
+	uint64_t there = 0;
+
+	while (!there) {
+		explore_lock(&w->z.v, &here);
+		there = w->plain;
+		explore_store(&w->z.v, 0, EXPLORE_RELEASE, &here);
+		if (!there)
+			explore_wait();
+	}
+}
+
+MUST_FAIL(pollers, "two that wake each other in vain", poll_locked, poll_locked,
+	  "lock", 1)
+
 static void add_plainly(void)
 {
 	uint64_t was = cfi_load_relaxed(&w->x);
@@ -542,8 +597,9 @@ const struct explore_program *const explore_litmus[] = {
 	&lb_thin_air, &corr, &corr_2_stores, &wrc_relaxed,
 	&wrc_release, &two_two_relaxed, &two_two_release, &two_two_seq_cst,
 	&iriw_relaxed, &iriw_release, &iriw_seq_cst,
-	&additions, &exchange, &lock, &wait,
-	&race, &deadlock, &lock_order, &livelock, &crash, &lost_wakeup,
+	&additions, &exchange, &lock, &wait, &wait_beside,
+	&race, &deadlock, &lock_order, &livelock, &crash, &race_of_bytes,
+	&pollers, &lost_wakeup,
 	&lost_update,
 	NULL
 };

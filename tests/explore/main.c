@@ -50,6 +50,9 @@ static void print_counts(const struct explore_program *program,
 	if (result->bound)
 		printf("%llu beyond %u preemptions (bounded), ",
 		       (unsigned long long)result->bounded, result->bound);
+	if (result->abandoned)
+		printf("%llu set aside, ",
+		       (unsigned long long)result->abandoned);
 	if (result->promised)
 		printf("%llu by promises, ",
 		       (unsigned long long)result->promised);

@@ -27,9 +27,10 @@
 /* Who used 8 bytes last, in this execution. */
 struct cell {
 	uint32_t turn;		/* of memory_restore(); else it is empty */
-	uint8_t write_thread, write_mask;
+	uint8_t write_mask[EXPLORE_THREADS_MAX];
 	uint8_t read_mask[EXPLORE_THREADS_MAX];
-	uint32_t write_at;	/* events its thread had behind it */
+	/* Events the thread had behind it then: */
+	uint32_t write_at[EXPLORE_THREADS_MAX];
 	uint32_t read_at[EXPLORE_THREADS_MAX];
 };
 
@@ -294,36 +295,29 @@ static struct cell *cell_at(size_t granule)
 	return cell;
 }
 
-static void check_write(struct cell *cell, const void *address, bool write,
-			uint8_t mask)
-{
-	if (cell->write_mask & mask &&
-	    cell->write_thread != run_thread() &&
-	    run_knows(cell->write_thread) <= cell->write_at)
-		run_race(address, write, cell->write_thread);
-}
-
 static void note(const void *address, uint8_t mask, bool write)
 {
 	struct cell *cell = cell_at(offset(address) / 8);
 	unsigned self = (unsigned)run_thread();
 	unsigned i;
 
-	check_write(cell, address, write, mask);
-	if (!write) {
-		cell->read_mask[self] |= mask;
-		cell->read_at[self] = run_events();
-		return;
-	}
-	for (i = 0; i < EXPLORE_THREADS_MAX; i++)
-		if (i != self && cell->read_mask[i] & mask &&
+	for (i = 0; i < EXPLORE_THREADS_MAX; i++) {
+		if (i == self)
+			continue;
+		if (cell->write_mask[i] & mask &&
+		    run_knows(i) <= cell->write_at[i])
+			run_race(address, write, i);
+		if (write && cell->read_mask[i] & mask &&
 		    run_knows(i) <= cell->read_at[i])
 			run_race(address, true, i);
-	if (cell->write_thread != self)
-		cell->write_mask = 0;
-	cell->write_thread = (uint8_t)self;
-	cell->write_mask |= mask;
-	cell->write_at = run_events();
+	}
+	if (write) {
+		cell->write_mask[self] |= mask;
+		cell->write_at[self] = run_events();
+	} else {
+		cell->read_mask[self] |= mask;
+		cell->read_at[self] = run_events();
+	}
 }
 
 /* Threads write through here: to shared memory or to their own stack only. */

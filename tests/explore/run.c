@@ -321,8 +321,12 @@ static void new_store(const struct access *access, enum event_kind kind,
 
 static void loose_step(void)
 {
-	if (++run.loose_steps > TAIL_STEPS)
-		run_stop(RUN_BLOCKED);
+	if (++run.loose_steps <= TAIL_STEPS)
+		return;
+	snprintf(run.failure.text, sizeof(run.failure.text),
+		 "livelock: threads wake each other in vain");
+	run.failure.last = EVENT_INIT;
+	run_stop(RUN_FAILED);
 }
 
 static void loose_changed(void)

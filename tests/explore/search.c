@@ -260,12 +260,16 @@ static bool other_waits_for(event_ref store)
 	const struct graph *graph = &top()->graph;
 	unsigned other = !ref_thread(store);
 	const struct event *last;
+	uint32_t place;
 
 	if (at.threads != 2 || !run_is_waiting(other) || !graph->count[other])
 		return false;
 	last = &graph->event[other][graph->count[other] - 1];
-	return last->kind == EVENT_LOAD &&
-	       last->access.place == graph_event(graph, store)->access.place;
+	place = graph_event(graph, store)->access.place;
+	/* Only the youngest store can be read by a load there already. */
+	return last->kind == EVENT_LOAD && last->access.place == place &&
+	       graph_position(graph, place, store) ==
+	       graph->place[place].stores;
 }
 
 static bool choose_store(event_ref store)
@@ -457,6 +461,31 @@ static bool refuse(event_ref ref)
 	return false;
 }
 
+/* Does nothing that comes after the load read or store what is older? */
+static bool is_coherent(const struct graph *graph, event_ref load,
+			event_ref store)
+{
+	uint32_t word = graph_event(graph, load)->access.place;
+	const struct place *place = &graph->place[word];
+	uint32_t position = graph_position(graph, word, store);
+	unsigned thread = ref_thread(load);
+	uint32_t i;
+
+	for (i = 0; i < place->loads + place->stores; i++) {
+		event_ref ref = i < place->loads ? place->load[i] :
+				place->store[i - place->loads];
+		const struct event *event = graph_event(graph, ref);
+
+		if (ref == load || ref == store ||
+		    event->hb[thread] <= ref_index(load))
+			continue;
+		if (graph_position(graph, word, i < place->loads ? event->rf :
+				   ref) < position)
+			return false;
+	}
+	return true;
+}
+
 /* Can @load read @store although @store came about through it? */
 static bool may_promise(const struct graph *graph, event_ref load,
 			event_ref store)
@@ -468,7 +497,8 @@ static bool may_promise(const struct graph *graph, event_ref load,
 	       reader->access.order != EXPLORE_SEQ_CST &&
 	       reader->value != writer->value &&
 	       ref_index(load) < writer->porf[ref_thread(load)] &&
-	       ref_index(load) >= writer->hb[ref_thread(load)];
+	       ref_index(load) >= writer->hb[ref_thread(load)] &&
+	       is_coherent(graph, load, store);
 }
 
 /*
@@ -495,10 +525,11 @@ static void try_promise(const struct explore_program *program,
 		at.result->promised++;
 		if (*run_outcome())
 			litmus_note(run_outcome());
-	} else if (end == RUN_FAILED) {
-		keep_failure(graph);
 	}
 	*event = was;
+	/* Its trace is that of the execution without the promise. */
+	if (end == RUN_FAILED)
+		keep_failure(graph);
 }
 
 static void try_promises_of(const struct explore_program *program,
