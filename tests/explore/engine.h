@@ -12,7 +12,6 @@
 /* ---- memory.c: what threads share, and races on it ---- */
 
 void memory_init(void);
-void memory_forget_names(void);
 /* Keep what the set-up left. */
 void memory_keep(void);
 /* As it was when kept. */

@@ -200,12 +200,11 @@ static bool releases(enum explore_order order)
 }
 
 /* What comes before an event by program order alone. */
-static void begin_from_previous(const struct graph *graph, struct event *event,
-				unsigned thread, uint32_t index)
+static void begin_from_previous(struct event *event, unsigned thread,
+				uint32_t index)
 {
 	const struct event *previous = event - 1;
 
-	(void)graph;
 	memset(event->porf, 0, sizeof(event->porf));
 	memset(event->hb, 0, sizeof(event->hb));
 	memset(event->sync, 0, sizeof(event->sync));
@@ -235,7 +234,7 @@ struct event *graph_append(struct graph *graph, unsigned thread,
 	event->kind = kind;
 	event->stamp = graph->stamps++;
 	event->rf = EVENT_INIT;
-	begin_from_previous(graph, event, thread, index);
+	begin_from_previous(event, thread, index);
 	graph->count[thread]++;
 	return event;
 }
@@ -281,7 +280,7 @@ void graph_set_rf(struct graph *graph, event_ref load, event_ref store)
 	event->kind = stores ? EVENT_RMW_LOAD : EVENT_LOAD;
 	event->blocked = event->access.await == AWAIT_EXPECTED &&
 			 event->value != event->access.expected;
-	begin_from_previous(graph, event, ref_thread(load), ref_index(load));
+	begin_from_previous(event, ref_thread(load), ref_index(load));
 	if (store == EVENT_INIT)
 		return;
 	from = graph_event(graph, store);
@@ -413,7 +412,7 @@ static bool sc_edge(const struct graph *graph, event_ref a, event_ref b)
 		return graph_position(graph, place, at) <
 		       graph_position(graph, place, b);
 	}
-	return sc_through(graph, a, b);
+	return false;
 }
 
 /* All seq_cst accesses, thread by thread, in program order. */

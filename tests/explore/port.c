@@ -26,7 +26,6 @@ static struct port {
 	unsigned nested[EXPLORE_THREADS_MAX + 1];
 	uint64_t held_ranks[EXPLORE_THREADS_MAX + 1];
 	uint64_t left_out[EXPLORE_THREADS_MAX + 1]; /* of these: not taken */
-	uint64_t signals;
 } *port;
 
 static struct explore_machine machine;
