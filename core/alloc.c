@@ -10,7 +10,7 @@
  * have no head, and whoever meets them waits.
  */
 
-#include "internal.h"
+#include "cache.h"
 
 /* The explorer gives an execution up after a few. */
 #ifndef TAKE_TRIES
@@ -37,14 +37,19 @@ bool cfi_request_fits(const struct cf_map *map, struct cf_request request)
 }
 
 /* The word of the runs a request makes. */
-uint64_t cfi_request_word(struct cf_request request)
+static inline uint64_t word_of(struct cf_request request)
 {
 	uint64_t word = word_make((enum cf_type)request.type, request.order, 0,
 				  request.owner);
 
 	if (request.flags & CF_ALLOC_FROZEN || !word_is_counted(word))
 		return word;
-	return word_with_refs(word, 1);
+	return word + WORD_ONE_REF;
+}
+
+uint64_t cfi_request_word(struct cf_request request)
+{
+	return word_of(request);
 }
 
 /* Where this context's searches of a zone begin, and the place to keep it. */
@@ -134,15 +139,19 @@ static bool take_from(struct cf_map *map, struct cfi_zone *zone,
 	return found;
 }
 
-/* One frame for a type from the context's cache, or a run from a block. */
+/* A run for a type from what the context has in stock, or from a block. */
 static bool take_somehow(struct cf_map *map, struct cfi_zone *zone,
 			 struct cfi_taking taking, enum cf_type type,
 			 cf_pfn *ret_pfn)
 {
-	if (type != CF_TYPE_NONE && taking.order == 0 &&
-	    !(taking.flags & CF_ALLOC_NOSPLIT) &&
-	    cfi_cache_alloc(map, zone, type, ret_pfn))
-		return true;
+	enum cfi_served served = SERVED_NOT;
+
+	if (type != CF_TYPE_NONE && taking.order <= CF_BLOCK_ORDER_MAX &&
+	    !(taking.flags & CF_ALLOC_NOSPLIT))
+		served = cfi_cache_alloc(map, zone, taking.order, type,
+					 ret_pfn);
+	if (served != SERVED_NOT)
+		return served == SERVED;
 	if (!take_from(map, zone, taking, ret_pfn))
 		return false;
 	if (type != CF_TYPE_NONE)
@@ -184,8 +193,8 @@ static bool try_zones(struct cf_map *map, struct cfi_taking taking,
 }
 
 /*
- * Empty other contexts' caches once before giving up, and look again while
- * free frames move below the search.
+ * Before giving up empty the own caches, then those of others, once each, and
+ * look again while free frames move below the search.
  */
 static int take_for(struct cf_map *map, struct cfi_taking taking,
 		    enum cf_type type, cf_pfn *ret_pfn)
@@ -198,6 +207,8 @@ static int take_for(struct cf_map *map, struct cfi_taking taking,
 		before = cfi_moves_ended(map);
 		if (try_zones(map, taking, type, ret_pfn))
 			return 0;
+		if (tries == 0 && cfi_cache_empty_own(map))
+			continue;
 		if (may_drain && cfi_caches_stocked(map)) {
 			/* A cache that stays full has its user to serve. */
 			(void)cfi_divert_begin(map);
@@ -219,9 +230,8 @@ int cfi_take(struct cf_map *map, struct cfi_taking taking, cf_pfn *ret_pfn)
 }
 
 /* Store the word of a run whose frames the caller has taken. */
-void cfi_mark_run(struct cf_map *map, cf_pfn pfn, uint64_t word)
+static inline void mark(struct cfi_block *block, cf_pfn pfn, uint64_t word)
 {
-	struct cfi_block *block = cfi_block_held(map, pfn);
 	cfi_u64 *slot = cfi_word_slot(block, pfn, word_order(word));
 
 	/* Relaxed: nobody else writes the word of a frame in transit. */
@@ -231,6 +241,11 @@ void cfi_mark_run(struct cf_map *map, cf_pfn pfn, uint64_t word)
 	 * and side tables before. [run-word]
 	 */
 	cfi_store_release(slot, word);
+}
+
+void cfi_mark_run(struct cf_map *map, cf_pfn pfn, uint64_t word)
+{
+	mark(cfi_block_held(map, pfn), pfn, word);
 }
 
 static int zero(struct cf_map *map, cf_pfn pfn, unsigned order)
@@ -253,7 +268,7 @@ static int alloc_run(struct cf_map *map, struct cf_request request,
 		.zone = request.zone,
 		.flags = request.flags,
 	};
-	uint64_t word = cfi_request_word(request);
+	uint64_t word = word_of(request);
 	cf_pfn pfn;
 	int err;
 
@@ -272,39 +287,54 @@ static int alloc_run(struct cf_map *map, struct cf_request request,
 	return 0;
 }
 
-/*
- * What most allocations are: one frame, no owner, no flags, the own node.
- * Returns false for anything else, and if the cache has none.
- */
-static bool alloc_plain(struct cf_map *map, struct cf_request request,
-			cf_pfn *ret_pfn)
+/* Is it nothing but a type and an order, and the own node will do? */
+static inline bool is_plain(const struct cf_map *map,
+			    struct cf_request request)
 {
 	unsigned types = 1u << CF_TYPE_KERNEL | 1u << CF_TYPE_FOLIO |
 			 WORD_FROZEN_TYPES;
-	enum cf_type type = (enum cf_type)request.type;
-	uint64_t word = word_make(type, 0, 0, 0);
-	unsigned unusual = request.order | request.owner | request.zone |
-			   (request.flags & ~(unsigned)CF_ALLOC_FROZEN);
 
-	if (unusual || request.type >= CF_TYPE_COUNT ||
-	    !(types >> request.type & 1) ||
-	    (request.node != CF_NODE_ANY &&
-	     (map->config.nodes > 1 || request.node > 0)))
+	if (request.owner | request.zone |
+	    (request.flags & ~(unsigned)CF_ALLOC_FROZEN))
 		return false;
-	if (!cfi_cache_alloc(map, NULL, type, ret_pfn))
+	if (request.order > CF_BLOCK_ORDER_MAX ||
+	    request.type >= CF_TYPE_COUNT || !(types >> request.type & 1))
 		return false;
-	if (!(request.flags & CF_ALLOC_FROZEN) && word_is_counted(word))
-		word = word_with_refs(word, 1);
-	cfi_mark_run(map, *ret_pfn, word);
+	return request.node == CF_NODE_ANY ||
+	       (request.node == 0 && map->config.nodes == 1);
+}
+
+/* What most allocations are: a plain request, and a run for it in stock. */
+static inline bool alloc_plain(struct cf_map *map, struct cf_request request,
+			       cf_pfn *ret_pfn)
+{
+	uint64_t word = word_of(request);
+	struct cfi_cpu *cpu;
+	cf_pfn pfn;
+
+	if (!is_plain(map, request))
+		return false;
+	cpu = cfi_cpu_enter(map);
+	if (!cpu)
+		return false;
+	pfn = cfi_cache_pop(&cpu->cache[cfi_local_zone(map, cpu)],
+			    request.order);
+	if (pfn != CF_PFN_NONE)
+		cfi_count_here(cpu, word_type(word),
+			       (int64_t)word_frames(word));
+	cfi_cpu_leave(cpu);
+	if (pfn == CF_PFN_NONE)
+		return false;
+	mark(cfi_block_held(map, pfn), pfn, word);
+	*ret_pfn = pfn;
 	return true;
 }
 
-int cf_alloc(struct cf_map *map, struct cf_request request, cf_pfn *ret_pfn)
+static int alloc(struct cf_map *map, struct cf_request request,
+		 cf_pfn *ret_pfn)
 {
 	int err;
 
-	if (alloc_plain(map, request, ret_pfn))
-		return 0;
 	if (!cfi_request_fits(map, request))
 		return -CF_EINVAL;
 	if (request.owner == CF_OWNER_NONE)
@@ -318,6 +348,13 @@ int cf_alloc(struct cf_map *map, struct cf_request request, cf_pfn *ret_pfn)
 				(int64_t)1 << request.order);
 	cfi_owner_end();
 	return err;
+}
+
+int cf_alloc(struct cf_map *map, struct cf_request request, cf_pfn *ret_pfn)
+{
+	if (__builtin_expect(alloc_plain(map, request, ret_pfn), 1))
+		return 0;
+	return alloc(map, request, ret_pfn);
 }
 
 /*
@@ -356,13 +393,14 @@ void cfi_give_range(struct cf_map *map, cf_pfn first, cf_pfn last)
 void cfi_free_run(struct cf_map *map, struct cfi_block *block, cf_pfn pfn,
 		  uint64_t word)
 {
-	enum cf_type type = word_type(word);
 	cf_pfn last = pfn + word_frames(word);
 
-	if (word_order(word) == 0 && !word_has(word, CF_FLAG_POISON) &&
-	    cfi_cache_free(map, block, type, pfn))
+	if (!word_has(word, CF_FLAG_POISON) &&
+	    (cfi_cache_free(map, block, word, pfn) ||
+	     (word_order(word) == 0 && cfi_cache_make_room(map, block) &&
+	      cfi_cache_free(map, block, word, pfn))))
 		return;
-	cfi_count_type(map, type, -(int64_t)word_frames(word));
+	cfi_count_type(map, word_type(word), -(int64_t)word_frames(word));
 	if (map->config.debug_pagealloc)
 		cf_port_protect(map->config.machine, pfn, last, false);
 	if (word_has(word, CF_FLAG_POISON))
@@ -398,7 +436,7 @@ void cf_free_frozen(struct cf_map *map, cf_pfn pfn, unsigned order)
 {
 	struct cfi_block *block = cfi_block_held(map, pfn);
 	cfi_u64 *slot;
-	uint64_t word;
+	uint64_t word, old;
 
 	slot = cfi_word_at(block, pfn);
 	CF_CHECK(slot != NULL, pfn);
@@ -406,7 +444,13 @@ void cf_free_frozen(struct cf_map *map, cf_pfn pfn, unsigned order)
 	word = cfi_load_relaxed(slot);
 	CF_CHECK2(word_is_frozen(word) && word_order(word) == order &&
 		  !word_has(word, CF_FLAG_BUSY), pfn, word);
-	cfi_free_cas(map, block, pfn, word);
+	old = word;
+	/* Relaxed: as in cfi_free_cas(). */
+	if (!(word & (WORD_OWNER_MASK | WORD_FLAGS_MASK)) &&
+	    cfi_cas_relaxed(slot, &old, 0))
+		cfi_free_run(map, block, pfn, word);
+	else
+		cfi_free_cas(map, block, pfn, word);
 }
 
 static void watch_block(struct cfi_zone *zone, struct cfi_block *block,

@@ -124,43 +124,60 @@ static void tally_run(struct audit *audit, uint64_t word)
 
 /* Caches. */
 
-/* For each magazine of each context, until one does not hold. */
-bool cfi_audit_magazines(struct audit *audit, audit_magazine_fn *check)
+/* For each zone of each context, until one does not hold. */
+bool cfi_audit_caches(struct audit *audit, audit_cache_fn *check)
 {
 	const struct cf_map *map = audit->map;
 	unsigned cpu, zone;
 
 	for (cpu = 0; cpu < map->config.cpus; cpu++)
-		for (zone = 0; zone < map->zones; zone++) {
-			const struct cfi_cache *cache =
-				&map->cpu[cpu].cache[zone];
-
-			if (!check(audit, &cache->magazine[0], zone) ||
-			    !check(audit, &cache->magazine[1], zone))
+		for (zone = 0; zone < map->zones; zone++)
+			if (!check(audit, &map->cpu[cpu].cache[zone], zone))
 				return false;
-		}
 	return true;
 }
 
 /*
- * Cover the cached frames of the chunk.  One that is covered already is in
- * two caches: it is not free or in a run, as check_cached() has seen to.
+ * Cover the part of a cached run that lies in the chunk.  A frame that is
+ * covered already is in two caches: it is not free or in a run, as
+ * check_cached() has seen to.
  */
-static bool cover_cached(struct audit *audit,
-			 const struct cfi_magazine *magazine, unsigned zone)
+static bool cover_run(struct audit *audit, cf_pfn first, cf_pfn last)
 {
+	first = cfi_max_pfn(first, audit->chunk);
+	last = cfi_min_pfn(last, audit->chunk + CF_CHUNK_FRAMES);
+	for (; first < last; first++) {
+		unsigned frame = (unsigned)(first - audit->chunk);
+
+		if (!bitmap_is(&audit->covered, frame, frame + 1, false))
+			return fail(audit, CF_FINDING_CACHED_TWICE, first, 1,
+				    2);
+		bitmap_set(&audit->covered, frame, frame + 1, true);
+	}
+	return true;
+}
+
+/* Cover the cached frames of the chunk. */
+static bool cover_cached(struct audit *audit, const struct cfi_cache *cache,
+			 unsigned zone)
+{
+	const struct cfi_magazine *magazine;
+	unsigned order;
 	uint64_t i;
+	cf_pfn pfn;
 
 	(void)zone;
-	for (i = 0; i < load(&magazine->count); i++) {
-		unsigned frame = (unsigned)(magazine->frame[i] - audit->chunk);
-
-		if (magazine->frame[i] - audit->chunk >= CF_CHUNK_FRAMES)
-			continue;
-		if (!bitmap_is(&audit->covered, frame, frame + 1, false))
-			return fail(audit, CF_FINDING_CACHED_TWICE,
-				    magazine->frame[i], 1, 2);
-		bitmap_set(&audit->covered, frame, frame + 1, true);
+	for (magazine = cache->magazine; magazine < cache->magazine + 2;
+	     magazine++)
+		for (i = 0; i < load(&magazine->count); i++)
+			if (!cover_run(audit, magazine->frame[i],
+				       magazine->frame[i] + 1))
+				return false;
+	for (order = 1; order <= CF_BLOCK_ORDER_MAX; order++) {
+		pfn = load(&cache->run[order]) - 1;
+		if (pfn != CF_PFN_NONE &&
+		    !cover_run(audit, pfn, pfn + ((cf_pfn)1 << order)))
+			return false;
 	}
 	return true;
 }
@@ -244,7 +261,7 @@ static bool check_split(struct audit *audit, const struct cfi_block *block,
 	if (!cover_runs(audit, block))
 		return false;
 	if (ones(covered) < CF_CHUNK_FRAMES &&
-	    !cfi_audit_magazines(audit, cover_cached))
+	    !cfi_audit_caches(audit, cover_cached))
 		return false;
 	return ones(covered) == CF_CHUNK_FRAMES ||
 	       fail(audit, CF_FINDING_LOST, audit->chunk + first_zero(covered),
@@ -262,8 +279,15 @@ static bool check_whole(struct audit *audit, const struct cfi_block *block,
 			    free);
 	if (free && word)
 		return fail(audit, CF_FINDING_OVERLAP, audit->chunk, 0, word);
-	return free || word || fail(audit, CF_FINDING_LOST, audit->chunk,
-				    CF_CHUNK_FRAMES, 0);
+	if (free || word)
+		return true;
+	audit->covered = (struct cfi_bitmap) { { 0 } };
+	if (!cfi_audit_caches(audit, cover_cached))
+		return false;
+	return ones(&audit->covered) == CF_CHUNK_FRAMES ||
+	       fail(audit, CF_FINDING_LOST, audit->chunk +
+		    first_zero(&audit->covered), CF_CHUNK_FRAMES,
+		    ones(&audit->covered));
 }
 
 static unsigned class_of(const struct cfi_block *block, unsigned chunk)

@@ -64,10 +64,9 @@ static inline cf_pfn chunk_first(const struct cfi_block *block,
 }
 
 /* audit.c */
-typedef bool audit_magazine_fn(struct audit *audit,
-			       const struct cfi_magazine *magazine,
-			       unsigned zone);
-bool cfi_audit_magazines(struct audit *audit, audit_magazine_fn *check);
+typedef bool audit_cache_fn(struct audit *audit, const struct cfi_cache *cache,
+			    unsigned zone);
+bool cfi_audit_caches(struct audit *audit, audit_cache_fn *check);
 bool cfi_audit_block(struct audit *audit, struct cfi_block *block);
 
 #endif

@@ -240,6 +240,7 @@ void cfi_block_reset(struct cf_map *map, struct cfi_block *block)
 	block->retired = 0;
 	block->reserved = 0;
 	cfi_block_set_state(block, CF_BLOCK_OFFLINE);
+	cfi_set_stock_order(map);
 }
 
 /* Words of a block that has just been made OFFLINE; its lock is held. */
@@ -391,6 +392,7 @@ static int online(struct cf_map *map, cf_pfn first, cf_pfn last,
 		return err;
 	}
 	for_blocks(map, first, last, finish_block);
+	cfi_set_stock_order(map);
 	cfi_notify_done(map, CF_EVENT_ONLINE, first, last);
 	return 0;
 }

@@ -1,101 +1,31 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Caches: frames that execution contexts keep in stock, order 0 only.
+ * Caches: runs that execution contexts keep in stock, single frames by the
+ * magazine and of each higher order one.
  *
  * The owner of a cache enters with a BUSY mark, looks at a DIVERT flag in the
- * same line, works, leaves: no locked instruction.  Whoever wants the frames
- * back raises DIVERT, has every context pass a barrier, waits for BUSY to
- * clear and then empties the cache as its owner would.  Without an asymmetric
- * barrier entering is a full fence.
+ * same line, works, leaves: no locked instruction.  Without an asymmetric
+ * barrier entering is a full fence.  Who wants the frames back: drain.c.
  *
- * While any range is isolated DIVERT stays up: frees go straight to the
- * blocks, so nothing of an isolated chunk enters or leaves a cache.
+ * Runs above a single frame are taken one by one and kept when they are
+ * freed, so a context that allocates and frees over and over stays out of
+ * the blocks at every order, and keeps little from the others.
  */
 
-#include "internal.h"
-
-/* The explorer sets 0: to wait is to read what is written later. */
-#ifndef DRAIN_SPINS
-#define DRAIN_SPINS	10000
-#endif
-
-/*
- * The running context's caches, or NULL: it has none, is inside them, or is
- * kept out.
- */
-struct cfi_cpu *cfi_cpu_enter(struct cf_map *map)
-{
-	unsigned number = cf_port_cpu();
-	struct cfi_cpu *cpu;
-
-	if (number >= map->config.cpus)
-		return NULL;
-	cpu = &map->cpu[number];
-	/* Relaxed: only this context sets it; a handler stays out then. */
-	if (cfi_load_relaxed(&cpu->busy))
-		return NULL;
-	if (map->config.fenced) {
-		/*
-		 * Seq_cst: either we see DIVERT or the drainer sees BUSY. The
-		 * other side is drain_cpu(). [cache-divert]
-		 */
-		(void)cfi_swap_seq_cst(&cpu->busy, 1);
-	} else {
-		/* Relaxed: the drainer's barrier orders it for us. */
-		cfi_store_relaxed(&cpu->busy, 1);
-		cfi_compiler_fence();
-	}
-	/*
-	 * Seq_cst: as above; acquire: see what a drainer left behind. The
-	 * other side is raise_divert() and cfi_divert_end(). [cache-divert]
-	 */
-	if (__builtin_expect(cfi_load_seq_cst(&cpu->divert) != 0, 0)) {
-		cfi_cpu_leave(cpu);
-		return NULL;
-	}
-	return cpu;
-}
-
-void cfi_cpu_leave(struct cfi_cpu *cpu)
-{
-	/* Release: the drainer sees the cache as we leave it. [cache-leave] */
-	cfi_store_release(&cpu->busy, 0);
-}
-
-static void count_here(struct cfi_cpu *cpu, enum cf_type type, int64_t frames)
-{
-	cfi_u64 *count = &cpu->type_frames[type];
-
-	/* Relaxed: only this context writes; readers add up a moment's view. */
-	cfi_store_relaxed(count, cfi_load_relaxed(count) + (uint64_t)frames);
-}
+#include "cache.h"
 
 void cfi_count_type(struct cf_map *map, enum cf_type type, int64_t frames)
 {
 	struct cfi_cpu *cpu = cfi_cpu_enter(map);
 
 	if (cpu) {
-		count_here(cpu, type, frames);
+		cfi_count_here(cpu, type, frames);
 		cfi_cpu_leave(cpu);
 		return;
 	}
 	/* Relaxed: a count. */
 	(void)cfi_add_relaxed(&map->type_frames[type], (uint64_t)frames);
-}
-
-/* Let failing allocations know that this context has frames. */
-static void list_stock(struct cf_map *map, struct cfi_cpu *cpu)
-{
-	if (cpu->listed)
-		return;
-	cpu->listed = 1;
-	/*
-	 * Relaxed: who misses what we take has it from the block's lock or the
-	 * index, and both come after this.
-	 */
-	(void)cfi_or_relaxed(&map->stocked[cpu->number / 64],
-			     (uint64_t)1 << cpu->number % 64);
 }
 
 static void unlist_stock(struct cf_map *map, struct cfi_cpu *cpu)
@@ -122,6 +52,28 @@ bool cfi_caches_stocked(struct cf_map *map)
 	return false;
 }
 
+/*
+ * How large runs contexts may keep: all together, if each keeps one of each
+ * order, at most an eighth of the memory that is online.  Caller holds
+ * map->hotplug.
+ */
+void cfi_set_stock_order(struct cf_map *map)
+{
+	uint64_t frames = 0;
+	unsigned order = 0;
+	unsigned i;
+
+	for (i = 0; i < map->zones; i++)
+		/* Relaxed: written under the lock we hold. */
+		frames += cfi_load_relaxed(&map->zone[i].blocks)
+			  << map->block_shift;
+	while (order < map->block_shift &&
+	       (uint64_t)map->config.cpus << (order + 1) <= frames / 16)
+		order++;
+	/* Relaxed: a hint. */
+	cfi_store_relaxed(&map->stock_order, order);
+}
+
 /* Refills stop early enough that watermarks are the slow path's decision. */
 static bool above_marks(struct cfi_zone *zone)
 {
@@ -138,23 +90,11 @@ static bool above_marks(struct cfi_zone *zone)
 	       cfi_load_relaxed(&zone->mark_low);
 }
 
-static unsigned stock(const struct cfi_magazine *magazine)
-{
-	/* Relaxed: only this context writes; others count what is cached. */
-	return (unsigned)cfi_load_relaxed(&magazine->count);
-}
-
-static void set_stock(struct cfi_magazine *magazine, unsigned count)
-{
-	/* Relaxed: as in stock(). */
-	cfi_store_relaxed(&magazine->count, count);
-}
-
 /* So that the lowest frame goes out first. */
 static void reverse(struct cfi_magazine *magazine)
 {
 	unsigned low = 0;
-	unsigned high = stock(magazine);
+	unsigned high = cfi_stock(magazine);
 
 	while (low + 1 < high) {
 		cf_pfn frame = magazine->frame[--high];
@@ -164,8 +104,11 @@ static void reverse(struct cfi_magazine *magazine)
 	}
 }
 
-/* Fill an empty magazine from the tightest chunk there is. */
-static void refill(struct cf_map *map, struct cfi_cpu *cpu,
+/*
+ * Fill the empty magazine in use from the tightest chunk there is.  False:
+ * the zone's blocks have nothing.
+ */
+static bool refill(struct cf_map *map, struct cfi_cpu *cpu,
 		   struct cfi_zone *zone, struct cfi_magazine *magazine)
 {
 	struct cfi_want want = {
@@ -176,10 +119,8 @@ static void refill(struct cf_map *map, struct cfi_cpu *cpu,
 	};
 	bool listed = cpu->listed;
 
-	if (!above_marks(zone))
-		return;
 	/* Before the take: then nobody misses what left the bitmaps. */
-	list_stock(map, cpu);
+	cfi_list_stock(map, cpu);
 	cf_port_read_lock();
 	(void)cfi_search(map, zone, &want, true);
 	cf_port_read_unlock();
@@ -187,11 +128,62 @@ static void refill(struct cf_map *map, struct cfi_cpu *cpu,
 		/* Or every failing allocation would drain in vain. */
 		if (!listed)
 			unlist_stock(map, cpu);
-		return;
+		return false;
 	}
 	cpu->home[zone->number] = want.home;
-	set_stock(magazine, want.taken);
+	cfi_set_stock(magazine, want.taken);
 	reverse(magazine);
+	return true;
+}
+
+/*
+ * A single frame: from the other magazine, or a new one.  Says whether the
+ * blocks were asked if there is none.
+ */
+static cf_pfn pop_frame(struct cf_map *map, struct cfi_cpu *cpu,
+			struct cfi_zone *zone, bool *ret_searched)
+{
+	struct cfi_cache *cache = &cpu->cache[zone->number];
+	struct cfi_magazine *magazine;
+
+	*ret_searched = false;
+	magazine = &cache->magazine[cache->loaded];
+	if (cfi_stock(magazine) == 0) {
+		cache->loaded ^= 1;
+		magazine = &cache->magazine[cache->loaded];
+	}
+	if (cfi_stock(magazine) == 0) {
+		if (!above_marks(zone))
+			return CF_PFN_NONE;
+		*ret_searched = true;
+		if (!refill(map, cpu, zone, magazine))
+			return CF_PFN_NONE;
+	}
+	return cfi_cache_pop(cache, 0);
+}
+
+/* A run for a type from the running context's stock of a zone. */
+enum cfi_served cfi_cache_alloc(struct cf_map *map, struct cfi_zone *zone,
+				unsigned order, enum cf_type type,
+				cf_pfn *ret_pfn)
+{
+	struct cfi_cpu *cpu = cfi_cpu_enter(map);
+	bool searched = false;
+	cf_pfn pfn;
+
+	if (!cpu)
+		return SERVED_NOT;
+	if (order == 0)
+		pfn = pop_frame(map, cpu, zone, &searched);
+	else
+		pfn = cfi_cache_pop(&cpu->cache[zone->number], order);
+	if (pfn != CF_PFN_NONE)
+		cfi_count_here(cpu, type, (int64_t)1 << order);
+	cfi_cpu_leave(cpu);
+	if (pfn == CF_PFN_NONE)
+		return searched ? SERVED_NONE_LEFT : SERVED_NOT;
+	*ret_pfn = pfn;
+	return SERVED;
 }
 
 /* The stretch of neighbours that begins at entry @at; one past it. */
@@ -203,7 +195,7 @@ static unsigned stretch(const struct cf_map *map,
 	cf_pfn last = first + 1;
 	cf_pfn number = first >> map->block_shift;
 
-	for (at++; at < stock(magazine); at++) {
+	for (at++; at < cfi_stock(magazine); at++) {
 		cf_pfn frame = magazine->frame[at];
 
 		if (frame >> map->block_shift != number)
@@ -220,9 +212,51 @@ static unsigned stretch(const struct cf_map *map,
 	return at;
 }
 
+/* Does it fall apart into no more than a few stretches as it is? */
+static bool is_in_order(const struct cfi_magazine *magazine)
+{
+	unsigned breaks = 0;
+	unsigned i;
+
+	for (i = 1; i < cfi_stock(magazine); i++)
+		breaks += magazine->frame[i] != magazine->frame[i - 1] + 1 &&
+			  magazine->frame[i] + 1 != magazine->frame[i - 1];
+	return breaks <= MAGAZINE_FRAMES / 8;
+}
+
+/* Sort by frame, so that a block is locked once: Shell's method. */
+static void sort(struct cfi_magazine *magazine)
+{
+	static const uint8_t gaps[] = { 23, 10, 4, 1 };
+	unsigned i, j, k, gap;
+
+	for (k = 0; k < sizeof(gaps); k++) {
+		gap = gaps[k];
+		for (i = gap; i < cfi_stock(magazine); i++) {
+			cf_pfn frame = magazine->frame[i];
+
+			for (j = i; j >= gap &&
+			     magazine->frame[j - gap] > frame; j -= gap)
+				magazine->frame[j] = magazine->frame[j - gap];
+			magazine->frame[j] = frame;
+		}
+	}
+}
+
+/* Have what giving the frames back will write on its way. */
+static void fetch(const struct cf_map *map, const struct cfi_magazine *magazine)
+{
+	unsigned i;
+
+	for (i = 0; i < cfi_stock(magazine); i++)
+		cfi_chunk_fetch(cfi_block_held(map, magazine->frame[i]),
+				magazine->frame[i]);
+}
+
 /*
- * Send a magazine's frames home, a stretch of neighbours at a time.  Returns
- * a chunk that some operation waits for and that became empty by that.
+ * Send a magazine's frames home, a stretch of neighbours at a time and each
+ * block once.  Returns a chunk that some operation waits for and that became
+ * empty by that.
  */
 static cf_pfn empty_magazine(struct cf_map *map,
 			     struct cfi_magazine *magazine)
@@ -234,7 +268,11 @@ static cf_pfn empty_magazine(struct cf_map *map,
 	cf_pfn first, last;
 	unsigned i = 0;
 
-	while (i < stock(magazine)) {
+	if (!is_in_order(magazine)) {
+		sort(magazine);
+		fetch(map, magazine);
+	}
+	while (i < cfi_stock(magazine)) {
 		i = stretch(map, magazine, i, &first, &last);
 		next = cfi_block_held(map, first);
 		if (next != block) {
@@ -248,210 +286,108 @@ static cf_pfn empty_magazine(struct cf_map *map,
 	}
 	if (block)
 		cfi_block_unlock(block, state);
-	set_stock(magazine, 0);
+	cfi_set_stock(magazine, 0);
 	return emptied;
 }
 
-/* The running context's own node's NORMAL zone. */
-static uint32_t local_zone(const struct cf_map *map, const struct cfi_cpu *cpu)
-{
-	if (map->config.nodes == 1)
-		return CF_ZONE_NORMAL;
-	return cpu->number % map->config.nodes * 2 + CF_ZONE_NORMAL;
-}
-
-/* One frame of a zone; of the context's own node's NORMAL zone if NULL. */
-bool cfi_cache_alloc(struct cf_map *map, struct cfi_zone *zone,
-		     enum cf_type type, cf_pfn *ret_pfn)
-{
-	struct cfi_cpu *cpu = cfi_cpu_enter(map);
-	struct cfi_magazine *magazine;
-	struct cfi_cache *cache;
-	unsigned count;
-
-	if (!cpu)
-		return false;
-	if (!zone)
-		zone = &map->zone[local_zone(map, cpu)];
-	cache = &cpu->cache[zone->number];
-	magazine = &cache->magazine[cache->loaded];
-	if (__builtin_expect(stock(magazine) == 0, 0)) {
-		cache->loaded ^= 1;
-		magazine = &cache->magazine[cache->loaded];
-		if (stock(magazine) == 0)
-			refill(map, cpu, zone, magazine);
-	}
-	count = stock(magazine);
-	if (__builtin_expect(count > 0, 1)) {
-		*ret_pfn = magazine->frame[count - 1];
-		set_stock(magazine, count - 1);
-		count_here(cpu, type, 1);
-	}
-	cfi_cpu_leave(cpu);
-	return count > 0;
-}
-
-bool cfi_cache_free(struct cf_map *map, struct cfi_block *block,
-		    enum cf_type type, cf_pfn pfn)
+/*
+ * Make room for a frame of @block in the running context's stock, if there
+ * is none.  False: the context has no caches now.
+ */
+bool cfi_cache_make_room(struct cf_map *map, const struct cfi_block *block)
 {
 	struct cfi_cpu *cpu = cfi_cpu_enter(map);
 	struct cfi_magazine *magazine;
 	cf_pfn emptied = CF_PFN_NONE;
 	struct cfi_cache *cache;
-	unsigned count;
 
 	if (!cpu)
 		return false;
 	cache = &cpu->cache[cfi_zone_number(block)];
 	magazine = &cache->magazine[cache->loaded];
-	if (__builtin_expect(stock(magazine) == MAGAZINE_FRAMES, 0)) {
+	if (cfi_stock(magazine) == MAGAZINE_FRAMES) {
 		cache->loaded ^= 1;
 		magazine = &cache->magazine[cache->loaded];
-		if (stock(magazine) == MAGAZINE_FRAMES)
+		if (cfi_stock(magazine) == MAGAZINE_FRAMES)
 			emptied = empty_magazine(map, magazine);
 	}
-	list_stock(map, cpu);
-	count = stock(magazine);
-	magazine->frame[count] = pfn;
-	set_stock(magazine, count + 1);
-	count_here(cpu, type, -1);
 	cfi_cpu_leave(cpu);
 	if (__builtin_expect(emptied != CF_PFN_NONE, 0))
 		cfi_signal_empty(map, emptied, 1);
 	return true;
 }
 
-/* Caller keeps the owner out, or is the owner, and holds map->drain_lock. */
-static void empty_cpu(struct cf_map *map, struct cfi_cpu *cpu)
+/* Send home the runs of the orders from 1 up. */
+static cf_pfn empty_runs(struct cf_map *map, struct cfi_cache *cache)
 {
-	cf_pfn emptied;
-	unsigned i;
+	cf_pfn emptied = CF_PFN_NONE;
+	struct cfi_block *block;
+	unsigned long state;
+	unsigned order;
+	uint64_t empty;
+	cf_pfn pfn;
 
-	for (i = 0; i < map->zones * 2; i++) {
-		emptied = empty_magazine(map,
-					 &cpu->cache[i / 2].magazine[i % 2]);
-		if (emptied != CF_PFN_NONE)
-			map->emptied = emptied;
+	for (order = 1; order <= CF_BLOCK_ORDER_MAX; order++) {
+		pfn = cfi_cache_pop(cache, order);
+		if (pfn == CF_PFN_NONE)
+			continue;
+		block = cfi_block_held(map, pfn);
+		state = cfi_block_lock(block);
+		empty = cfi_give(map, block, pfn, pfn + ((cf_pfn)1 << order));
+		cfi_block_unlock(block, state);
+		if (empty)
+			emptied = block->first + ((cf_pfn)bits_first(empty) <<
+						  CF_CHUNK_ORDER);
 	}
-	unlist_stock(map, cpu);
-}
-
-/* DIVERT is up and every context has passed a barrier since. */
-static int drain_cpu(struct cf_map *map, struct cfi_cpu *cpu)
-{
-	unsigned spins = 0;
-
-	/*
-	 * Seq_cst: either we see BUSY or its owner sees DIVERT; acquire: see
-	 * the cache as its owner left it. [cache-divert] [cache-leave]
-	 */
-	while (cfi_load_seq_cst(&cpu->busy)) {
-		if (spins == DRAIN_SPINS)
-			return -CF_EAGAIN;
-		cf_port_relax(spins++);
-	}
-	empty_cpu(map, cpu);
-	return 0;
-}
-
-/* Wake who waits for a chunk that the drain has emptied. */
-static void unlock_and_signal(struct cf_map *map, unsigned long state)
-{
-	cf_pfn emptied = map->emptied;
-
-	map->emptied = CF_PFN_NONE;
-	cf_unlock(&map->drain_lock, state);
-	if (emptied != CF_PFN_NONE)
-		cfi_signal_empty(map, emptied, 1);
-}
-
-/* Caller holds map->drain_lock and DIVERT is up. */
-static int drain_all(struct cf_map *map)
-{
-	unsigned i;
-	int err = 0;
-
-	/*
-	 * Every context passes a full barrier: its BUSY is visible to us, or
-	 * our DIVERT to its next entry. [cache-divert]
-	 */
-	if (!map->config.fenced && cf_port_barrier_all() != 0)
-		return -CF_EAGAIN;
-	cfi_moves_begin(&map->moves);
-	for (i = 0; i < map->config.cpus; i++)
-		if (drain_cpu(map, &map->cpu[i]))
-			err = -CF_EAGAIN;
-	cfi_moves_end(&map->moves);
-	return err;
-}
-
-static void raise_divert(struct cf_map *map)
-{
-	unsigned i;
-
-	if (map->divert_holds++)
-		return;
-	for (i = 0; i < map->config.cpus; i++)
-		/* Seq_cst: as in drain_cpu(). [cache-divert] */
-		(void)cfi_swap_seq_cst(&map->cpu[i].divert, 1);
+	return emptied;
 }
 
 /*
- * Keep every context out of its caches and empty them.  -CF_EAGAIN: one was
- * inside too long; it is kept out from its next entry on, and
- * cfi_divert_drain() tries again.
+ * Empty a context's caches.  Caller is inside them, or keeps their owner out.
+ * Returns a chunk that some operation waits for and that became empty by it.
  */
-int cfi_divert_begin(struct cf_map *map)
+cf_pfn cfi_cache_empty(struct cf_map *map, struct cfi_cpu *cpu)
 {
-	unsigned long state = cf_lock(&map->drain_lock);
-	int err;
+	cf_pfn emptied = CF_PFN_NONE;
+	cf_pfn chunk;
+	unsigned i, j;
 
-	raise_divert(map);
-	err = drain_all(map);
-	unlock_and_signal(map, state);
-	return err;
+	for (i = 0; i < map->zones; i++) {
+		struct cfi_cache *cache = &cpu->cache[i];
+
+		for (j = 0; j < 2; j++) {
+			chunk = empty_magazine(map, &cache->magazine[j]);
+			if (chunk != CF_PFN_NONE)
+				emptied = chunk;
+		}
+		chunk = empty_runs(map, cache);
+		if (chunk != CF_PFN_NONE)
+			emptied = chunk;
+	}
+	unlist_stock(map, cpu);
+	return emptied;
 }
 
-int cfi_divert_drain(struct cf_map *map)
+/*
+ * The running context empties its own caches, to find there what the blocks
+ * do not have.  False: there is nothing in them.
+ */
+bool cfi_cache_empty_own(struct cf_map *map)
 {
-	unsigned long state = cf_lock(&map->drain_lock);
-	int err = drain_all(map);
+	struct cfi_cpu *cpu = cfi_cpu_enter(map);
+	cf_pfn emptied;
 
-	unlock_and_signal(map, state);
-	return err;
-}
-
-void cfi_divert_end(struct cf_map *map)
-{
-	unsigned long state = cf_lock(&map->drain_lock);
-	unsigned i;
-
-	CF_CHECK(map->divert_holds > 0, map->divert_holds);
-	map->divert_holds--;
-	for (i = 0; i < map->config.cpus && map->divert_holds == 0; i++)
-		/* Release: owners see their caches empty. [cache-divert] */
-		cfi_store_release(&map->cpu[i].divert, 0);
-	cf_unlock(&map->drain_lock, state);
-}
-
-int cf_drain(struct cf_map *map)
-{
-	int err = cfi_divert_begin(map);
-
-	cfi_divert_end(map);
-	return err;
-}
-
-void cf_drain_cpu(struct cf_map *map)
-{
-	unsigned number = cf_port_cpu();
-	unsigned long state;
-
-	if (number >= map->config.cpus)
-		return;
-	state = cf_lock(&map->drain_lock);
-	/* Relaxed: this context sets it; inside its cache this is misuse. */
-	CF_CHECK(cfi_load_relaxed(&map->cpu[number].busy) == 0, number);
-	empty_cpu(map, &map->cpu[number]);
-	unlock_and_signal(map, state);
+	if (!cpu)
+		return false;
+	if (!cpu->listed) {
+		cfi_cpu_leave(cpu);
+		return false;
+	}
+	cfi_moves_begin(&map->moves);
+	emptied = cfi_cache_empty(map, cpu);
+	cfi_moves_end(&map->moves);
+	cfi_cpu_leave(cpu);
+	if (emptied != CF_PFN_NONE)
+		cfi_signal_empty(map, emptied, 1);
+	return true;
 }

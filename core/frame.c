@@ -9,44 +9,7 @@
  * the last put has the old word in hand to decide what becomes of the run.
  */
 
-#include "internal.h"
-
-static bool is_split(const struct cfi_block *block, unsigned chunk)
-{
-	/*
-	 * Acquire: see the chunk's frame words cleared. The other side is
-	 * set_split() in chunk.c. [split]
-	 */
-	return cfi_load_acquire(&block->split) >> chunk & 1;
-}
-
-/* Where the word of a head of @order stands; its chunk is split if small. */
-cfi_u64 *cfi_word_slot(struct cfi_block *block, cf_pfn pfn, unsigned order)
-{
-	if (order >= CF_CHUNK_ORDER)
-		return &block->chunk[cfi_chunk_index(block, pfn)].word;
-	return &block->frame_word[pfn - block->first];
-}
-
-/*
- * Where the word of a frame stands that may head a run: the chunk's word if
- * it has one, else the frame's.  NULL: no run can begin there now.
- */
-cfi_u64 *cfi_word_at(struct cfi_block *block, cf_pfn pfn)
-{
-	unsigned chunk = cfi_chunk_index(block, pfn);
-
-	/*
-	 * Acquire: who misses the old head of a run that is being split knows
-	 * that heads move, and that the chunk is split. [sequence]
-	 */
-	if (pfn % CF_CHUNK_FRAMES == 0 &&
-	    cfi_load_acquire(&block->chunk[chunk].word) != 0)
-		return &block->chunk[chunk].word;
-	if (!is_split(block, chunk))
-		return NULL;
-	return &block->frame_word[pfn - block->first];
-}
+#include "cache.h"
 
 /*
  * Heads of the block begin to move.  Caller holds the block's lock.
@@ -162,7 +125,7 @@ static void find_once(struct cf_map *map, struct cfi_block *block, cf_pfn pfn,
 
 	if (try_head(&block->chunk[chunk].word, at, pfn, head))
 		return;
-	if (is_split(block, chunk))
+	if (cfi_is_split(block, chunk))
 		(void)find_small(block, pfn, head);
 	else
 		find_large(map, pfn, head);
@@ -214,8 +177,8 @@ cf_pfn cf_find_head(struct cf_map *map, cf_pfn pfn)
 }
 
 /* The word of a head the caller holds; anything else is misuse. */
-static cfi_u64 *held_word(struct cf_map *map, cf_pfn pfn,
-			  struct cfi_block **ret_block)
+static inline cfi_u64 *held_word(struct cf_map *map, cf_pfn pfn,
+				 struct cfi_block **ret_block)
 {
 	struct cfi_block *block = cfi_block_held(map, pfn);
 	cfi_u64 *word;
@@ -390,17 +353,37 @@ static bool put_plain(struct cf_map *map, struct cfi_block *block,
 	return true;
 }
 
-void cf_put(struct cf_map *map, cf_pfn pfn)
+/* Any put. */
+static void put(struct cf_map *map, struct cfi_block *block, cfi_u64 *word,
+		cf_pfn pfn)
 {
-	struct cfi_block *block;
-	cfi_u64 *word = held_word(map, pfn, &block);
-
 	if (put_plain(map, block, word, pfn))
 		return;
 	/* The owner cannot go between the exchange and its hook. */
 	cf_port_read_lock();
 	put_word(map, pfn, WORD_ONE_REF);
 	cf_port_read_unlock();
+}
+
+void cf_put(struct cf_map *map, cf_pfn pfn)
+{
+	struct cfi_block *block;
+	cfi_u64 *word = held_word(map, pfn, &block);
+	/* Relaxed: a stale value only makes the exchange below fail. */
+	uint64_t old = cfi_load_relaxed(word);
+
+	/* What most puts are: the last, of a run that is only a run. */
+	if (__builtin_expect(word_is_plain_last(old) && word_is_counted(old) &&
+			     /*
+			      * Acquire: we see all that the others did who
+			      * put before us. [last-put]
+			      */
+			     cfi_cas_acquire(word, &old, 0), 1)) {
+		if (__builtin_expect(!cfi_cache_free(map, block, old, pfn), 0))
+			cfi_free_run(map, block, pfn, old);
+		return;
+	}
+	put(map, block, word, pfn);
 }
 
 void cf_put_interior(struct cf_map *map, cf_pfn pfn)

@@ -69,6 +69,15 @@ static uint64_t bits_at(const cfi_u64 *word)
 	return cfi_load_acquire(word);
 }
 
+/* May the zone have a run of @class or above? */
+bool cfi_index_any(const struct cfi_zone *zone, unsigned class)
+{
+	for (; class < INDEX_CLASSES; class++)
+		if (bits_at(&zone->top[class]))
+			return true;
+	return false;
+}
+
 bool cfi_index_test(const struct cfi_zone *zone, unsigned class,
 		    uint64_t number)
 {

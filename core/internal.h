@@ -92,9 +92,45 @@ static inline enum cf_block_state cfi_block_state(const struct cfi_block *block)
 	return (enum cf_block_state)cfi_load_relaxed(&block->state);
 }
 
-/* frame.c: words and heads */
-cfi_u64 *cfi_word_at(struct cfi_block *block, cf_pfn pfn);
-cfi_u64 *cfi_word_slot(struct cfi_block *block, cf_pfn pfn, unsigned order);
+static inline bool cfi_is_split(const struct cfi_block *block, unsigned chunk)
+{
+	/*
+	 * Acquire: see the chunk's frame words cleared. The other side is
+	 * set_split() in chunk.c. [split]
+	 */
+	return cfi_load_acquire(&block->split) >> chunk & 1;
+}
+
+/* Where the word of a head of @order stands; its chunk is split if small. */
+static inline cfi_u64 *cfi_word_slot(struct cfi_block *block, cf_pfn pfn,
+				     unsigned order)
+{
+	if (order >= CF_CHUNK_ORDER)
+		return &block->chunk[cfi_chunk_index(block, pfn)].word;
+	return &block->frame_word[pfn - block->first];
+}
+
+/*
+ * Where the word of a frame stands that may head a run: the chunk's word if
+ * it has one, else the frame's.  NULL: no run can begin there now.
+ */
+static inline cfi_u64 *cfi_word_at(struct cfi_block *block, cf_pfn pfn)
+{
+	unsigned chunk = cfi_chunk_index(block, pfn);
+
+	/*
+	 * Acquire: who misses the old head of a run that is being split knows
+	 * that heads move, and that the chunk is split. [sequence]
+	 */
+	if (pfn % CF_CHUNK_FRAMES == 0 &&
+	    cfi_load_acquire(&block->chunk[chunk].word) != 0)
+		return &block->chunk[chunk].word;
+	if (!cfi_is_split(block, chunk))
+		return NULL;
+	return &block->frame_word[pfn - block->first];
+}
+
+/* frame.c: finding heads, and telling others that heads move */
 cf_pfn cfi_find(struct cf_map *map, cf_pfn pfn, cfi_u64 **ret_word,
 		uint64_t *ret_value);
 int cfi_try_get_word(cfi_u64 *word, uint64_t add);
@@ -114,6 +150,7 @@ uint64_t cfi_index_find(const struct cf_map *map, const struct cfi_zone *zone,
 			unsigned class, uint64_t from);
 bool cfi_index_test(const struct cfi_zone *zone, unsigned class,
 		    uint64_t number);
+bool cfi_index_any(const struct cfi_zone *zone, unsigned class);
 #define INDEX_NONE (~(uint64_t)0)
 
 /* chunk.c: free memory of one block; the caller holds its lock */
@@ -130,6 +167,13 @@ bool cfi_is_free(const struct cfi_block *block, cf_pfn first, cf_pfn last);
 uint64_t cfi_give(struct cf_map *map, struct cfi_block *block, cf_pfn first,
 		  cf_pfn last);
 uint64_t cfi_chunk_settle(struct cfi_block *block, unsigned chunk);
+static inline void cfi_chunk_fetch(const struct cfi_block *block, cf_pfn pfn)
+{
+	unsigned chunk = cfi_chunk_index(block, pfn);
+
+	__builtin_prefetch(&block->chunk[chunk], 1);
+	__builtin_prefetch(&block->bitmap[chunk], 1);
+}
 
 unsigned cfi_tightest(const struct cfi_block *block, unsigned first,
 		      unsigned last);
@@ -147,15 +191,26 @@ bool cfi_search(struct cf_map *map, struct cfi_zone *zone,
 bool cfi_search_blocks(struct cf_map *map, struct cfi_zone *zone,
 		       unsigned order, cf_pfn *ret_pfn);
 
-/* cache.c */
-struct cfi_cpu *cfi_cpu_enter(struct cf_map *map);
-void cfi_cpu_leave(struct cfi_cpu *cpu);
-void cfi_count_type(struct cf_map *map, enum cf_type type, int64_t frames);
-bool cfi_cache_alloc(struct cf_map *map, struct cfi_zone *zone,
-		     enum cf_type type, cf_pfn *ret_pfn);
-bool cfi_cache_free(struct cf_map *map, struct cfi_block *block,
-		    enum cf_type type, cf_pfn pfn);
+/* cache.c; what is inlined stands in cache.h */
+enum cfi_served {
+	SERVED,
+	SERVED_NOT,		/* the caches do not know: ask the blocks */
+	SERVED_NONE_LEFT,	/* the zone's blocks have none either */
+};
+enum cfi_served cfi_cache_alloc(struct cf_map *map, struct cfi_zone *zone,
+				unsigned order, enum cf_type type,
+				cf_pfn *ret_pfn);
+bool cfi_cache_make_room(struct cf_map *map, const struct cfi_block *block);
+cf_pfn cfi_cache_empty(struct cf_map *map, struct cfi_cpu *cpu);
+bool cfi_cache_empty_own(struct cf_map *map);
 bool cfi_caches_stocked(struct cf_map *map);
+void cfi_set_stock_order(struct cf_map *map);
+void cfi_count_type(struct cf_map *map, enum cf_type type, int64_t frames);
+
+/* stat.c */
+uint64_t cfi_cache_frames(const struct cfi_cache *cache);
+
+/* drain.c */
 int cfi_divert_begin(struct cf_map *map);
 int cfi_divert_drain(struct cf_map *map);
 void cfi_divert_end(struct cf_map *map);

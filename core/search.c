@@ -127,8 +127,7 @@ bool cfi_search(struct cf_map *map, struct cfi_zone *zone,
 {
 	unsigned end = map->block_shift + 1;
 
-	/* Relaxed: an empty zone is found empty by its index as well. */
-	if (cfi_load_relaxed(&zone->blocks) == 0)
+	if (!cfi_index_any(zone, want->order))
 		return false;
 	if (want->order < CLASS_WHOLE &&
 	    take_in(map, zone, want, want->order, CLASS_WHOLE))

@@ -65,19 +65,29 @@ static void add_block(struct cf_map *map, uint64_t number,
 	cf_port_read_unlock();
 }
 
+/* Frames in one context's stock of a zone. */
+uint64_t cfi_cache_frames(const struct cfi_cache *cache)
+{
+	uint64_t frames;
+	unsigned order;
+
+	/* Relaxed, all of them: a moment's view. */
+	frames = cfi_load_relaxed(&cache->magazine[0].count) +
+		 cfi_load_relaxed(&cache->magazine[1].count);
+	for (order = 1; order <= CF_BLOCK_ORDER_MAX; order++)
+		if (cfi_load_relaxed(&cache->run[order]))
+			frames += (uint64_t)1 << order;
+	return frames;
+}
+
 /* Frames in stock for one zone, in all contexts. */
 static uint64_t cached_frames(const struct cf_map *map, unsigned zone)
 {
 	uint64_t frames = 0;
 	unsigned cpu;
 
-	for (cpu = 0; cpu < map->config.cpus; cpu++) {
-		const struct cfi_cache *cache = &map->cpu[cpu].cache[zone];
-
-		/* Relaxed: a moment's view. */
-		frames += cfi_load_relaxed(&cache->magazine[0].count) +
-			  cfi_load_relaxed(&cache->magazine[1].count);
-	}
+	for (cpu = 0; cpu < map->config.cpus; cpu++)
+		frames += cfi_cache_frames(&map->cpu[cpu].cache[zone]);
 	return frames;
 }
 

@@ -125,8 +125,9 @@ struct cfi_zone {
 };
 
 /*
- * A magazine pair: frames of one zone a context has taken in stock.  Their
- * bit is clear and their word is 0.
+ * What a context has in stock of one zone: two magazines of single frames,
+ * and of each higher order the run it freed last.  Their bits are clear and
+ * their words are 0.
  */
 #define MAGAZINE_FRAMES	64
 
@@ -139,6 +140,8 @@ struct cfi_cache {
 	_Alignas(64)
 	uint64_t loaded;	/* (P) which of the two is in use */
 	struct cfi_magazine magazine[2]; /* (P) */
+	cfi_u64 run[CF_BLOCK_ORDER_MAX + 1]; /* (A,P) by order from 1 on: its
+					      * frame + 1, or 0 */
 };
 
 /*
@@ -216,6 +219,7 @@ struct cf_map {
 	cfi_u64 blocks_end;		/* (A,H) one past the highest block
 					 * ever */
 
+	cfi_u64 stock_order;	/* (A,H) the highest order contexts stock */
 	cfi_u64 type_frames[CF_TYPE_COUNT]; /* (A) of diverted contexts */
 	cfi_u64 stocked[CF_CPUS_MAX / 64]; /* (A) contexts with stock
 					    * [stocked] */

@@ -64,15 +64,33 @@ static bool check_magazine(struct audit *audit,
 	return true;
 }
 
+/* Every frame of the runs in stock, single ones too. */
+static bool check_cache(struct audit *audit, const struct cfi_cache *cache,
+			unsigned zone)
+{
+	unsigned order;
+	cf_pfn pfn, i;
+
+	if (!check_magazine(audit, &cache->magazine[0], zone) ||
+	    !check_magazine(audit, &cache->magazine[1], zone))
+		return false;
+	for (order = 1; order <= CF_BLOCK_ORDER_MAX; order++) {
+		pfn = load(&cache->run[order]) - 1;
+		for (i = 0; pfn != CF_PFN_NONE && i < (cf_pfn)1 << order; i++)
+			if (!check_cached(audit, pfn + i, zone))
+				return false;
+	}
+	return true;
+}
+
 static uint64_t stock_of(const struct cf_map *map, const struct cfi_cpu *cpu)
 {
-	uint64_t count = 0;
+	uint64_t frames = 0;
 	unsigned zone;
 
 	for (zone = 0; zone < map->zones; zone++)
-		count += load(&cpu->cache[zone].magazine[0].count) +
-			 load(&cpu->cache[zone].magazine[1].count);
-	return count;
+		frames += cfi_cache_frames(&cpu->cache[zone]);
+	return frames;
 }
 
 /* What a context has in stock is known to those who fail to allocate. */
@@ -280,7 +298,7 @@ bool cf_verify(struct cf_map *map, struct cf_finding *ret_finding)
 
 	holds = for_blocks(&audit, check_sequence) &&
 		check_stocked(&audit) &&
-		cfi_audit_magazines(&audit, check_magazine) &&
+		cfi_audit_caches(&audit, check_cache) &&
 		for_blocks(&audit, cfi_audit_block) &&
 		for_blocks(&audit, check_isolated) &&
 		check_zones(&audit) &&

@@ -32,12 +32,6 @@ static bool is_isolated(const struct cfi_block *block, cf_pfn pfn)
 	return cfi_isolated(block) >> cfi_chunk_index(block, pfn) & 1;
 }
 
-static bool is_split(const struct cfi_block *block, unsigned chunk)
-{
-	/* Acquire: see the frame words cleared. [split] */
-	return cfi_load_acquire(&block->split) >> chunk & 1;
-}
-
 /*
  * A walk over frames that are runs of their own is nothing but calls of
  * cf_walk_next(): what it does for a run is inlined, all else is not.
@@ -56,7 +50,7 @@ ALWAYS_INLINE uint64_t word_at(const struct cfi_block *block, cf_pfn pfn)
 	if (pfn % CF_CHUNK_FRAMES == 0)
 		/* Acquire: see what the run's maker wrote. [run-word] */
 		word = cfi_load_acquire(&block->chunk[chunk].word);
-	if (word == 0 && is_split(block, chunk))
+	if (word == 0 && cfi_is_split(block, chunk))
 		/* Acquire: as above. [run-word] */
 		word = cfi_load_acquire(&block->frame_word[pfn - block->first]);
 	return word;
@@ -153,7 +147,7 @@ static cf_pfn transit_in_chunk(const struct cfi_block *block, cf_pfn pfn)
 	cf_pfn last = chunk_last(pfn);
 
 	/* A chunk that is not split is alike from end to end. */
-	if (!is_split(block, chunk))
+	if (!cfi_is_split(block, chunk))
 		return block->chunk[chunk].free ||
 		       /* Relaxed: only asks whether there is a run. */
 		       cfi_load_relaxed(&block->chunk[chunk].word) ? pfn : last;

@@ -439,9 +439,19 @@ static void set_up_cached_at_home(void)
 	set_up_cached(1);
 }
 
+/* No bit of the index is set: who does not see the drained frame's fails. */
 static void set_up_cached_elsewhere(void)
 {
+	struct cf_request request = {
+		.type = CF_TYPE_KERNEL,
+		.flags = CF_ALLOC_NOWAIT,
+	};
+	cf_pfn pfn;
+
 	set_up_cached(2);
+	explore_port_machine()->ground_cpu = CF_CPU_NONE;
+	REQUIRE(cf_alloc(ground_map, request, &pfn) == -CF_ENOMEM);
+	explore_port_machine()->ground_cpu = 0;
 }
 
 static void thread_1_has_it(void)

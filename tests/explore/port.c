@@ -58,7 +58,7 @@ unsigned cf_port_cpu(void)
 	unsigned self = explore_self();
 
 	if (self == EXPLORE_THREADS_MAX)
-		return 0;
+		return machine.ground_cpu;
 	return machine.cpu ? machine.cpu() : self;
 }
 

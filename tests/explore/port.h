@@ -19,6 +19,7 @@ struct explore_machine {
 	 * ends the thread and no more; else, and without, it is a failure.
 	 */
 	bool (*panic)(const char *expression);
+	unsigned ground_cpu;	/* the CPU of what comes before and after */
 	/* The CPU a thread is on, if not the one with its number. */
 	unsigned (*cpu)(void);
 };

@@ -104,6 +104,60 @@ static void stock_is_bounded(void)
 	CHECK(machine_end());
 }
 
+/* The run freed last of each order, up to what the machine bears. */
+static void runs_in_stock(void)
+{
+	struct machine_config config = { .blocks = 2, .block_order = 11 };
+	struct cf_stat stat;
+	cf_pfn pfn, other;
+	unsigned most;
+
+	if (!CHECK(machine_make(config)))
+		return;
+	most = (unsigned)cfi_load_relaxed(&m.map->stock_order);
+	/* Both contexts' runs of one order: a sixteenth of 4096 frames. */
+	CHECK_EQ((cf_pfn)m.map->config.cpus << most, 4096 / 16);
+	pfn = alloc(kernel(3));
+	other = alloc(kernel(3));
+	cf_put(m.map, pfn);
+	cf_put(m.map, other);
+	cf_stat(m.map, &stat);
+	CHECK_EQ(stat.cached, 8);
+	CHECK_EQ(stat.free, 4096 - 8);
+	CHECK_EQ(stat.by_type[CF_TYPE_KERNEL], 0);
+	CHECK_EQ(cf_find_head(m.map, pfn + 1), CF_PFN_NONE);
+	CHECK_EQ(alloc(kernel(3)), pfn);
+	cf_put(m.map, pfn);
+	cf_put(m.map, alloc(kernel(most)));
+	cf_put(m.map, alloc(kernel(most + 1)));
+	cf_stat(m.map, &stat);
+	CHECK_EQ(stat.cached, 8 + (1u << most));
+	CHECK_EQ(cf_drain(m.map), 0);
+	cf_stat(m.map, &stat);
+	CHECK_EQ(stat.cached, 0);
+	CHECK_EQ(stat.free, 4096);
+	CHECK(machine_end());
+}
+
+/* The own stock is no reason to fail, even if nobody may be drained. */
+static void runs_out_of_stock(void)
+{
+	struct machine_config config = { .blocks = 1 };
+	struct cf_request large = with_flags(kernel(10), CF_ALLOC_NOWAIT);
+	cf_pfn pfn;
+
+	if (!CHECK(machine_make(config)))
+		return;
+	cf_put(m.map, alloc(kernel(0)));
+	cf_put(m.map, alloc(kernel(2)));
+	barriers = 0;
+	pfn = alloc(large);
+	CHECK_EQ(pfn, 0);
+	cf_put(m.map, pfn);
+	CHECK_EQ(barriers, 0);
+	CHECK(machine_end());
+}
+
 static void draining(void)
 {
 	struct machine_config config = { .blocks = 2 };
@@ -479,6 +533,8 @@ int main(void)
 {
 	tap_run("last in, first out; lowest first", last_in_first_out);
 	tap_run("two magazines are the most", stock_is_bounded);
+	tap_run("of higher orders the run freed last", runs_in_stock);
+	tap_run("the own stock is looked through first", runs_out_of_stock);
 	tap_run("draining empties, and the cache serves on", draining);
 	tap_run("caches are drained by others", drained_by_others);
 	tap_run("a context that stays inside", busy_too_long);

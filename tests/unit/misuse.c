@@ -161,6 +161,9 @@ static void offline_frames(void)
 	check_nothing_held(pfn, 3);
 	victim = pfn + 5;
 	CHECK(panics(put_interior, pfn));
+	/* A payload that looks like one reference. */
+	CHECK_EQ(cf_offline_set_payload(m.map, 0, pfn, 1u << 10), 0);
+	check_nothing_held(pfn, 3);
 	CHECK_EQ(cf_offline_free(m.map, 0, pfn, 3), 0);
 	CHECK_EQ(cf_offline_alloc(m.map, 0, 10, 0, &pfn), 0);
 	check_nothing_held(pfn, 10);

@@ -7,10 +7,12 @@
 #include "core/internal.h"
 #include "tests/unit/machine.h"
 
-bool __real_cfi_cache_alloc(struct cf_map *map, struct cfi_zone *zone,
-			    enum cf_type type, cf_pfn *ret_pfn);
-bool __wrap_cfi_cache_alloc(struct cf_map *map, struct cfi_zone *zone,
-			    enum cf_type type, cf_pfn *ret_pfn);
+enum cfi_served __real_cfi_cache_alloc(struct cf_map *map,
+				       struct cfi_zone *zone, unsigned order,
+				       enum cf_type type, cf_pfn *ret_pfn);
+enum cfi_served __wrap_cfi_cache_alloc(struct cf_map *map,
+				       struct cfi_zone *zone, unsigned order,
+				       enum cf_type type, cf_pfn *ret_pfn);
 uint64_t __real_cfi_moves_begun(const struct cf_map *map);
 uint64_t __wrap_cfi_moves_begun(const struct cf_map *map);
 void __real_cf_port_protect(void *machine, cf_pfn first, cf_pfn last,
@@ -18,16 +20,15 @@ void __real_cf_port_protect(void *machine, cf_pfn first, cf_pfn last,
 void __wrap_cf_port_protect(void *machine, cf_pfn first, cf_pfn last,
 			    bool usable);
 
-static unsigned short_ways, protections, looks;
+static unsigned long_ways, protections, looks;
 static void (*at_look)(void);
 
-/* The short way asks for the context's own zone, whatever that is. */
-bool __wrap_cfi_cache_alloc(struct cf_map *map, struct cfi_zone *zone,
-			    enum cf_type type, cf_pfn *ret_pfn)
+enum cfi_served __wrap_cfi_cache_alloc(struct cf_map *map,
+				       struct cfi_zone *zone, unsigned order,
+				       enum cf_type type, cf_pfn *ret_pfn)
 {
-	if (!zone)
-		short_ways++;
-	return __real_cfi_cache_alloc(map, zone, type, ret_pfn);
+	long_ways++;
+	return __real_cfi_cache_alloc(map, zone, order, type, ret_pfn);
 }
 
 uint64_t __wrap_cfi_moves_begun(const struct cf_map *map)
@@ -48,20 +49,28 @@ void __wrap_cf_port_protect(void *machine, cf_pfn first, cf_pfn last,
 	__real_cf_port_protect(machine, first, last, usable);
 }
 
-static void check_way(struct cf_request request, unsigned expected)
+static cf_pfn alloc_and_free(struct cf_request request)
 {
 	cf_pfn pfn;
 
-	short_ways = 0;
 	if (cf_alloc(m.map, request, &pfn))
-		pfn = CF_PFN_NONE;
-	CHECK_EQ(short_ways, expected);
-	if (pfn == CF_PFN_NONE)
-		return;
+		return CF_PFN_NONE;
 	if (request.flags & CF_ALLOC_FROZEN || snapshot(pfn).refs == 0)
 		cf_free_frozen(m.map, pfn, request.order);
 	else
 		cf_put(m.map, pfn);
+	return pfn;
+}
+
+/* Served by the stock that an allocation and a free before have left? */
+static void check_way(struct cf_request request, bool expected)
+{
+	bool served;
+
+	(void)alloc_and_free(request);
+	long_ways = 0;
+	served = alloc_and_free(request) != CF_PFN_NONE;
+	CHECK_EQ(served && long_ways == 0, expected);
 }
 
 static struct cf_request of_type(enum cf_type type)
@@ -69,7 +78,7 @@ static struct cf_request of_type(enum cf_type type)
 	return (struct cf_request){ .type = (uint8_t)type };
 }
 
-/* One frame, no owner, no flags but FROZEN, the own node. */
+/* No owner, no flags but FROZEN, the own node, an order that is stocked. */
 static void plain_allocations(void)
 {
 	struct machine_config config = { .blocks = 1, .movable = 1 };
@@ -89,7 +98,9 @@ static void plain_allocations(void)
 	check_way(anywhere, 1);
 	check_way(with_flags(kernel(0), CF_ALLOC_FROZEN), 1);
 	check_way(with_flags(kernel(0), CF_ALLOC_ZERO), 0);
-	check_way(kernel(1), 0);
+	check_way(kernel(1), 1);
+	check_way(kernel((unsigned)m.map->stock_order.v), 1);
+	check_way(kernel((unsigned)m.map->stock_order.v + 1), 0);
 	check_way(folio(0, keeper.id), 0);
 	check_way(in_zone(folio(0, keeper.id), CF_ZONE_MOVABLE), 0);
 	CHECK(keeper_remove(&keeper));

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CFI_CACHE_H
+#define CFI_CACHE_H
+
+#include "internal.h"
+
+/*
+ * The fast side of caches, inlined where runs are allocated and freed: what
+ * the owner of a cache does with it as it is.  cache.c does the rest.
+ */
+
+/*
+ * The running context's caches, or NULL: it has none, is inside them, or is
+ * kept out.
+ */
+static inline struct cfi_cpu *cfi_cpu_enter(struct cf_map *map)
+{
+	unsigned number = cf_port_cpu();
+	struct cfi_cpu *cpu;
+
+	if (number >= map->config.cpus)
+		return NULL;
+	cpu = &map->cpu[number];
+	/* Relaxed: only this context sets it; a handler stays out then. */
+	if (cfi_load_relaxed(&cpu->busy))
+		return NULL;
+	if (map->config.fenced) {
+		/*
+		 * Seq_cst: either we see DIVERT or the drainer sees BUSY. The
+		 * other side is drain_cpu(). [cache-divert]
+		 */
+		(void)cfi_swap_seq_cst(&cpu->busy, 1);
+	} else {
+		/* Relaxed: the drainer's barrier orders it for us. */
+		cfi_store_relaxed(&cpu->busy, 1);
+		cfi_compiler_fence();
+	}
+	/*
+	 * Seq_cst: as above; acquire: see what a drainer left behind. The
+	 * other side is raise_divert() and cfi_divert_end(). [cache-divert]
+	 */
+	if (__builtin_expect(cfi_load_seq_cst(&cpu->divert) != 0, 0)) {
+		/* Release: as in cfi_cpu_leave(). [cache-leave] */
+		cfi_store_release(&cpu->busy, 0);
+		return NULL;
+	}
+	return cpu;
+}
+
+static inline void cfi_cpu_leave(struct cfi_cpu *cpu)
+{
+	/* Release: the drainer sees the cache as we leave it. [cache-leave] */
+	cfi_store_release(&cpu->busy, 0);
+}
+
+/* Frames in runs of a type, as this context counts them. */
+static inline void cfi_count_here(struct cfi_cpu *cpu, enum cf_type type,
+				  int64_t frames)
+{
+	cfi_u64 *count = &cpu->type_frames[type];
+
+	/* Relaxed: only this context writes; readers add up a moment's view. */
+	cfi_store_relaxed(count, cfi_load_relaxed(count) + (uint64_t)frames);
+}
+
+static inline unsigned cfi_stock(const struct cfi_magazine *magazine)
+{
+	/* Relaxed: only this context writes; others count what is cached. */
+	return (unsigned)cfi_load_relaxed(&magazine->count);
+}
+
+static inline void cfi_set_stock(struct cfi_magazine *magazine, unsigned count)
+{
+	/* Relaxed: as in cfi_stock(). */
+	cfi_store_relaxed(&magazine->count, count);
+}
+
+/* The running context's own node's NORMAL zone. */
+static inline uint32_t cfi_local_zone(const struct cf_map *map,
+				      const struct cfi_cpu *cpu)
+{
+	if (map->config.nodes == 1)
+		return CF_ZONE_NORMAL;
+	return cpu->number % map->config.nodes * 2 + CF_ZONE_NORMAL;
+}
+
+/* Take a run that is in stock, or CF_PFN_NONE. */
+static inline cf_pfn cfi_cache_pop(struct cfi_cache *cache, unsigned order)
+{
+	struct cfi_magazine *magazine = &cache->magazine[cache->loaded];
+	unsigned count;
+	cf_pfn pfn;
+
+	if (order > 0) {
+		/* Relaxed: as in cfi_stock(). */
+		pfn = cfi_load_relaxed(&cache->run[order]) - 1;
+		cfi_store_relaxed(&cache->run[order], 0);
+		return pfn;
+	}
+	count = cfi_stock(magazine);
+	if (__builtin_expect(count == 0, 0))
+		return CF_PFN_NONE;
+	cfi_set_stock(magazine, --count);
+	return magazine->frame[count];
+}
+
+/* Take a run into stock; false: there is no room for it. */
+static inline bool cfi_cache_push(struct cfi_cache *cache, unsigned order,
+				  cf_pfn pfn)
+{
+	struct cfi_magazine *magazine = &cache->magazine[cache->loaded];
+	unsigned count;
+
+	if (order > 0) {
+		/* Relaxed: as in cfi_stock(). */
+		if (cfi_load_relaxed(&cache->run[order]) != 0)
+			return false;
+		cfi_store_relaxed(&cache->run[order], pfn + 1);
+		return true;
+	}
+	count = cfi_stock(magazine);
+	if (__builtin_expect(count == MAGAZINE_FRAMES, 0))
+		return false;
+	magazine->frame[count] = pfn;
+	cfi_set_stock(magazine, count + 1);
+	return true;
+}
+
+/* Let failing allocations know that this context has frames. */
+static inline void cfi_list_stock(struct cf_map *map, struct cfi_cpu *cpu)
+{
+	if (__builtin_expect(cpu->listed, 1))
+		return;
+	cpu->listed = 1;
+	/*
+	 * Relaxed: who misses what we take has it from the block's lock or the
+	 * index, and both come after this.
+	 */
+	(void)cfi_or_relaxed(&map->stocked[cpu->number / 64],
+			     (uint64_t)1 << cpu->number % 64);
+}
+
+/*
+ * The frames of a run that has lost its word go into stock, and off the
+ * books; false: the caller's caches have no room, or are none.
+ */
+static inline bool cfi_cache_free(struct cf_map *map,
+				  const struct cfi_block *block,
+				  uint64_t word, cf_pfn pfn)
+{
+	unsigned order = word_order(word);
+	struct cfi_cpu *cpu;
+	bool pushed;
+
+	/* Relaxed: how much may be in stock at most; a hint. */
+	if (order > 0 && order > cfi_load_relaxed(&map->stock_order))
+		return false;
+	cpu = cfi_cpu_enter(map);
+	if (!cpu)
+		return false;
+	cfi_list_stock(map, cpu);
+	pushed = cfi_cache_push(&cpu->cache[cfi_zone_number(block)], order,
+				pfn);
+	if (__builtin_expect(pushed, 1))
+		cfi_count_here(cpu, word_type(word),
+			       -(int64_t)word_frames(word));
+	cfi_cpu_leave(cpu);
+	return pushed;
+}
+
+#endif

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Draining: taking back what execution contexts have in stock.
+ *
+ * Whoever wants the frames back raises DIVERT, has every context pass a
+ * barrier, waits for BUSY to clear and then empties the cache as its owner
+ * would.  While any range is isolated DIVERT stays up: frees go straight to
+ * the blocks, so nothing of an isolated chunk enters or leaves a cache.
+ */
+
+#include "cache.h"
+
+/* The explorer sets 0: to wait is to read what is written later. */
+#ifndef DRAIN_SPINS
+#define DRAIN_SPINS	10000
+#endif
+
+/* Caller holds map->drain_lock and keeps the owner out, or is the owner. */
+static void drain(struct cf_map *map, struct cfi_cpu *cpu)
+{
+	cf_pfn emptied = cfi_cache_empty(map, cpu);
+
+	if (emptied != CF_PFN_NONE)
+		map->emptied = emptied;
+}
+
+/* DIVERT is up and every context has passed a barrier since. */
+static int drain_cpu(struct cf_map *map, struct cfi_cpu *cpu)
+{
+	unsigned spins = 0;
+
+	/*
+	 * Seq_cst: either we see BUSY or its owner sees DIVERT; acquire: see
+	 * the cache as its owner left it. [cache-divert] [cache-leave]
+	 */
+	while (cfi_load_seq_cst(&cpu->busy)) {
+		if (spins == DRAIN_SPINS)
+			return -CF_EAGAIN;
+		cf_port_relax(spins++);
+	}
+	drain(map, cpu);
+	return 0;
+}
+
+/* Wake who waits for a chunk that the drain has emptied. */
+static void unlock_and_signal(struct cf_map *map, unsigned long state)
+{
+	cf_pfn emptied = map->emptied;
+
+	map->emptied = CF_PFN_NONE;
+	cf_unlock(&map->drain_lock, state);
+	if (emptied != CF_PFN_NONE)
+		cfi_signal_empty(map, emptied, 1);
+}
+
+/* Caller holds map->drain_lock and DIVERT is up. */
+static int drain_all(struct cf_map *map)
+{
+	unsigned i;
+	int err = 0;
+
+	/*
+	 * Every context passes a full barrier: its BUSY is visible to us, or
+	 * our DIVERT to its next entry. [cache-divert]
+	 */
+	if (!map->config.fenced && cf_port_barrier_all() != 0)
+		return -CF_EAGAIN;
+	cfi_moves_begin(&map->moves);
+	for (i = 0; i < map->config.cpus; i++)
+		if (drain_cpu(map, &map->cpu[i]))
+			err = -CF_EAGAIN;
+	cfi_moves_end(&map->moves);
+	return err;
+}
+
+static void raise_divert(struct cf_map *map)
+{
+	unsigned i;
+
+	if (map->divert_holds++)
+		return;
+	for (i = 0; i < map->config.cpus; i++)
+		/* Seq_cst: as in drain_cpu(). [cache-divert] */
+		(void)cfi_swap_seq_cst(&map->cpu[i].divert, 1);
+}
+
+/*
+ * Keep every context out of its caches and empty them.  -CF_EAGAIN: one was
+ * inside too long; it is kept out from its next entry on, and
+ * cfi_divert_drain() tries again.
+ */
+int cfi_divert_begin(struct cf_map *map)
+{
+	unsigned long state = cf_lock(&map->drain_lock);
+	int err;
+
+	raise_divert(map);
+	err = drain_all(map);
+	unlock_and_signal(map, state);
+	return err;
+}
+
+int cfi_divert_drain(struct cf_map *map)
+{
+	unsigned long state = cf_lock(&map->drain_lock);
+	int err = drain_all(map);
+
+	unlock_and_signal(map, state);
+	return err;
+}
+
+void cfi_divert_end(struct cf_map *map)
+{
+	unsigned long state = cf_lock(&map->drain_lock);
+	unsigned i;
+
+	CF_CHECK(map->divert_holds > 0, map->divert_holds);
+	map->divert_holds--;
+	for (i = 0; i < map->config.cpus && map->divert_holds == 0; i++)
+		/* Release: owners see their caches empty. [cache-divert] */
+		cfi_store_release(&map->cpu[i].divert, 0);
+	cf_unlock(&map->drain_lock, state);
+}
+
+int cf_drain(struct cf_map *map)
+{
+	int err = cfi_divert_begin(map);
+
+	cfi_divert_end(map);
+	return err;
+}
+
+void cf_drain_cpu(struct cf_map *map)
+{
+	unsigned number = cf_port_cpu();
+	unsigned long state;
+
+	if (number >= map->config.cpus)
+		return;
+	state = cf_lock(&map->drain_lock);
+	/* Relaxed: this context sets it; inside its cache this is misuse. */
+	CF_CHECK(cfi_load_relaxed(&map->cpu[number].busy) == 0, number);
+	drain(map, &map->cpu[number]);
+	unlock_and_signal(map, state);
+}
