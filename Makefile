@@ -3,8 +3,8 @@
 
 PREFIX ?= /usr/local
 
-.PHONY: all run test check soak fuzz prove mutate coverage bench install \
-	clean help
+.PHONY: all run test check soak fuzz prove mutate coverage bench \
+	bench-quick install clean help
 
 all:
 	@scripts/setup -n run
@@ -45,10 +45,14 @@ coverage:
 	@scripts/setup -n run
 	@scripts/coverage --report docs/coverage.md
 
+# Whose it is to be kept as: make bench NAME=laptop
 bench:
 	@scripts/setup bench
-	@scripts/build build
-	build/bench/coldframe-bench
+	@bench/run $(NAME)
+
+bench-quick:
+	@scripts/setup -n run
+	@bench/run --quick
 
 install:
 	@scripts/setup -n run
@@ -70,6 +74,8 @@ help:
 	@echo 'make prove    explore every interleaving of small programs'
 	@echo 'make mutate   break the engine in small ways; do the tests notice?'
 	@echo 'make coverage lines and branches of core/ that the tests run'
-	@echo 'make bench    install what is missing, measure'
+	@echo 'make bench    install what is missing, measure: ten minutes;'
+	@echo '              NAME=x keeps it in bench/results'
+	@echo 'make bench-quick  the same, roughly: one minute'
 	@echo 'make install  install below PREFIX ($(PREFIX)); DESTDIR is heeded'
 	@echo 'make clean    remove the build directories'

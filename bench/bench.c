@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The benchmark: runs each group of rows in a process of its own, the malloc
- * libraries by LD_PRELOAD, and prints one page of text.
- *
- *	coldframe-bench [--quick]
+ * libraries by LD_PRELOAD, and prints one page of text.  docs/bench.md says
+ * what is measured and how.
  *
  * Progress goes to stderr.  Exit status: 0; 1: a group failed; 2: wrong
- * usage.  A library or valgrind that is not installed is said and left out.
+ * usage.  What is not installed is said and left out.
  */
 #define _GNU_SOURCE
 #include <getopt.h>
@@ -18,39 +17,98 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "bench/goals.h"
 #include "bench/groups.h"
+#include "bench/svg.h"
 #include "bench/table.h"
 
+#define PLUGINS_MAX	8
 #define ARGUMENTS_MAX	8
-#define COUNT		100000	/* calls a loop under valgrind */
 
-/* A program that prints rows, or what is to be read from it. */
+static const char usage[] =
+	"usage: coldframe-bench [--quick] [--only GROUP]... [--svg FILE]\n"
+	"                       [--plugin FILE]...\n"
+	"\n"
+	"  --quick        fewer samples: under a minute\n"
+	"  --only GROUP   this group of rows alone, or these\n"
+	"  --plugin FILE  a shared object with another allocator, see\n"
+	"                 bench/plugin.h\n"
+	"  --svg FILE     draw the rows beside others as a chart\n"
+	"\n"
+	"groups: primitives compared engine sizes hotplug move scarce memory\n"
+	"        fragments glibc mimalloc jemalloc tcmalloc plugin\n"
+	"        instructions giveback\n";
+
+/* A group runs in this program, or is a program of its own beside it. */
+struct group {
+	const char *name;
+	int (*run)(void);		/* NULL: the others below */
+	const char *program;		/* beside this one */
+	const char *library;		/* of malloc: a part of its file */
+	const char *preload, *package;
+};
+
+static const struct group groups[] = {
+	{ .name = "primitives", .run = group_primitives },
+	{ .name = "compared", .run = group_compared },
+	{ .name = "glibc", .library = "libc.so" },
+	{ .name = "mimalloc", .library = "libmimalloc",
+	  .preload = "libmimalloc.so.2", .package = "libmimalloc2.0" },
+	{ .name = "jemalloc", .library = "libjemalloc",
+	  .preload = "libjemalloc.so.2", .package = "libjemalloc2" },
+	{ .name = "tcmalloc", .library = "libtcmalloc",
+	  .preload = "libtcmalloc_minimal.so.4",
+	  .package = "libtcmalloc-minimal4" },
+	{ .name = "engine", .run = group_engine },
+	{ .name = "sizes", .run = group_sizes },
+	{ .name = "hotplug", .run = group_hotplug },
+	{ .name = "move", .run = group_move },
+	{ .name = "scarce", .run = group_scarce },
+	{ .name = "memory", .run = group_memory },
+	{ .name = "fragments", .run = group_fragments },
+	{ .name = "giveback", .program = "giveback" },
+	{ .name = "instructions", .program = "instructions",
+	  .package = "valgrind" },
+};
+
+static const struct {
+	const char *section, *heading;
+} sections[] = {
+	{ SECTION_MACHINE, "What the machine charges, ns" },
+	{ SECTION_OTHERS, "Beside others, which do malloc(4096 << order), ns" },
+	{ SECTION_REFUSALS, "Allocations refused, where memory has an end" },
+	{ SECTION_LATENCY, "Latency of single calls, ns" },
+	{ SECTION_ENGINE, "The engine alone, ns" },
+	{ SECTION_SIZES, "The same in 8 GiB and in 1 TiB, ns" },
+	{ SECTION_SCARCE, "Scarce memory, ns" },
+	{ SECTION_HOTPLUG, "Memory offline and online, ns" },
+	{ SECTION_MOVE, "Moving what is in the way" },
+	{ SECTION_FRAGMENTS, "Chunks of 2 MiB wholly free after a long churn" },
+	{ SECTION_MEMORY, "Maps of all sizes" },
+	{ SECTION_WALK, "Looking at frames, G frames/s" },
+	{ SECTION_CALLS, "Instructions a call" },
+	{ SECTION_SYSTEM, "Memory to the system and back, ns" },
+};
+
+static struct {
+	const char *only[ARRAY_COUNT(groups) + 1];
+	unsigned only_count;
+	const char *plugins[PLUGINS_MAX];
+	unsigned plugins_count;
+	const char *svg;
+	const char *group;		/* of a child: run it and print cells */
+} settings;
+
+static char own_path[PATH_MAX];		/* constant after start */
+static char own_folder[PATH_MAX];
+
+/* A program that prints cells, or what is to be read from it. */
 struct child {
 	const char *arguments[ARGUMENTS_MAX];
 	const char *preload;
 	pid_t id;
 	FILE *output;
 };
-
-static const struct group {
-	enum column column;
-	const char *argument;		/* of --group; malloc's: its library */
-	const char *preload;
-	const char *package;
-} groups[] = {
-	{ COLUMN_MACHINE, "primitives", NULL, NULL },
-	{ COLUMN_ENGINE, "engine", NULL, NULL },
-	{ COLUMN_ENGINE, "scale", NULL, NULL },
-	{ COLUMN_GLIBC, "libc.so", NULL, NULL },
-	{ COLUMN_MIMALLOC, "libmimalloc", "libmimalloc.so.2",
-	  "libmimalloc2.0" },
-	{ COLUMN_JEMALLOC, "libjemalloc", "libjemalloc.so.2", "libjemalloc2" },
-	{ COLUMN_TCMALLOC, "libtcmalloc", "libtcmalloc_minimal.so.4",
-	  "libtcmalloc-minimal4" },
-};
-
-static char own_path[PATH_MAX];		/* constant after start */
-static char own_folder[PATH_MAX];
 
 static void child_run(const struct child *child, int output)
 {
@@ -94,183 +152,208 @@ static int child_close(struct child *child)
 	return WEXITSTATUS(status);
 }
 
-/* Run a child that prints rows into a column. Returns its exit status. */
-static int child_rows(struct child *child, enum column column)
+/* Run a child that prints cells. Returns its exit status. */
+static int child_measure(struct child *child)
 {
 	char line[256];
 
 	if (!child_open(child))
 		return 1;
 	while (fgets(line, sizeof(line), child->output))
-		if (!table_take(line, column))
-			(void)fprintf(stderr, "bench: not a row: %s", line);
+		if (!table_take(line))
+			(void)fprintf(stderr, "bench: no cell: %s", line);
 	return child_close(child);
 }
 
-static int group_measure(const struct group *group, bool quick)
+static bool is_wanted(const char *name)
 {
+	unsigned i;
+
+	/* What goals scale by is always needed. */
+	if (!strcmp(name, groups[0].name))
+		return true;
+	for (i = 0; i < settings.only_count; i++)
+		if (!strcmp(settings.only[i], name))
+			return true;
+	return settings.only_count == 0;
+}
+
+static int group_measure(const struct group *group)
+{
+	char path[PATH_MAX + 32];
+	const char *quick = bench_quick ? "--quick" : NULL;
 	struct child child = {
-		.arguments = { own_path, "--group", group->argument,
-			       quick ? "--quick" : NULL },
+		.arguments = { own_path, "--group", group->name, quick },
 		.preload = group->preload,
 	};
 	int status;
 
-	(void)fprintf(stderr, "bench: %s, %s\n", column_name(group->column),
-		      group->argument);
-	status = child_rows(&child, group->column);
-	if (status == 2 && group->package) {
-		(void)printf("left out: %s is not installed (package %s)\n",
-			     column_name(group->column), group->package);
+	if (!is_wanted(group->name))
 		return 0;
+	(void)fprintf(stderr, "bench: %s\n", group->name);
+	if (group->program) {
+		(void)snprintf(path, sizeof(path), "%s/%s", own_folder,
+			       group->program);
+		child.arguments[0] = path;
+		child.arguments[1] = quick;
+		child.arguments[2] = NULL;
 	}
-	return status;
+	status = child_measure(&child);
+	if (status != GROUP_MISSING)
+		return status;
+	(void)printf("left out: %s is not installed (package %s)\n",
+		     group->name, group->package ? group->package : "?");
+	return 0;
 }
 
-static int giveback_measure(bool quick)
+static int plugin_measure(const char *file)
 {
-	char path[PATH_MAX + 32];
 	struct child child = {
-		.arguments = { path, quick ? "--quick" : NULL },
+		.arguments = { own_path, "--group", "plugin", "--plugin", file,
+			       bench_quick ? "--quick" : NULL },
 	};
 
-	(void)snprintf(path, sizeof(path), "%s/giveback", own_folder);
-	(void)fprintf(stderr, "bench: giving memory back\n");
-	return child_rows(&child, COLUMN_SYSTEM);
+	if (!is_wanted("plugin"))
+		return 0;
+	(void)fprintf(stderr, "bench: plug-in %s\n", file);
+	return child_measure(&child);
 }
 
-/* Instructions of a loop of so many calls; below 0: no valgrind. */
-static long long count_instructions(const char *loop, unsigned calls)
+static void print_head(void)
 {
-	char path[PATH_MAX + 32], number[16], line[256];
-	struct child child = {
-		.arguments = { "valgrind", "--tool=callgrind", "--log-fd=1",
-			       "--callgrind-out-file=/dev/null", path, loop,
-			       number },
-	};
-	long long count = -1;
+	const char *line;
+	unsigned i;
 
-	(void)snprintf(path, sizeof(path), "%s/instructions", own_folder);
-	(void)snprintf(number, sizeof(number), "%u", calls);
-	if (!child_open(&child))
-		return -1;
-	while (fgets(line, sizeof(line), child.output))
-		(void)sscanf(line, "==%*d== Collected : %lld", &count);
-	return child_close(&child) ? -1 : count;
+	(void)printf("# coldframe benchmark%s\n\n",
+		     bench_quick ? ", --quick" : "");
+	for (i = 0; (line = machine_line(i)); i++)
+		(void)printf("%s\n", line);
+	(void)printf("\nMedians, of the thread's own CPU time where it is "
+		     "time. Threads are pinned; samples\nwith more than %d %% "
+		     "off the core were retaken, but *: that came to no end, "
+		     "threads sleep\non locks or something else ran. Frames "
+		     "are not touched unless a row says so.\n\n",
+		     OFF_CORE_PERCENT);
 }
 
-/* Instructions a call: what a second COUNT calls add. */
-static double instructions(const char *loop)
+static void print_sections(void)
 {
-	long long once = count_instructions(loop, COUNT);
-	long long twice = count_instructions(loop, 2 * COUNT);
-
-	return once < 0 || twice < 0 ? -1 : (double)(twice - once) / COUNT;
-}
-
-static void print_instructions(void)
-{
-	static const struct {
-		const char *name, *loop, *without;
-	} counts[] = {
-		{ "alloc+free pair from the cache", "pair", "empty" },
-		{ "the same, frozen", "pair-frozen", "empty" },
-		{ "the same, with an owner", "pair-owned", "empty" },
-		{ "alloc, many in a row", "alloc", "empty" },
-		{ "free, many in a row", "alloc-free", "alloc-keep" },
-		{ "get", "get", "empty" },
-		{ "put, not the last", "get-put", "get" },
-		{ "try_get+put", "try_get-put", "empty" },
-	};
-	double with, without;
 	size_t i;
 
-	(void)fprintf(stderr, "bench: counting instructions\n");
-	for (i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
-		with = instructions(counts[i].loop);
-		without = instructions(counts[i].without);
-		if (with < 0 || without < 0) {
-			(void)printf("left out: valgrind is not installed or "
-				     "cannot run here (package valgrind)\n");
-			return;
-		}
-		(void)printf("%-48s   %11.1f\n", counts[i].name,
-			     with - without);
-	}
-}
-
-static int measure_all(bool quick)
-{
-	int status = 0;
-	size_t i;
-
-	(void)printf("# coldframe benchmark%s\n\n", quick ? ", --quick" : "");
-	machine_print();
-	(void)printf("\nNanoseconds of the thread's own CPU time an "
-		     "operation, medians. Threads are pinned;\n"
-		     "samples with more than %d %% off the core were retaken, "
-		     "but *: that came to no end,\n"
-		     "threads sleep on locks or something else ran. "
-		     "Frames are not touched.\n\n", OFF_CORE_PERCENT);
-	for (i = 0; i < sizeof(groups) / sizeof(groups[0]); i++)
-		status |= group_measure(&groups[i], quick);
-	status |= giveback_measure(quick);
-	(void)printf("## The machine\n\n");
-	table_print_column(COLUMN_MACHINE);
-	(void)printf("\n## Against malloc(4096 << order)+free\n\n");
-	table_print_compared();
-	(void)printf("\n## The engine alone\n\n");
-	table_print_column(COLUMN_ENGINE);
-	(void)printf("\n## Instructions a call\n\n");
-	print_instructions();
-	(void)printf("\n## Memory to the system and back, each 2 MiB\n\n");
-	table_print_column(COLUMN_SYSTEM);
 	(void)printf("\n## Goals\n\n");
-	table_print_goals();
-	(void)printf("\n## Every row with its spread "
+	goals_print();
+	for (i = 0; i < ARRAY_COUNT(sections); i++) {
+		if (!table_row(sections[i].section, 0))
+			continue;
+		(void)printf("\n## %s\n\n", sections[i].heading);
+		table_print_section(sections[i].section);
+	}
+	(void)printf("\n## Every cell of several samples with its spread "
 		     "(n: samples, new: retaken)\n\n");
 	table_print_spread();
+}
+
+static int measure_all(void)
+{
+	int status = 0;
+	unsigned i;
+
+	print_head();
+	for (i = 0; i < ARRAY_COUNT(groups); i++)
+		status |= group_measure(&groups[i]);
+	for (i = 0; i < settings.plugins_count; i++)
+		status |= plugin_measure(settings.plugins[i]);
+	print_sections();
+	if (settings.svg && !svg_write(settings.svg)) {
+		(void)fprintf(stderr, "bench: cannot write %s\n",
+			      settings.svg);
+		status = 1;
+	}
 	return status ? 1 : 0;
 }
 
-static int group_run(const char *group, bool quick)
+/* In a child: one group. */
+static int group_run(const char *name)
 {
-	if (!strcmp(group, "primitives"))
-		return group_primitives(quick);
-	if (!strcmp(group, "engine"))
-		return group_engine(quick);
-	if (!strcmp(group, "scale"))
-		return group_scale(quick);
-	return group_malloc(group, quick);
+	size_t i;
+
+	if (!strcmp(name, "plugin") && settings.plugins_count == 1)
+		return group_plugin(settings.plugins[0]);
+	for (i = 0; i < ARRAY_COUNT(groups); i++) {
+		if (strcmp(groups[i].name, name))
+			continue;
+		if (groups[i].run)
+			return groups[i].run();
+		if (groups[i].library)
+			return group_malloc(groups[i].library, name);
+	}
+	return GROUP_MISSING;
+}
+
+static bool is_group(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_COUNT(groups); i++)
+		if (!strcmp(groups[i].name, name))
+			return true;
+	return !strcmp(name, "plugin");
+}
+
+static bool take_option(int option)
+{
+	switch (option) {
+	case 'q':
+		bench_quick = true;
+		return true;
+	case 'o':
+		if (!is_group(optarg) ||
+		    settings.only_count == ARRAY_COUNT(settings.only))
+			return false;
+		settings.only[settings.only_count++] = optarg;
+		return true;
+	case 'p':
+		if (settings.plugins_count == PLUGINS_MAX)
+			return false;
+		settings.plugins[settings.plugins_count++] = optarg;
+		return true;
+	case 's':
+		settings.svg = optarg;
+		return true;
+	case 'g':
+		settings.group = optarg;
+		return true;
+	default:
+		return false;
+	}
 }
 
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "quick", no_argument, NULL, 'q' },
+		{ "only", required_argument, NULL, 'o' },
+		{ "plugin", required_argument, NULL, 'p' },
+		{ "svg", required_argument, NULL, 's' },
 		{ "group", required_argument, NULL, 'g' },
 		{ NULL, 0, NULL, 0 },
 	};
-	const char *group = NULL;
-	bool quick = false;
 	int option;
 
-	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (option == 'q') {
-			quick = true;
-		} else if (option == 'g') {
-			group = optarg;
-		} else {
-			(void)fprintf(stderr,
-				      "usage: coldframe-bench [--quick]\n");
+	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
+		if (!take_option(option)) {
+			(void)fputs(usage, stderr);
 			return 2;
 		}
+	if (optind < argc) {
+		(void)fputs(usage, stderr);
+		return 2;
 	}
-	if (group)
-		return group_run(group, quick);
+	if (settings.group)
+		return group_run(settings.group);
 	if (readlink("/proc/self/exe", own_path, sizeof(own_path) - 1) < 0)
 		return 1;
 	(void)strcpy(own_folder, own_path);
 	(void)dirname(own_folder);
-	return measure_all(quick);
+	return measure_all();
 }

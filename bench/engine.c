@@ -5,7 +5,7 @@
 
 #include "bench/engine.h"
 
-#define OFFLINE_PASSES	16
+struct engine engine;
 
 _Noreturn void engine_die(const char *what, int err)
 {
@@ -21,68 +21,105 @@ static enum cf_verdict release_free(void *context, cf_pfn pfn, unsigned order)
 	return CF_VERDICT_FREE;
 }
 
+static enum cf_verdict release_keep(void *context, cf_pfn pfn, unsigned order)
+{
+	(void)context;
+	(void)pfn;
+	(void)order;
+	return CF_VERDICT_KEEP;
+}
+
 static const struct cf_owner_ops no_ops;
 static const struct cf_owner_ops freeing_ops = { .release = release_free };
+static const struct cf_owner_ops keeping_ops = { .release = release_keep };
 
-void engine_create(struct engine *engine, cf_pfn frames, bool huge_meta)
+void engine_create(cf_pfn frames, enum engine_pages pages)
 {
 	const struct cf_host_config memory = {
 		.last = frames,
-		.huge_meta = huge_meta,
+		.huge = pages == ENGINE_HUGE,
+		.huge_meta = pages != ENGINE_SMALL,
 	};
 	const struct cf_map_config config = { .cpus = THREADS_MAX };
 	const struct cf_block_config blocks = { .meta = CF_META_PORT };
 	int err;
 
-	err = cf_host_memory_create(&memory, &engine->memory);
+	err = cf_host_memory_create(&memory, &engine.memory);
 	if (err)
 		engine_die("memory", err);
-	err = cf_host_map_create(&engine->memory, &config, &engine->map);
+	err = cf_host_map_create(&engine.memory, &config, &engine.map);
 	if (err)
 		engine_die("map", err);
-	err = cf_block_add(engine->map, 0, frames, &blocks);
+	err = cf_block_add(engine.map, 0, frames, &blocks);
 	if (err)
 		engine_die("add blocks", err);
 }
 
-void engine_online(struct engine *engine)
+static void owner_add(const char *name, const struct cf_owner_ops *ops,
+		      uint32_t *ret_id)
 {
-	const struct cf_map_config *config = cf_map_config_of(engine->map);
-	int err;
+	int err = cf_owner_register(engine.map, name, ops, NULL, ret_id);
 
-	err = cf_block_online(engine->map, 0, config->last, CF_ZONE_NORMAL,
-			      NULL);
-	if (err)
-		engine_die("online", err);
-	err = cf_owner_register(engine->map, "bench", &no_ops, NULL,
-				&engine->owner);
-	if (err)
-		engine_die("owner", err);
-	err = cf_owner_register(engine->map, "freeing", &freeing_ops, NULL,
-				&engine->freeing);
 	if (err)
 		engine_die("owner", err);
 }
 
-void engine_destroy(struct engine *engine)
+void engine_online(enum cf_zone_kind kind)
 {
-	cf_pfn last = cf_map_config_of(engine->map)->last;
+	const struct cf_map_config *config = cf_map_config_of(engine.map);
+	int err = cf_block_online(engine.map, 0, config->last, kind, NULL);
+
+	if (err)
+		engine_die("online", err);
+	owner_add("bench", &no_ops, &engine.owner);
+	owner_add("freeing", &freeing_ops, &engine.freeing);
+	owner_add("keeping", &keeping_ops, &engine.keeping);
+}
+
+static void owner_remove(uint32_t id)
+{
+	int err = cf_owner_unregister(engine.map, id, NULL);
+
+	if (err)
+		engine_die("unregister", err);
+}
+
+void engine_destroy(void)
+{
+	cf_pfn last = cf_map_config_of(engine.map)->last;
 	int err;
 
-	err = cf_owner_unregister(engine->map, engine->owner, NULL);
-	if (err)
-		engine_die("unregister", err);
-	err = cf_owner_unregister(engine->map, engine->freeing, NULL);
-	if (err)
-		engine_die("unregister", err);
-	err = cf_block_offline(engine->map, 0, last, OFFLINE_PASSES, NULL);
+	owner_remove(engine.owner);
+	owner_remove(engine.freeing);
+	owner_remove(engine.keeping);
+	err = cf_block_offline(engine.map, 0, last, OFFLINE_PASSES, NULL);
 	if (err)
 		engine_die("offline", err);
-	err = cf_block_remove(engine->map, 0, last);
+	err = cf_block_remove(engine.map, 0, last);
 	if (err)
 		engine_die("remove", err);
-	err = cf_host_map_destroy(engine->map);
+	err = cf_host_map_destroy(engine.map);
 	if (err)
 		engine_die("destroy", err);
-	cf_host_memory_destroy(&engine->memory);
+	cf_host_memory_destroy(&engine.memory);
+}
+
+void engine_drain(void)
+{
+	int err = cf_drain(engine.map);
+
+	if (err)
+		engine_die("drain", err);
+}
+
+void engine_enter(struct worker *worker)
+{
+	(void)worker;
+	(void)cf_host_enter();
+}
+
+void engine_leave(struct worker *worker)
+{
+	(void)worker;
+	cf_host_leave(engine.map);
 }

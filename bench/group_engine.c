@@ -1,327 +1,168 @@
 /* SPDX-License-Identifier: MIT */
-/* The engine: the loops all allocators run, and those only it can. */
+/*
+ * The engine alone: calls that can be repeated, by the number of CPUs, and
+ * with one CPU by the size of memory.
+ */
 #include <string.h>
 
 #include "bench/engine.h"
 #include "bench/groups.h"
+#include "bench/ops.h"
 
-#define OFFLINE_PASSES	16
-
-static struct engine engine;
-
-static inline uint64_t take(unsigned order)
-{
-	const struct cf_request request = {
-		.order = (uint8_t)order,
-		.type = CF_TYPE_KERNEL,
-	};
-	cf_pfn pfn;
-	int err = cf_alloc(engine.map, request, &pfn);
-
-	if (__builtin_expect(err != 0, 0))
-		engine_die("alloc", err);
-	return pfn;
-}
-
-static inline void give(uint64_t handle, unsigned order)
-{
-	(void)order;
-	cf_put(engine.map, handle);
-}
-
-#include "bench/loops.inc"
-
-static void enter(struct worker *worker)
-{
-	(void)worker;
-	(void)cf_host_enter();
-}
-
-static void leave(struct worker *worker)
-{
-	(void)worker;
-	cf_host_leave(engine.map);
-}
+#define ROWS_MAX	32
 
 static const struct bench_case engine_case = {
-	.count = 1,
-	.enter = enter,
-	.leave = leave,
+	.section = SECTION_ENGINE,
+	.enter = engine_enter,
+	.leave = engine_leave,
 };
 
-static void run(const struct phase *phases, unsigned count,
-		struct load *load, unsigned threads, unsigned samples)
+static unsigned samples(void)
+{
+	return bench_quick ? 3 : 9;
+}
+
+static void run(const struct op_table *table, unsigned threads)
 {
 	struct bench_case bench = engine_case;
 
-	bench.phases = phases;
-	bench.count = count;
-	bench.context = load;
-	measure_print(&bench, threads, samples);
+	bench.phases = table->phases;
+	bench.count = table->count;
+	measure_print(&bench, threads, samples());
 }
 
-/* Frozen runs, and runs with an owner that lets them go. */
-
-static uint64_t loop_pairs_frozen(struct worker *worker)
+/* Each row of its own, so that none finds caches as another left them. */
+static void run_each(const struct op_table *table, unsigned threads)
 {
-	const struct load *load = load_of(worker);
-	const struct cf_request request = {
-		.type = CF_TYPE_KERNEL,
-		.flags = CF_ALLOC_FROZEN,
-	};
-	uint64_t left;
-	cf_pfn pfn;
-	int err;
+	struct op_table one = { NULL, 1 };
+	unsigned i;
 
-	for (left = load->pairs; left > 0; left--) {
-		err = cf_alloc(engine.map, request, &pfn);
-		if (__builtin_expect(err != 0, 0))
-			engine_die("alloc", err);
-		cf_free_frozen(engine.map, pfn, 0);
-	}
-	return load->pairs;
-}
-
-static uint64_t loop_pairs_owned(struct worker *worker)
-{
-	const struct load *load = load_of(worker);
-	const struct cf_request request = {
-		.type = CF_TYPE_FOLIO,
-		.owner = (uint16_t)engine.freeing,
-	};
-	uint64_t left;
-	cf_pfn pfn;
-	int err;
-
-	for (left = load->pairs; left > 0; left--) {
-		err = cf_alloc(engine.map, request, &pfn);
-		if (__builtin_expect(err != 0, 0))
-			engine_die("alloc", err);
-		cf_put(engine.map, pfn);
-	}
-	return load->pairs;
-}
-
-/* References of a frame this thread holds. */
-
-static uint64_t loop_get_put(struct worker *worker)
-{
-	const struct load *load = load_of(worker);
-	cf_pfn pfn = take(0);
-	uint64_t left;
-
-	for (left = load->pairs; left > 0; left--) {
-		if (cf_get(engine.map, pfn))
-			engine_die("get", CF_ELIMIT);
-		cf_put(engine.map, pfn);
-	}
-	give(pfn, 0);
-	return load->pairs;
-}
-
-static uint64_t loop_try_get_put(struct worker *worker)
-{
-	const struct load *load = load_of(worker);
-	cf_pfn pfn = take(0);
-	uint64_t left;
-
-	for (left = load->pairs; left > 0; left--) {
-		if (cf_try_get(engine.map, pfn))
-			engine_die("try_get", CF_ELIMIT);
-		cf_put(engine.map, pfn);
-	}
-	give(pfn, 0);
-	return load->pairs;
-}
-
-static const struct phase phases_variants[] = {
-	{ "alloc+free pair, frozen", loop_pairs_frozen },
-	{ "alloc+free pair, with an owner", loop_pairs_owned },
-	{ "get+put", loop_get_put },
-	{ "try_get+put", loop_try_get_put },
-};
-
-static const struct phase phases_half_full[] = {
-	{ NULL, loop_take_all },
-	{ "alloc+free pair, 4 KiB, half full", loop_pairs },
-	{ NULL, loop_give_all },
-};
-
-static const struct phase phases_bulk_8gib[] = PHASES_BULK("8 GiB of 4 KiB");
-static const struct phase phases_bulk_huge[] = PHASES_BULK("8 GiB of 2 MiB");
-
-static void rows_small(unsigned threads, bool quick)
-{
-	struct load load = { .pairs = quick ? 200000 : 1000000 };
-
-	run(phases_variants, 4, &load, threads, quick ? 3 : 9);
-	load.count = FRAMES_8GIB / 2 / threads;
-	load_open(&load, threads);
-	run(phases_half_full, 3, &load, threads, quick ? 3 : 5);
-	load_close(&load);
-	if (quick)
-		return;
-	/* Some stay in the other thread's cache: leave it a little. */
-	load.count = (FRAMES_8GIB - BLOCK_FRAMES) / threads;
-	load_open(&load, threads);
-	run(phases_bulk_8gib, PHASES_BULK_COUNT(threads), &load, threads, 5);
-	load_close(&load);
-}
-
-static void rows_huge(unsigned threads, bool quick)
-{
-	static const char *const names[] = {
-		"alloc+free pair, order 10", "alloc+free pair, order 11",
-		"alloc+free pair, order 12", "alloc+free pair, order 13",
-		"alloc+free pair, order 14", "alloc+free pair, order 15",
-	};
-	struct load load = { .pairs = quick ? 5000 : 20000, .order = 9 };
-	struct phase phase = { NULL, loop_pairs };
-
-	load.count = (FRAMES_8GIB - BLOCK_FRAMES) / CF_CHUNK_FRAMES / threads;
-	load_open(&load, threads);
-	run(phases_bulk_huge, PHASES_BULK_COUNT(threads), &load, threads,
-	    quick ? 3 : 15);
-	load_close(&load);
-	for (load.order = 10; load.order <= 15; load.order++) {
-		phase.name = names[load.order - 10];
-		run(&phase, 1, &load, threads, quick ? 3 : 9);
+	for (i = 0; i < table->count; i++) {
+		one.phases = &table->phases[i];
+		run(&one, threads);
+		engine_drain();
 	}
 }
-
-/* Threads work in different blocks. */
-static cf_pfn first_of(const struct worker *worker)
-{
-	return worker->thread * (FRAMES_8GIB / worker->threads);
-}
-
-/* Take a 2 MiB sub-block offline and give it back: the driver's step. */
-static uint64_t loop_subblock(struct worker *worker)
-{
-	const struct load *load = load_of(worker);
-	cf_pfn first = first_of(worker) + CF_CHUNK_FRAMES;
-	cf_pfn last = first + CF_CHUNK_FRAMES;
-	uint64_t left;
-	int err;
-
-	for (left = load->pairs; left > 0; left--) {
-		err = cf_offline_alloc_range(engine.map, engine.owner, first,
-					     last, 0, NULL);
-		if (err)
-			engine_die("sub-block offline", err);
-		err = cf_offline_free_range(engine.map, engine.owner, first,
-					    last);
-		if (err)
-			engine_die("sub-block free", err);
-	}
-	return load->pairs;
-}
-
-/* The same for any 2 MiB, as a balloon does. */
-static uint64_t loop_offline_pair(struct worker *worker)
-{
-	const struct load *load = load_of(worker);
-	uint64_t left;
-	cf_pfn pfn;
-	int err;
-
-	for (left = load->pairs; left > 0; left--) {
-		err = cf_offline_alloc(engine.map, engine.owner, 9, 0, &pfn);
-		if (err)
-			engine_die("offline", err);
-		err = cf_offline_free(engine.map, engine.owner, pfn, 9);
-		if (err)
-			engine_die("offline free", err);
-	}
-	return load->pairs;
-}
-
-/* Every block of this thread, one by one. */
-static uint64_t loop_blocks_offline(struct worker *worker)
-{
-	const struct load *load = load_of(worker);
-	cf_pfn first = first_of(worker);
-	uint64_t left;
-	int err;
-
-	for (left = load->count; left > 0; left--) {
-		err = cf_block_offline(engine.map, first, first + BLOCK_FRAMES,
-				       OFFLINE_PASSES, NULL);
-		if (err)
-			engine_die("block offline", err);
-		first += BLOCK_FRAMES;
-	}
-	return load->count;
-}
-
-static uint64_t loop_blocks_online(struct worker *worker)
-{
-	const struct load *load = load_of(worker);
-	cf_pfn first = first_of(worker);
-	uint64_t left;
-	int err;
-
-	for (left = load->count; left > 0; left--) {
-		err = cf_block_online(engine.map, first, first + BLOCK_FRAMES,
-				      CF_ZONE_NORMAL, NULL);
-		if (err)
-			engine_die("block online", err);
-		first += BLOCK_FRAMES;
-	}
-	return load->count;
-}
-
-static const struct phase phases_offline[] = {
-	{ "2 MiB sub-block: offline+free", loop_subblock },
-	{ "any 2 MiB: offline+free", loop_offline_pair },
-};
-
-static const struct phase phases_blocks[] = {
-	{ "empty 128 MiB block: offline", loop_blocks_offline },
-	{ "empty 128 MiB block: online", loop_blocks_online },
-};
-
-static void rows_hotplug(unsigned threads, bool quick)
-{
-	struct load load = { .pairs = quick ? 1000 : 5000 };
-
-	run(phases_offline, 2, &load, threads, quick ? 3 : 9);
-	load.count = FRAMES_8GIB / BLOCK_FRAMES / threads;
-	run(phases_blocks, 2, &load, threads, quick ? 3 : 9);
-}
-
-static const struct phase phases_fenced[] = {
-	{ "alloc+free pair, 4 KiB, fenced caches", loop_pairs },
-};
 
 /* What the asymmetric barrier saves: the same map without it. */
-static void rows_fenced(unsigned threads, bool quick)
+static void rows_fenced(unsigned threads)
 {
-	struct load load = { .pairs = quick ? 200000 : 1000000 };
+	struct phase fenced = ops_empty.phases[0];
+	const struct op_table table = { &fenced, 1 };
 
+	fenced.name = "alloc+free pair, 4 KiB, fenced caches";
 	cf_host_set_fenced(true);
-	engine_create(&engine, FRAMES_1GIB, true);
-	engine_online(&engine);
-	run(phases_fenced, 1, &load, threads, quick ? 3 : 9);
-	engine_destroy(&engine);
+	engine_create(FRAMES_1GIB, ENGINE_HUGE_META);
+	engine_online(CF_ZONE_NORMAL);
+	run(&table, threads);
+	engine_destroy();
 	cf_host_set_fenced(false);
 }
 
-int group_engine(bool quick)
+int group_engine(void)
 {
 	unsigned threads;
 
-	for (threads = 1; threads <= THREADS_MAX; threads++) {
-		if (threads > cpus_usable())
-			break;
-		engine_create(&engine, FRAMES_8GIB, true);
-		engine_online(&engine);
-		shared_rows(engine_case, threads, quick);
-		rows_small(threads, quick);
-		rows_huge(threads, quick);
-		rows_hotplug(threads, quick);
-		engine_destroy(&engine);
-		rows_fenced(threads, quick);
+	for (threads = 1; threads <= threads_usable(); threads *= 2) {
+		engine_create(FRAMES_8GIB, ENGINE_HUGE_META);
+		engine_online(CF_ZONE_NORMAL);
+		run_each(&ops_empty, threads);
+		run_each(&ops_many, threads);
+		run(&ops_refs_own, threads);
+		if (threads > 1)
+			run(&ops_refs_shared, threads);
+		engine_destroy();
+		rows_fenced(threads);
+	}
+	return 0;
+}
+
+/* The same calls where there is more memory. */
+
+/* What one size took, so that the next can be held against it. */
+static struct {
+	const char *name;
+	double ns;
+} before[ROWS_MAX];
+
+static void size_print(const char *name, const char *column,
+		       const struct figure *figure)
+{
+	unsigned i;
+
+	cell_print(SECTION_SIZES, name, column, figure);
+	for (i = 0; i < ROWS_MAX && before[i].name; i++) {
+		if (strcmp(before[i].name, name))
+			continue;
+		value_print(SECTION_SIZES, name, "ratio",
+			    figure->median / before[i].ns);
+		return;
+	}
+	if (i < ROWS_MAX) {
+		before[i].name = name;
+		before[i].ns = figure->median;
+	}
+}
+
+static void size_run(const struct op_table *table, const char *column)
+{
+	struct bench_case bench = engine_case;
+	struct figure figure;
+	unsigned i;
+
+	for (i = 0; i < table->count; i++) {
+		bench.phases = &table->phases[i];
+		bench.count = 1;
+		measure(&bench, 1, samples(), &figure);
+		size_print(table->phases[i].name, column, &figure);
+		engine_drain();
+	}
+}
+
+/* Take runs of an order until there are none. Returns how many. */
+static uint64_t fill(cf_pfn *pfns, unsigned order)
+{
+	uint64_t count = 0;
+
+	while (engine_try_take(order, &pfns[count]) == 0)
+		count++;
+	engine_drain();
+	return count;
+}
+
+/* All memory is taken as runs of 1 GiB, but the last one as 2 MiB. */
+static void size_run_full(const char *column)
+{
+	uint64_t room = cf_map_config_of(engine.map)->last / FRAMES_1GIB +
+			2 * CF_CHUNK_FRAMES;
+	cf_pfn *pfns = room_open(room * sizeof(*pfns));
+	uint64_t count = fill(pfns, CF_MAX_ORDER);
+
+	cf_put(engine.map, pfns[--count]);
+	count += fill(pfns + count, CF_CHUNK_ORDER);
+	size_run(&ops_failing, column);
+	cf_put(engine.map, pfns[--count]);
+	size_run(&ops_last, column);
+	while (count > 0)
+		cf_put(engine.map, pfns[--count]);
+	room_close(pfns, room * sizeof(*pfns));
+	engine_drain();
+}
+
+int group_sizes(void)
+{
+	static const struct {
+		const char *column;
+		cf_pfn frames;
+	} sizes[] = { { "8 GiB", FRAMES_8GIB }, { "1 TiB", FRAMES_1TIB } };
+	size_t i;
+
+	for (i = 0; i < ARRAY_COUNT(sizes); i++) {
+		engine_create(sizes[i].frames, ENGINE_HUGE_META);
+		engine_online(CF_ZONE_NORMAL);
+		size_run(&ops_empty, sizes[i].column);
+		size_run_full(sizes[i].column);
+		engine_destroy();
 	}
 	return 0;
 }

@@ -2,31 +2,37 @@
 /* malloc() and free() of whichever library the process was started with. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench/groups.h"
-
 #define FRAME_BYTES	((size_t)4096)
+#define ORDER_MAX	18
 
-static inline uint64_t take(unsigned order)
+static inline bool take(unsigned thread, unsigned order, uint64_t *ret_handle)
 {
 	void *memory = malloc(FRAME_BYTES << order);
 
-	if (!memory) {
-		(void)fprintf(stderr, "bench: malloc failed\n");
-		exit(1);
-	}
-	return (uintptr_t)memory;
+	(void)thread;
+	*ret_handle = (uintptr_t)memory;
+	return memory;
 }
 
-static inline void give(uint64_t handle, unsigned order)
+static inline void give(unsigned thread, uint64_t handle, unsigned order)
 {
+	(void)thread;
 	(void)order;
 	free((void *)(uintptr_t)handle);
 }
+
+static void reset(void)
+{
+}
+
+/* It always finds address space. */
+static bool (*const run_fits)(unsigned order) = NULL;
 
 #include "bench/loops.inc"
 
@@ -40,17 +46,14 @@ static bool malloc_is(const char *library)
 	       strstr(info.dli_fname, library);
 }
 
-int group_malloc(const char *library, bool quick)
+int group_malloc(const char *library, const char *column)
 {
-	const struct bench_case bench = { .phases = NULL };
-	unsigned threads;
+	const struct bench_case bench = { .column = column };
 
 	if (!malloc_is(library)) {
 		(void)fprintf(stderr, "bench: malloc is not %s's\n", library);
-		return 2;
+		return GROUP_MISSING;
 	}
-	for (threads = 1; threads <= THREADS_MAX; threads++)
-		if (threads <= cpus_usable())
-			shared_rows(bench, threads, quick);
+	rows_shared(bench, ORDER_MAX);
 	return 0;
 }

@@ -1,159 +1,290 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One loop of calls, to be counted by valgrind: instructions LOOP COUNT.
+ * Instructions a call, counted by valgrind, which counts exactly: what is
+ * slower by one instruction shows, whatever the machine does meanwhile.
  *
- * The driver runs each loop with a count and with twice that; the difference
- * is the loop alone.
+ *	instructions [--quick]
+ *
+ * runs itself under callgrind and prints a cell for each loop of calls.
+ * Exit status: 0; 2: there is no valgrind.
  */
+#define _GNU_SOURCE
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "bench/engine.h"
+#include "bench/groups.h"
 
-static struct engine engine;
+/* Not a multiple of anything a cache refills by. */
+#define CALLS		10007u
 
-static cf_pfn take(uint32_t owner, uint16_t flags)
+static cf_pfn frames[CALLS];		/* what is held between loops */
+static cf_pfn held;
+
+static cf_pfn take(unsigned order, uint32_t owner, unsigned flags)
 {
 	const struct cf_request request = {
+		.order = (uint8_t)order,
 		.type = owner ? CF_TYPE_FOLIO : CF_TYPE_KERNEL,
 		.owner = (uint16_t)owner,
-		.flags = flags,
+		.flags = (uint16_t)flags,
 	};
 	cf_pfn pfn;
 	int err = cf_alloc(engine.map, request, &pfn);
 
-	if (err)
+	if (__builtin_expect(err != 0, 0))
 		engine_die("alloc", err);
 	return pfn;
 }
 
-static void loop_empty(uint64_t count)
+static void loop_empty(void)
 {
-	for (; count > 0; count--)
-		__asm__ volatile("" : : "r"(count) : "memory");
+	unsigned left;
+
+	for (left = CALLS; left > 0; left--)
+		keep(left);
 }
 
-static void loop_pair(uint64_t count)
+static void loop_pair(void)
 {
-	for (; count > 0; count--)
-		cf_put(engine.map, take(0, 0));
+	unsigned left;
+
+	for (left = CALLS; left > 0; left--)
+		cf_put(engine.map, take(0, 0, 0));
 }
 
-static void loop_pair_owned(uint64_t count)
+static void loop_pair_frozen(void)
 {
-	for (; count > 0; count--)
-		cf_put(engine.map, take(engine.freeing, 0));
+	unsigned left;
+
+	for (left = CALLS; left > 0; left--)
+		cf_free_frozen(engine.map, take(0, 0, CF_ALLOC_FROZEN), 0);
 }
 
-static void loop_pair_frozen(uint64_t count)
+static void loop_pair_owned(void)
 {
-	for (; count > 0; count--)
-		cf_free_frozen(engine.map, take(0, CF_ALLOC_FROZEN), 0);
+	unsigned left;
+
+	for (left = CALLS; left > 0; left--)
+		cf_put(engine.map, take(0, engine.freeing, 0));
 }
 
-/* Frames come in order from an empty map: the first @count of them. */
-static void loop_alloc(uint64_t count)
+static void loop_pair_64k(void)
 {
-	for (; count > 0; count--)
-		(void)take(0, 0);
+	unsigned left;
+
+	for (left = CALLS; left > 0; left--)
+		cf_put(engine.map, take(4, 0, 0));
 }
 
-static void loop_alloc_free(uint64_t count)
+static void loop_pair_huge(void)
 {
-	cf_pfn *pfns = malloc(count * sizeof(*pfns));
-	uint64_t i;
+	unsigned left;
 
-	if (!pfns)
-		engine_die("handles", CF_ENOMEM);
-	for (i = 0; i < count; i++)
-		pfns[i] = take(0, 0);
-	for (i = 0; i < count; i++)
-		cf_put(engine.map, pfns[i]);
-	free(pfns);
+	for (left = CALLS; left > 0; left--)
+		cf_put(engine.map, take(9, 0, 0));
 }
 
-/* What loop_alloc_free() does beside freeing. */
-static void loop_alloc_keep(uint64_t count)
+/* Frames come in order from an empty map, so that refills are in it. */
+static void loop_alloc(void)
 {
-	cf_pfn *pfns = malloc(count * sizeof(*pfns));
-	uint64_t i;
+	unsigned i;
 
-	if (!pfns)
-		engine_die("handles", CF_ENOMEM);
-	for (i = 0; i < count; i++)
-		pfns[i] = take(0, 0);
-	for (i = 0; i < count; i++)
-		__asm__ volatile("" : : "r"(pfns[i]) : "memory");
-	free(pfns);
+	for (i = 0; i < CALLS; i++)
+		frames[i] = take(0, 0, 0);
 }
 
-static void loop_get(uint64_t count)
+static void loop_free(void)
 {
-	cf_pfn pfn = take(0, 0);
+	unsigned i;
 
-	for (; count > 0; count--)
-		if (cf_get(engine.map, pfn))
-			engine_die("get", CF_ELIMIT);
+	for (i = 0; i < CALLS; i++)
+		cf_put(engine.map, frames[i]);
 }
 
-static void loop_get_put(uint64_t count)
+static void hold(void)
 {
-	cf_pfn pfn = take(0, 0);
+	held = take(0, 0, 0);
+}
 
-	for (; count > 0; count--) {
-		if (cf_get(engine.map, pfn))
-			engine_die("get", CF_ELIMIT);
-		cf_put(engine.map, pfn);
+static void loop_get(void)
+{
+	unsigned left;
+
+	for (left = CALLS; left > 0; left--)
+		if (cf_get(engine.map, held))
+			engine_die("get", -CF_ELIMIT);
+}
+
+/* As many as loop_get() took, warm and counted. */
+static void loop_put(void)
+{
+	unsigned left;
+
+	for (left = CALLS; left > 0; left--)
+		cf_put(engine.map, held);
+}
+
+static void loop_try_get_put(void)
+{
+	unsigned left;
+
+	for (left = CALLS; left > 0; left--) {
+		if (cf_try_get(engine.map, held))
+			engine_die("try_get", -CF_EGONE);
+		cf_put(engine.map, held);
 	}
 }
 
-static void loop_try_get_put(uint64_t count)
+/* All of the map, which is 1 GiB, in one run. */
+static void hold_all(void)
 {
-	cf_pfn pfn = take(0, 0);
-
-	for (; count > 0; count--) {
-		if (cf_try_get(engine.map, pfn))
-			engine_die("try_get", CF_ELIMIT);
-		cf_put(engine.map, pfn);
-	}
+	cf_put(engine.map, held);
+	engine_drain();
+	held = take(18, 0, 0);
 }
 
-static const struct {
+static void loop_fail(void)
+{
+	unsigned left;
+	cf_pfn pfn;
+
+	for (left = CALLS; left > 0; left--)
+		if (engine_try_take(0, &pfn) != -CF_ENOMEM)
+			engine_die("failing alloc", 0);
+}
+
+/*
+ * In this order: what a loop leaves, the next may need.  @prepare and one run
+ * of @loop are not counted; without @warm the loop runs just once.
+ */
+static const struct loop {
 	const char *name;
-	void (*loop)(uint64_t count);
+	void (*prepare)(void);
+	void (*loop)(void);
+	bool warm;
 } loops[] = {
-	{ "empty", loop_empty },
-	{ "pair", loop_pair },
-	{ "pair-owned", loop_pair_owned },
-	{ "pair-frozen", loop_pair_frozen },
-	{ "alloc", loop_alloc },
-	{ "alloc-keep", loop_alloc_keep },
-	{ "alloc-free", loop_alloc_free },
-	{ "get", loop_get },
-	{ "get-put", loop_get_put },
-	{ "try_get-put", loop_try_get_put },
+	{ "the loop itself", NULL, loop_empty, true },
+	{ "alloc+free pair, 4 KiB", NULL, loop_pair, true },
+	{ "alloc+free pair, 4 KiB, frozen", NULL, loop_pair_frozen, true },
+	{ "alloc+free pair, 4 KiB, with an owner", NULL, loop_pair_owned,
+	  true },
+	{ "alloc+free pair, 64 KiB", NULL, loop_pair_64k, true },
+	{ "alloc+free pair, 2 MiB", NULL, loop_pair_huge, true },
+	{ "alloc 4 KiB, many in a row", NULL, loop_alloc, false },
+	{ "free 4 KiB, many in a row", NULL, loop_free, false },
+	{ "get", hold, loop_get, true },
+	{ "put, not the last", NULL, loop_put, true },
+	{ "try_get+put", NULL, loop_try_get_put, true },
+	{ "failing alloc of 4 KiB", hold_all, loop_fail, true },
 };
+
+/* Callgrind counts in here alone, and prints what it counted at its end. */
+__attribute__((noinline)) static void counted(void (*loop)(void))
+{
+	loop();
+	/* Not a tail call, which would end the counting. */
+	__asm__ volatile("" : : : "memory");
+}
+
+static int run_loops(void)
+{
+	size_t i;
+
+	engine_create(FRAMES_1GIB, ENGINE_SMALL);
+	engine_online(CF_ZONE_NORMAL);
+	(void)cf_host_enter();
+	for (i = 0; i < ARRAY_COUNT(loops); i++) {
+		if (loops[i].prepare)
+			loops[i].prepare();
+		if (loops[i].warm)
+			loops[i].loop();
+		counted(loops[i].loop);
+	}
+	return 0;
+}
+
+/* The same program under callgrind. Returns its exit status. */
+static int run_counted(const char *output)
+{
+	char own[PATH_MAX] = "", option[64];
+	pid_t child;
+	int status;
+
+	if (readlink("/proc/self/exe", own, sizeof(own) - 1) < 0)
+		return 127;
+	(void)snprintf(option, sizeof(option), "--callgrind-out-file=%s",
+		       output);
+	child = fork();
+	if (child == 0) {
+		(void)execlp("valgrind", "valgrind", "-q", "--tool=callgrind",
+			     "--toggle-collect=counted",
+			     "--dump-after=counted", option, own,
+			     "--loops", (char *)NULL);
+		_exit(127);
+	}
+	if (child < 0 || waitpid(child, &status, 0) != child)
+		return 127;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+}
+
+/* What the nth dump counted; below 0: there is none. The file goes. */
+static double read_count(const char *output, size_t nth)
+{
+	char path[PATH_MAX], line[256];
+	double count = -1;
+	FILE *file;
+
+	(void)snprintf(path, sizeof(path), "%s.%zu", output, nth);
+	file = fopen(path, "re");
+	if (!file)
+		return -1;
+	while (fgets(line, sizeof(line), file))
+		(void)sscanf(line, "totals: %lf", &count);
+	(void)fclose(file);
+	(void)unlink(path);
+	return count;
+}
+
+/* There is one dump a loop, in their order, numbered from 1. */
+static int print_counts(const char *output)
+{
+	double count, empty = read_count(output, 1);
+	int status = empty < 0;
+	size_t i;
+
+	for (i = 1; i < ARRAY_COUNT(loops); i++) {
+		count = read_count(output, i + 1);
+		if (count < 0)
+			status = 1;
+		else
+			value_print(SECTION_CALLS, loops[i].name, "each",
+				    (count - empty) / CALLS);
+	}
+	return status;
+}
 
 int main(int argc, char **argv)
 {
-	uint64_t count;
-	size_t i;
+	char output[] = "/tmp/coldframe-bench-XXXXXX";
+	int file, status;
 
-	if (argc != 3) {
-		(void)fprintf(stderr, "usage: instructions LOOP COUNT\n");
-		return 2;
-	}
-	count = strtoull(argv[2], NULL, 10);
-	engine_create(&engine, FRAMES_1GIB, false);
-	engine_online(&engine);
-	(void)cf_host_enter();
-	for (i = 0; i < sizeof(loops) / sizeof(loops[0]); i++) {
-		if (strcmp(loops[i].name, argv[1]))
-			continue;
-		loops[i].loop(count);
-		return 0;
-	}
-	(void)fprintf(stderr, "instructions: no loop %s\n", argv[1]);
-	return 2;
+	if (argc == 2 && !strcmp(argv[1], "--loops"))
+		return run_loops();
+	/* Dumps get this name and a number behind it. */
+	file = mkstemp(output);
+	if (file < 0)
+		return 1;
+	(void)close(file);
+	status = run_counted(output);
+	if (status == 127)
+		status = GROUP_MISSING;
+	else if (status == 0)
+		status = print_counts(output);
+	(void)unlink(output);
+	return status;
 }

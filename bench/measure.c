@@ -5,11 +5,19 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 
 #include <urcu/uatomic.h>
 
 #include "bench/measure.h"
+
+/* Passes that are not counted: rounds are guessed twice, then one is warm. */
+#define PASSES_WARM	1
+#define PASSES_ROUNDS	3
+#define ROUNDS_FIRST	8
+#define ROUNDS_MAX	((uint64_t)1 << 24)
 
 /* Threads that begin further apart than this share of a phase: retaken. */
 #define APART_PERCENT	OFF_CORE_PERCENT
@@ -25,11 +33,13 @@ struct timing {
 struct team {
 	const struct bench_case *bench;
 	unsigned threads, samples;
+	unsigned passes_warm;
 	pthread_barrier_t together;
 	unsigned ready;			/* threads at the line, all phases */
 	struct timing timing[THREADS_MAX][PHASES_MAX];
 	double values[PHASES_MAX][SAMPLES_MAX];
-	unsigned taken[PHASES_MAX];	/* written by thread 0 alone */
+	uint64_t rounds[PHASES_MAX];	/* written by thread 0 alone, all */
+	unsigned taken[PHASES_MAX];
 	unsigned retaken[PHASES_MAX];
 	bool done;
 };
@@ -40,6 +50,8 @@ struct member {
 	unsigned lines;		/* what team->ready must reach */
 	pthread_t id;
 };
+
+bool bench_quick;
 
 static uint64_t clock_ns(clockid_t clock)
 {
@@ -66,6 +78,32 @@ unsigned cpus_usable(void)
 	if (sched_getaffinity(0, sizeof(set), &set))
 		return 1;
 	return (unsigned)CPU_COUNT(&set);
+}
+
+unsigned threads_usable(void)
+{
+	unsigned cpus = cpus_usable();
+
+	return cpus < THREADS_MAX ? cpus : THREADS_MAX;
+}
+
+void *room_open(size_t bytes)
+{
+	void *room = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (room == MAP_FAILED) {
+		(void)fprintf(stderr, "bench: no memory for handles\n");
+		exit(1);
+	}
+	(void)madvise(room, bytes, MADV_HUGEPAGE);
+	memset(room, 0, bytes);
+	return room;
+}
+
+void room_close(void *room, size_t bytes)
+{
+	(void)munmap(room, bytes);
 }
 
 void pin(unsigned nth)
@@ -139,16 +177,20 @@ static void phase_time(struct member *member, unsigned number)
 	struct team *team = member->team;
 	struct timing *timing =
 		&team->timing[member->worker.thread][number];
+	struct worker *worker = &member->worker;
 	uint64_t wall, cpu, operations;
 
+	worker->argument = team->bench->phases[number].argument;
+	worker->rounds = team->rounds[number];
+	worker->excluded_ns = 0;
 	(void)pthread_barrier_wait(&team->together);
 	line_up(member);
 	timing->begin = clock_wall_ns();
 	cpu = clock_cpu_ns();
-	operations = team->bench->phases[number].body(&member->worker);
-	cpu = clock_cpu_ns() - cpu;
+	operations = team->bench->phases[number].body(worker);
+	cpu = clock_cpu_ns() - cpu - worker->excluded_ns;
 	timing->end = clock_wall_ns();
-	wall = timing->end - timing->begin;
+	wall = timing->end - timing->begin - worker->excluded_ns;
 	timing->cpu_ns = (double)cpu / (double)(operations ? operations : 1);
 	timing->off_core = wall > cpu &&
 			   (wall - cpu) * 100 > wall * OFF_CORE_PERCENT;
@@ -207,15 +249,31 @@ static bool all_taken(const struct team *team)
 	return true;
 }
 
+/* How many rounds of a phase that repeats fill a sample? */
+static void rounds_guess(struct team *team, unsigned number)
+{
+	double each = team->timing[0][number].cpu_ns;
+	double rounds = (bench_quick ? SAMPLE_NS_QUICK : SAMPLE_NS) /
+			(each > 0.1 ? each : 0.1);
+
+	if (!team->bench->phases[number].repeats)
+		return;
+	team->rounds[number] = rounds < 1 ? 1 :
+			       rounds > (double)ROUNDS_MAX ? ROUNDS_MAX :
+							     (uint64_t)rounds;
+}
+
 static void pass_account(struct team *team, unsigned pass)
 {
+	bool warm = pass >= team->passes_warm;
 	unsigned number;
 
-	/* Pass 0 warms up. */
-	if (pass == 0)
-		return;
-	for (number = 0; number < team->bench->count; number++)
-		phase_account(team, number);
+	for (number = 0; number < team->bench->count; number++) {
+		if (warm)
+			phase_account(team, number);
+		else
+			rounds_guess(team, number);
+	}
 	team->done = all_taken(team);
 }
 
@@ -240,6 +298,19 @@ static void *member_run(void *argument)
 	return NULL;
 }
 
+static void team_open(struct team *team)
+{
+	unsigned i;
+
+	team->passes_warm = PASSES_WARM;
+	for (i = 0; i < team->bench->count; i++) {
+		team->rounds[i] = ROUNDS_FIRST;
+		if (team->bench->phases[i].repeats)
+			team->passes_warm = PASSES_ROUNDS;
+	}
+	(void)pthread_barrier_init(&team->together, NULL, team->threads);
+}
+
 void measure(const struct bench_case *bench, unsigned threads,
 	     unsigned samples, struct figure *ret_figures)
 {
@@ -248,15 +319,15 @@ void measure(const struct bench_case *bench, unsigned threads,
 		.threads = threads,
 		.samples = samples < SAMPLES_MAX ? samples : SAMPLES_MAX,
 	};
-	struct member members[THREADS_MAX];
+	struct member members[THREADS_MAX] = { 0 };
 	unsigned i;
 
-	(void)pthread_barrier_init(&team.together, NULL, threads);
+	team_open(&team);
 	for (i = 0; i < threads; i++) {
 		members[i].team = &team;
-		members[i].lines = 0;
-		members[i].worker = (struct worker){ i, threads,
-						     bench->context };
+		members[i].worker.thread = i;
+		members[i].worker.threads = threads;
+		members[i].worker.context = bench->context;
 		if (pthread_create(&members[i].id, NULL, member_run,
 				   &members[i])) {
 			(void)fprintf(stderr, "bench: no thread\n");
@@ -272,13 +343,35 @@ void measure(const struct bench_case *bench, unsigned threads,
 	}
 }
 
-void row_print(const char *name, unsigned threads,
-	       const struct figure *figure)
+void cell_print(const char *section, const char *row, const char *column,
+		const struct figure *figure)
 {
-	(void)printf("%s\t%u\t%.3f\t%.3f\t%.3f\t%u\t%u\n", name, threads,
-		     figure->min, figure->median, figure->max,
+	(void)printf("%s\t%s\t%s\t%.4f\t%.4f\t%.4f\t%u\t%u\n", section, row,
+		     column, figure->min, figure->median, figure->max,
 		     figure->samples, figure->retaken);
 	(void)fflush(stdout);
+}
+
+void value_print(const char *section, const char *row, const char *column,
+		 double value)
+{
+	struct figure figure = figure_of(&value, 1);
+
+	cell_print(section, row, column, &figure);
+}
+
+/* Threads are the column, or part of the row's name where there are more. */
+static void row_print(const struct bench_case *bench, unsigned threads,
+		      const char *name, const struct figure *figure)
+{
+	char row[96], column[16];
+
+	(void)snprintf(column, sizeof(column), "%u CPU%s", threads,
+		       threads > 1 ? "s" : "");
+	(void)snprintf(row, sizeof(row), threads > 1 ? "%s, %s" : "%s", name,
+		       column);
+	cell_print(bench->section, bench->column ? row : name,
+		   bench->column ? bench->column : column, figure);
 }
 
 void measure_print(const struct bench_case *bench, unsigned threads,
@@ -290,5 +383,15 @@ void measure_print(const struct bench_case *bench, unsigned threads,
 	measure(bench, threads, samples, figures);
 	for (i = 0; i < bench->count; i++)
 		if (bench->phases[i].name)
-			row_print(bench->phases[i].name, threads, &figures[i]);
+			row_print(bench, threads, bench->phases[i].name,
+				  &figures[i]);
+}
+
+void order_name(char *name, size_t bytes, const char *what, unsigned order)
+{
+	static const char *const units[] = { "KiB", "MiB", "GiB" };
+	unsigned shift = order + 2;
+
+	(void)snprintf(name, bytes, "%s, order %u (%u %s)", what, order,
+		       1u << shift % 10, units[shift / 10]);
 }

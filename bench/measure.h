@@ -3,16 +3,25 @@
 #define BENCH_MEASURE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
-#define THREADS_MAX	2
-#define PHASES_MAX	8
+#define THREADS_MAX	4
+#define PHASES_MAX	12
 #define SAMPLES_MAX	64
+
+#define ARRAY_COUNT(array)	(sizeof(array) / sizeof((array)[0]))
+
+/* Fewer samples and smaller loads. Set before anything is measured. */
+extern bool bench_quick;
 
 /* A thread that measures, pinned to a CPU of its own. */
 struct worker {
 	unsigned thread;	/* below threads */
 	unsigned threads;
+	unsigned argument;	/* the phase's */
+	uint64_t rounds;	/* of a phase that repeats: how often */
+	uint64_t excluded_ns;	/* the body's: its own time that is no work */
 	void *context;		/* the case's */
 };
 
@@ -24,9 +33,13 @@ struct worker {
 struct phase {
 	const char *name;	/* NULL: not measured */
 	uint64_t (*body)(struct worker *worker);
+	unsigned argument;	/* an order, as a rule */
+	bool repeats;		/* its body heeds worker->rounds */
 };
 
 struct bench_case {
+	const char *section;	/* of the table the rows go to */
+	const char *column;	/* NULL: the number of CPUs is the column */
 	const struct phase *phases;
 	unsigned count;
 	void (*enter)(struct worker *worker);	/* a thread begins, or NULL */
@@ -35,8 +48,8 @@ struct bench_case {
 };
 
 /*
- * Nanoseconds an operation.  A sample is the mean over the threads; it is
- * thrown away and retaken when a thread was off its core for more than
+ * Nanoseconds an operation, as a rule.  A sample is the mean over the threads;
+ * it is thrown away and retaken when a thread was off its core for more than
  * OFF_CORE_PERCENT of it.
  */
 struct figure {
@@ -50,13 +63,18 @@ struct figure {
 /* So often for each sample, then samples are taken as they are. */
 #define RETAKES_PER_SAMPLE	3
 
+/* How long a sample of a phase that repeats takes. */
+#define SAMPLE_NS		10000000.0
+#define SAMPLE_NS_QUICK		2000000.0
+
 /**
  * measure() - run a case until each row has @samples good samples.
  * @ret_figures: one a phase; filled for phases with a name
  *
- * The first pass through the phases warms up and is not counted. Who sleeps
- * on its own locks is off the core by nature, so in the end samples are taken
- * as they are: see figure_is_doubtful().
+ * The first passes through the phases warm up and find out how many rounds
+ * fill a sample; they are not counted. Who sleeps on its own locks is off the
+ * core by nature, so in the end samples are taken as they are: see
+ * figure_is_doubtful().
  */
 void measure(const struct bench_case *bench, unsigned threads,
 	     unsigned samples, struct figure *ret_figures);
@@ -70,15 +88,22 @@ static inline bool figure_is_doubtful(const struct figure *figure)
 	return figure->retaken >= figure->samples * RETAKES_PER_SAMPLE;
 }
 
-/* Print a row for the driver to read: name, threads and the figure. */
-void row_print(const char *name, unsigned threads,
-	       const struct figure *figure);
+/* Print a cell of the tables, for the driver to read. */
+void cell_print(const char *section, const char *row, const char *column,
+		const struct figure *figure);
+
+/* The same for a single value. */
+void value_print(const char *section, const char *row, const char *column,
+		 double value);
 
 /* measure(), and print every named phase. */
 void measure_print(const struct bench_case *bench, unsigned threads,
 		   unsigned samples);
 
-/* The figure of @count values, which are sorted. */
+/* "@what, order 9 (2 MiB)" */
+void order_name(char *name, size_t bytes, const char *what, unsigned order);
+
+/* The figure of @count values, which get sorted. */
 struct figure figure_of(double *values, unsigned count);
 
 uint64_t clock_cpu_ns(void);	/* of the calling thread */
@@ -87,8 +112,13 @@ uint64_t clock_wall_ns(void);
 /* Pin the calling thread to the nth CPU the process may run on. */
 void pin(unsigned nth);
 
-/* How many CPUs the process may run on. */
+/* How many CPUs the process may run on, and how many the rows go up to. */
 unsigned cpus_usable(void);
+unsigned threads_usable(void);
+
+/* Memory that is there already; not malloc()'s. Dies where there is none. */
+void *room_open(size_t bytes);
+void room_close(void *room, size_t bytes);
 
 /* A generator of numbers, the same each run. @state is not 0. */
 static inline uint64_t random_next(uint64_t *state)
@@ -101,5 +131,11 @@ static inline uint64_t random_next(uint64_t *state)
 
 /* Put @count values in a random order. */
 void shuffle(uint64_t *values, uint64_t count, uint64_t seed);
+
+/* The compiler may not leave out what made the value. */
+static inline void keep(uint64_t value)
+{
+	__asm__ volatile("" : : "r"(value) : "memory");
+}
 
 #endif

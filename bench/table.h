@@ -4,39 +4,45 @@
 
 #include "bench/measure.h"
 
-/* Whose figure it is: a column. */
-enum column {
-	COLUMN_ENGINE,
-	COLUMN_GLIBC,
-	COLUMN_MIMALLOC,
-	COLUMN_JEMALLOC,
-	COLUMN_TCMALLOC,
-	COLUMN_MACHINE,		/* what the machine charges anybody */
-	COLUMN_SYSTEM,		/* what the system charges for memory */
-	COLUMN_COUNT
+/*
+ * All results: a cell is a figure at a row and a column of a section.  Rows
+ * and columns stand in the order in which they first came.
+ */
+
+#define CELL_SECTION_BYTES	16
+#define CELL_ROW_BYTES		80
+#define CELL_COLUMN_BYTES	16
+
+struct cell {
+	char section[CELL_SECTION_BYTES];
+	char row[CELL_ROW_BYTES];
+	char column[CELL_COLUMN_BYTES];
+	struct figure figure;
 };
 
-#define ROW_NAME_BYTES	80
-
-/* A row of the results; figures with samples == 0 were not measured. */
-struct row {
-	char name[ROW_NAME_BYTES];
-	unsigned threads;
-	struct figure figures[COLUMN_COUNT];
-};
-
-const char *column_name(enum column column);
-
-/* Take one line of row_print(). False: it is not one, or there is no room. */
-bool table_take(const char *line, enum column column);
+/* Take one line of cell_print(). False: it is not one, or there is no room. */
+bool table_take(const char *line);
 
 /* The figure, or NULL where there is none. */
-const struct figure *table_find(const char *name, unsigned threads,
-				enum column column);
+const struct figure *table_find(const char *section, const char *row,
+				const char *column);
 
-void table_print_compared(void);	/* the rows every allocator has */
-void table_print_column(enum column column);
-void table_print_goals(void);
+/* Its median; below 0: there is none. */
+double table_value(const char *section, const char *row, const char *column);
+
+/* The nth cell; NULL: there are no more. */
+const struct cell *table_cell(unsigned nth);
+
+/* The nth name of a section's rows or columns; NULL: there are no more. */
+const char *table_row(const char *section, unsigned nth);
+const char *table_column(const char *section, unsigned nth);
+
+/* A number as tables show it: three or four digits that mean something. */
+void format_value(char *text, size_t bytes, double value);
+
+void table_print_section(const char *section);
+
+/* Every cell with its minimum and maximum. */
 void table_print_spread(void);
 
 #endif

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/* coldframe in the rows that every allocator has: 8 GiB, one zone. */
+#include "bench/engine.h"
+
+static inline bool take(unsigned thread, unsigned order, uint64_t *ret_handle)
+{
+	(void)thread;
+	return engine_try_take(order, ret_handle) == 0;
+}
+
+static inline void give(unsigned thread, uint64_t handle, unsigned order)
+{
+	(void)thread;
+	(void)order;
+	cf_put(engine.map, handle);
+}
+
+static void reset(void)
+{
+	engine_drain();
+}
+
+/* After a refusal: was there a run that fits? */
+static bool free_run_fits(unsigned order)
+{
+	struct cf_zone_stat stat;
+	unsigned i;
+
+	if (cf_zone_stat(engine.map, 0, CF_ZONE_NORMAL, &stat))
+		return false;
+	for (i = order; i <= CF_MAX_ORDER; i++)
+		if (stat.runs[i] > 0)
+			return true;
+	return false;
+}
+
+static bool (*const run_fits)(unsigned order) = free_run_fits;
+
+#include "bench/loops.inc"
+
+static const struct phase phases_bulk_8gib[] = PHASES_BULK("8 GiB of 4 KiB");
+static const struct phase phases_bulk_huge[] = PHASES_BULK("8 GiB of 2 MiB");
+
+/* The bulk rows again, for all there is; in the engine's own section. */
+static void rows_bulk_all(struct bench_case bench)
+{
+	unsigned threads;
+
+	bench.section = SECTION_ENGINE;
+	bench.column = NULL;
+	/* Some stay in the other threads' caches: leave them a block. */
+	for (threads = 1; threads <= threads_usable(); threads *= 2) {
+		bench.phases = phases_bulk_8gib;
+		rows_bulk(bench, threads, LOOP_FRAMES - BLOCK_FRAMES, 0,
+			  bench_quick ? 1 : 5);
+		bench.phases = phases_bulk_huge;
+		rows_bulk(bench, threads, LOOP_FRAMES - BLOCK_FRAMES,
+			  LOOP_ORDER_HUGE, bench_quick ? 3 : 15);
+	}
+}
+
+int group_compared(void)
+{
+	const struct bench_case bench = {
+		.column = COLUMN_COLDFRAME,
+		.enter = engine_enter,
+		.leave = engine_leave,
+	};
+
+	engine_create(LOOP_FRAMES, ENGINE_HUGE_META);
+	engine_online(CF_ZONE_NORMAL);
+	rows_shared(bench, CF_MAX_ORDER);
+	rows_bulk_all(bench);
+	engine_destroy();
+	latency_print_clock();
+	return 0;
+}

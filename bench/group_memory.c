@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Maps from 1 GiB to 64 TiB: what it takes to make one, what its metadata
+ * weighs, and how fast its frames are looked at.
+ */
+#include "bench/engine.h"
+#include "bench/groups.h"
+
+#define NS_A_MS		1e6
+#define EXPORT_FRAMES	((cf_pfn)4096)		/* a call; stays in caches */
+#define SPLIT_FRAMES	FRAMES_8GIB
+
+static double elapsed_ms(uint64_t begin)
+{
+	return (double)(clock_cpu_ns() - begin) / NS_A_MS;
+}
+
+/* Bytes of the process for each frame, since @before. */
+static double bytes_each(uint64_t before, cf_pfn frames)
+{
+	return (double)(cf_host_resident_bytes() - before) / (double)frames;
+}
+
+static void rows_size(const char *size, cf_pfn frames)
+{
+	uint64_t before = cf_host_resident_bytes();
+	uint64_t begin = clock_cpu_ns();
+
+	engine_create(frames, ENGINE_SMALL);
+	value_print(SECTION_MEMORY, size, "create, ms", elapsed_ms(begin));
+	begin = clock_cpu_ns();
+	engine_online(CF_ZONE_NORMAL);
+	value_print(SECTION_MEMORY, size, "online, ms", elapsed_ms(begin));
+	value_print(SECTION_MEMORY, size, "cold, MiB",
+		    bytes_each(before, frames) * (double)frames / (1 << 20));
+	value_print(SECTION_MEMORY, size, "cold, B",
+		    bytes_each(before, frames));
+	begin = clock_cpu_ns();
+	engine_destroy();
+	value_print(SECTION_MEMORY, size, "destroy, ms", elapsed_ms(begin));
+}
+
+/* Frames seen in the time since @begin, in 10^9 a second. */
+static double rate(cf_pfn frames, uint64_t begin)
+{
+	return (double)frames / (double)(clock_cpu_ns() - begin);
+}
+
+/* The best of some passes over [0, last). */
+static void row_rate(const char *row, const char *column,
+		     void (*pass)(cf_pfn last), cf_pfn last)
+{
+	unsigned i, passes = bench_quick ? 3 : 9;
+	double rates[SAMPLES_MAX];
+	struct figure figure;
+	uint64_t begin;
+
+	pass(last);
+	for (i = 0; i < passes; i++) {
+		begin = clock_cpu_ns();
+		pass(last);
+		rates[i] = rate(last, begin);
+	}
+	figure = figure_of(rates, passes);
+	cell_print(SECTION_WALK, row, column, &figure);
+}
+
+static void pass_walk(cf_pfn last)
+{
+	cf_pfn cursor = 0, frames = 0;
+	struct cf_span span;
+
+	cf_walk_begin(engine.map);
+	while (cf_walk_next(engine.map, &cursor, last, &span))
+		frames += span.last - span.first;
+	cf_walk_end(engine.map);
+	if (frames != last)
+		engine_die("walk", 0);
+}
+
+static uint64_t words[EXPORT_FRAMES];
+
+static void pass_flags(cf_pfn last)
+{
+	cf_pfn at;
+
+	for (at = 0; at < last; at += EXPORT_FRAMES)
+		cf_export_flags(engine.map, at, at + EXPORT_FRAMES, words);
+}
+
+static void pass_counts(cf_pfn last)
+{
+	cf_pfn at;
+
+	for (at = 0; at < last; at += EXPORT_FRAMES)
+		cf_export_counts(engine.map, at, at + EXPORT_FRAMES, words);
+}
+
+static void rows_looks(const char *column, cf_pfn last, cf_pfn export_last)
+{
+	row_rate("walk", column, pass_walk, last);
+	row_rate("export of flags", column, pass_flags, export_last);
+	row_rate("export of counts", column, pass_counts, export_last);
+}
+
+/* Every frame of 8 GiB is a run of its own; then every other one. */
+static void rows_split(void)
+{
+	uint64_t bytes = (SPLIT_FRAMES + 1) * sizeof(cf_pfn);
+	cf_pfn *pfns = room_open(bytes);
+	uint64_t before = cf_host_resident_bytes();
+	uint64_t count = 0, i;
+
+	engine_create(SPLIT_FRAMES, ENGINE_SMALL);
+	engine_online(CF_ZONE_NORMAL);
+	while (engine_try_take(0, &pfns[count]) == 0)
+		count++;
+	value_print(SECTION_MEMORY, "8 GiB", "split, B",
+		    bytes_each(before, SPLIT_FRAMES));
+	rows_looks("split", SPLIT_FRAMES, SPLIT_FRAMES);
+	for (i = 0; i < count; i++)
+		if (pfns[i] % 2 == 0)
+			cf_put(engine.map, pfns[i]);
+	engine_drain();
+	rows_looks("split, half", SPLIT_FRAMES, SPLIT_FRAMES);
+	for (i = 0; i < count; i++)
+		if (pfns[i] % 2)
+			cf_put(engine.map, pfns[i]);
+	engine_drain();
+	engine_destroy();
+	room_close(pfns, bytes);
+}
+
+static void rows_cold(void)
+{
+	engine_create(FRAMES_1TIB, ENGINE_SMALL);
+	engine_online(CF_ZONE_NORMAL);
+	rows_looks("cold", FRAMES_1TIB,
+		   bench_quick ? 8 * FRAMES_8GIB : FRAMES_1TIB);
+	engine_destroy();
+}
+
+int group_memory(void)
+{
+	static const struct {
+		const char *name;
+		cf_pfn frames;
+	} sizes[] = {
+		{ "1 GiB", FRAMES_1GIB },
+		{ "8 GiB", FRAMES_8GIB },
+		{ "64 GiB", 8 * FRAMES_8GIB },
+		{ "1 TiB", FRAMES_1TIB },
+		{ "8 TiB", 8 * FRAMES_1TIB },
+		{ "64 TiB", 64 * FRAMES_1TIB },
+	};
+	unsigned i;
+
+	pin(0);
+	(void)cf_host_enter();
+	for (i = 0; i < ARRAY_COUNT(sizes); i++)
+		rows_size(sizes[i].name, sizes[i].frames);
+	rows_split();
+	rows_cold();
+	return 0;
+}
