@@ -14,9 +14,28 @@ enum lx_block_state {
 	LX_BLOCK_STATE_COUNT
 };
 
+/* The zone of a block, by memoryN/valid_zones. */
+enum lx_block_zone {
+	LX_ZONE_UNKNOWN,
+	LX_ZONE_NONE,			/* it lies in several, or has holes */
+	LX_ZONE_DMA,
+	LX_ZONE_DMA32,
+	LX_ZONE_NORMAL,
+	LX_ZONE_HIGHMEM,
+	LX_ZONE_MOVABLE,
+	LX_ZONE_DEVICE,
+	LX_ZONE_COUNT
+};
+
+#define LX_NODE_UNKNOWN	(-1)
+#define LX_NODE_SEVERAL	(-2)
+#define LX_NODE_MAX	1023
+
 struct lx_block {
 	uint64_t id;			/* the N of memoryN */
 	enum lx_block_state state;
+	uint8_t zone;			/* lx_blocks_place() sets these */
+	int16_t node;
 };
 
 /*
@@ -43,6 +62,25 @@ struct lx_blocks {
 int lx_blocks_read(const char *root, struct lx_blocks *blocks,
 		   struct lx_error *err);
 void lx_blocks_free(struct lx_blocks *blocks);
+
+/**
+ * lx_blocks_place() - find the zone and the node of each block.
+ *
+ * Without files that tell, both stay unknown. An offline block has the zone
+ * that it would get by default.
+ *
+ * Return: 0, or -LX_EREAD.
+ */
+int lx_blocks_place(const char *root, struct lx_blocks *blocks,
+		    struct lx_error *err);
+
+/* "Normal"; "" for LX_ZONE_UNKNOWN. */
+const char *lx_block_zone_name(enum lx_block_zone zone);
+
+/* The zone of that name, of @length characters; LX_ZONE_UNKNOWN: none. */
+enum lx_block_zone lx_block_zone_parse(const char *name, size_t length);
+
+const char *lx_block_state_name(enum lx_block_state state);
 
 /**
  * lx_blocks_find() - the first block that ends behind a frame.

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "sysroot.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "capture.h"
 
 int lx_fail(struct lx_error *err, enum lx_err code, const char *format, ...)
 {
@@ -15,6 +18,20 @@ int lx_fail(struct lx_error *err, enum lx_err code, const char *format, ...)
 	vsnprintf(err->text, sizeof(err->text), format, args);
 	va_end(args);
 	return -(int)code;
+}
+
+enum lx_err lx_errno_code(int error)
+{
+	switch (error) {
+	case ENOENT:
+	case ENOTDIR:
+		return LX_EMISSING;
+	case EACCES:
+	case EPERM:
+		return LX_EDENIED;
+	default:
+		return LX_EREAD;
+	}
 }
 
 bool lx_path(const char *root, const char *name, char *path, size_t size)
@@ -73,18 +90,42 @@ bool lx_number(const char *text, int base, const char **ret_end,
 	return true;
 }
 
+/* A file of a capture; fmemopen() writes only when asked to. */
+static int open_captured(const struct lx_mount *mount, const char *name,
+			 FILE **ret_file, struct lx_error *err)
+{
+	const struct lx_capture_file *file = lx_mount_file(mount, name);
+	static char empty[1];
+	char *bytes = empty;
+
+	if (!file)
+		return lx_fail(err, LX_EMISSING, "%s: %s %s", mount->path,
+			       mount->raw ? "a copy of kpageflags has no" :
+					    "the capture has no", name);
+	if (file->count)
+		bytes = mount->text + (file->bytes - mount->text);
+	*ret_file = fmemopen(bytes, file->count, "r");
+	if (!*ret_file)
+		return lx_fail(err, LX_EREAD, "%s: %s: %s", mount->path, name,
+			       strerror(errno));
+	return 0;
+}
+
 static int open_text(const char *root, const char *name, FILE **ret_file,
 		     struct lx_error *err)
 {
+	const struct lx_mount *mount = lx_mount_find(root);
 	char path[4096];
 	FILE *file;
 
+	if (mount)
+		return open_captured(mount, name, ret_file, err);
 	if (!lx_path(root, name, path, sizeof(path)))
 		return lx_fail(err, LX_EREAD, "%s: the path is too long", name);
 	file = fopen(path, "re");
 	if (!file)
-		return lx_fail(err, errno == ENOENT ? LX_EMISSING : LX_EREAD,
-			       "%s: %s", path, strerror(errno));
+		return lx_fail(err, lx_errno_code(errno), "%s: %s", path,
+			       strerror(errno));
 	*ret_file = file;
 	return 0;
 }
@@ -139,5 +180,61 @@ int lx_first_line(const char *root, const char *name, char *line,
 	else if (ferror(file))
 		ret = lx_fail(err, LX_EREAD, "%s: %s", name, strerror(errno));
 	fclose(file);
+	return ret;
+}
+
+/* The names below a folder of a capture; one with more below is said once. */
+static int captured_names(const struct lx_mount *mount, const char *folder,
+			  lx_name_fn fn, void *context)
+{
+	char prefix[512], name[256], last[256] = "";
+	size_t i, length;
+	int ret = 0;
+
+	if (snprintf(prefix, sizeof(prefix), "%s/", folder) >=
+	    (int)sizeof(prefix))
+		return 0;
+	for (i = lx_mount_first(mount, prefix); !ret && i < mount->count; i++) {
+		const char *rest = mount->file[i].name;
+
+		if (strncmp(rest, prefix, strlen(prefix)))
+			break;
+		rest += strlen(prefix);
+		length = strcspn(rest, "/");
+		if (!length || length >= sizeof(name))
+			continue;
+		memcpy(name, rest, length);
+		name[length] = 0;
+		if (!strcmp(name, last))
+			continue;
+		strcpy(last, name);
+		ret = fn(context, name);
+	}
+	return ret;
+}
+
+int lx_names(const char *root, const char *folder, lx_name_fn fn,
+	     void *context, struct lx_error *err)
+{
+	const struct lx_mount *mount = lx_mount_find(root);
+	struct dirent *entry;
+	char path[4096];
+	int ret = 0;
+	DIR *dir;
+
+	if (mount)
+		return captured_names(mount, folder, fn, context);
+	if (!lx_path(root, folder, path, sizeof(path)))
+		return lx_fail(err, LX_EREAD, "%s: the path is too long",
+			       folder);
+	dir = opendir(path);
+	if (!dir)
+		return lx_fail(err, lx_errno_code(errno), "%s: %s", path,
+			       strerror(errno));
+	while (!ret && (entry = readdir(dir)) != NULL) {
+		if (entry->d_name[0] != '.')
+			ret = fn(context, entry->d_name);
+	}
+	closedir(dir);
 	return ret;
 }

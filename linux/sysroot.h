@@ -8,8 +8,8 @@
 
 /*
  * Reading a folder that looks like the root of a Linux system: "/" itself, or
- * a capture with proc/ and sys/ in it.  File names are relative to that root
- * and have no leading slash.
+ * a folder with proc/ and sys/ in it, or a file that lx_mount() has made a
+ * root.  File names are relative to that root and have no leading slash.
  *
  * Functions return 0 or one of these, negative; the sentence for the user is
  * in struct lx_error, with the file's name in front.
@@ -18,6 +18,7 @@ enum lx_err {
 	LX_EMISSING	= 1,	/* no such file: do without, or tell the user */
 	LX_EREAD	= 2,	/* the system refused: permission, memory */
 	LX_EFORMAT	= 3,	/* the file says what cannot be */
+	LX_EDENIED	= 4,	/* there, and not for this user */
 };
 
 struct lx_error {
@@ -29,6 +30,9 @@ struct lx_error {
 /* Write the sentence and return -@code. */
 int lx_fail(struct lx_error *err, enum lx_err code, const char *format, ...)
 	LX_PRINTF(3, 4);
+
+/* The code for what errno says about opening a file. */
+enum lx_err lx_errno_code(int error);
 
 /* "root/name" with exactly one slash between; false when it does not fit. */
 bool lx_path(const char *root, const char *name, char *path, size_t size);
@@ -56,7 +60,8 @@ typedef int (*lx_line_fn)(void *context, char *line);
  * Lines are cut at LX_LINE_BYTES - 1 characters; the rest of a longer one is
  * dropped.
  *
- * Return: 0, -LX_EMISSING, -LX_EREAD, or what @fn returned when not 0.
+ * Return: 0, -LX_EMISSING, -LX_EDENIED, -LX_EREAD, or what @fn returned when
+ *         not 0.
  */
 int lx_lines(const char *root, const char *name, lx_line_fn fn, void *context,
 	     struct lx_error *err);
@@ -65,9 +70,21 @@ int lx_lines(const char *root, const char *name, lx_line_fn fn, void *context,
  * lx_first_line() - the first line of a small file, without its newline.
  * @line: LX_LINE_BYTES of room
  *
- * Return: 0, -LX_EMISSING, -LX_EREAD.
+ * Return: 0, -LX_EMISSING, -LX_EDENIED, -LX_EREAD.
  */
 int lx_first_line(const char *root, const char *name, char *line,
 		  struct lx_error *err);
+
+/* Called for each name in a folder; not 0 stops. */
+typedef int (*lx_name_fn)(void *context, const char *name);
+
+/**
+ * lx_names() - hand every name in a folder to a function, in no order.
+ *
+ * Return: 0, -LX_EMISSING, -LX_EDENIED, -LX_EREAD, or what @fn returned when
+ *         not 0.
+ */
+int lx_names(const char *root, const char *folder, lx_name_fn fn,
+	     void *context, struct lx_error *err);
 
 #endif

@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "capture.h"
+
 static int cut_off(const struct lx_words *words, uint64_t bytes,
 		   struct lx_error *err)
 {
@@ -34,35 +36,90 @@ static int check_length(struct lx_words *words, struct lx_error *err)
 	return 0;
 }
 
-int lx_words_open(struct lx_words *words, const char *root, const char *name,
-		  struct lx_error *err)
+static int open_plain(struct lx_words *words, struct lx_error *err)
 {
 	int ret;
 
-	words->pfn = 0;
-	words->frames = 0;
-	if (!lx_path(root, name, words->path, sizeof(words->path)))
-		return lx_fail(err, LX_EREAD, "%s: the path is too long", name);
 	words->fd = open(words->path, O_RDONLY | O_CLOEXEC);
 	if (words->fd < 0)
-		return lx_fail(err, errno == ENOENT ? LX_EMISSING : LX_EREAD,
-			       "%s: %s", words->path, strerror(errno));
+		return lx_fail(err, lx_errno_code(errno), "%s: %s",
+			       words->path, strerror(errno));
 	ret = check_length(words, err);
 	if (ret)
 		lx_words_close(words);
 	return ret;
 }
 
+static int open_captured(struct lx_words *words, const char *name,
+			 struct lx_error *err)
+{
+	snprintf(words->path, sizeof(words->path), "%s: %s",
+		 words->mount->path, name);
+	if (!words->mount->raw)
+		return lx_stream_open(words->mount, name, &words->stream,
+				      &words->frames, err);
+	if (strcmp(name, "proc/kpageflags"))
+		return lx_fail(err, LX_EMISSING, "%s: a copy of kpageflags "
+			       "has no %s", words->mount->path, name);
+	snprintf(words->path, sizeof(words->path), "%s", words->mount->path);
+	return open_plain(words, err);
+}
+
+int lx_words_open(struct lx_words *words, const char *root, const char *name,
+		  struct lx_error *err)
+{
+	words->fd = -1;
+	words->stream = NULL;
+	words->pfn = 0;
+	words->frames = 0;
+	words->mount = lx_mount_find(root);
+	if (words->mount)
+		return open_captured(words, name, err);
+	if (!lx_path(root, name, words->path, sizeof(words->path)))
+		return lx_fail(err, LX_EREAD, "%s: the path is too long", name);
+	return open_plain(words, err);
+}
+
 void lx_words_close(struct lx_words *words)
 {
-	close(words->fd);
+	if (words->stream)
+		lx_stream_close(words->stream);
+	else
+		close(words->fd);
+	words->stream = NULL;
 	words->fd = -1;
+}
+
+/* A stream goes on; to go back it begins again. */
+static int seek_captured(struct lx_words *words, uint64_t pfn,
+			 struct lx_error *err)
+{
+	const char *name = words->path + strlen(words->mount->path) + 2;
+	uint64_t skipped;
+	int ret;
+
+	if (pfn < words->pfn) {
+		struct lx_stream *old = words->stream;
+
+		ret = lx_stream_open(words->mount, name, &words->stream,
+				     &words->frames, err);
+		if (ret)
+			return ret;
+		lx_stream_close(old);
+		words->pfn = 0;
+	}
+	ret = lx_stream_read(words->stream, NULL, pfn - words->pfn, &skipped,
+			     err);
+	words->pfn = pfn;
+	return ret;
 }
 
 int lx_words_seek(struct lx_words *words, uint64_t pfn, struct lx_error *err)
 {
 	off_t offset = (off_t)(pfn * sizeof(uint64_t));
 
+	if (words->stream)
+		return seek_captured(words, pfn, err);
 	if (pfn > INT64_MAX / sizeof(uint64_t))
 		return lx_fail(err, LX_EREAD, "%s: no file has a word for "
 			       "frame %#llx", words->path,
@@ -75,6 +132,19 @@ int lx_words_seek(struct lx_words *words, uint64_t pfn, struct lx_error *err)
 	return 0;
 }
 
+static int read_captured(struct lx_words *words, uint64_t *buffer, size_t max,
+			 size_t *ret_count, struct lx_error *err)
+{
+	uint64_t count;
+	int ret = lx_stream_read(words->stream, buffer, max, &count, err);
+
+	if (ret)
+		return ret;
+	words->pfn += count;
+	*ret_count = (size_t)count;
+	return 0;
+}
+
 int lx_words_read(struct lx_words *words, uint64_t *buffer, size_t max,
 		  size_t *ret_count, struct lx_error *err)
 {
@@ -82,6 +152,8 @@ int lx_words_read(struct lx_words *words, uint64_t *buffer, size_t max,
 	size_t want = max * sizeof(*buffer), have = 0;
 	ssize_t got = 1;
 
+	if (words->stream)
+		return read_captured(words, buffer, max, ret_count, err);
 	while (have < want && got) {
 		got = read(words->fd, bytes + have, want - have);
 		if (got < 0 && errno == EINTR)

@@ -4,23 +4,28 @@
 
 #include "sysroot.h"
 
+struct lx_mount;
+struct lx_stream;
+
 /*
  * proc/kpageflags, proc/kpagecount: one 64-bit word in this machine's byte
  * order for each frame, from frame 0 on.  The real files report a length of
  * 0, so only reading on tells where they end.
  */
 struct lx_words {
-	int fd;
+	int fd;			/* -1: a capture is unpacked */
+	struct lx_stream *stream;
 	uint64_t pfn;		/* frame of the next word */
 	uint64_t frames;	/* in the file, or 0: reading on will tell */
+	const struct lx_mount *mount;
 	char path[4096];	/* for messages */
 };
 
 /**
  * lx_words_open() - open such a file. Pair with lx_words_close().
  *
- * Return: 0, -LX_EMISSING, -LX_EREAD, or -LX_EFORMAT: it is a regular file
- *         that is empty or ends within a word.
+ * Return: 0, -LX_EMISSING, -LX_EDENIED, -LX_EREAD, or -LX_EFORMAT: it is a
+ *         regular file that is empty or ends within a word.
  */
 int lx_words_open(struct lx_words *words, const char *root, const char *name,
 		  struct lx_error *err);

@@ -84,6 +84,15 @@ static int parse_field(struct reader *reader, struct lx_zone *zone, char *line)
 	length = (size_t)(number - name);
 	while (length && name[length - 1] == ' ')
 		length--;
+	/* One line a CPU, not one a zone. */
+	if (length == 6 && !memcmp(name, "count:", 6)) {
+		uint64_t cached;
+
+		if (lx_number(number + 1, 10, NULL, &cached) &&
+		    cached <= UINT64_MAX - zone->cached)
+			zone->cached += cached;
+		return 0;
+	}
 	value = field_of(zone, name, length);
 	if (!value || lx_number(number + 1, 10, NULL, value))
 		return 0;

@@ -11,6 +11,7 @@ struct lx_zone {
 	uint64_t start_pfn;
 	uint64_t spanned, present, managed;
 	uint64_t free, min, low, high;
+	uint64_t cached;	/* free, in the lists of CPUs */
 };
 
 #define LX_ZONES_MAX 1024

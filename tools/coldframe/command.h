@@ -14,6 +14,7 @@ enum command_exit {
  * A command: one file a command, called with argv[0] "coldframe NAME", which
  * getopt_long() puts in front of what it says.  Returns an exit status.
  */
+int cmd_blocks(int argc, char **argv);
 int cmd_map(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_types(int argc, char **argv);

@@ -7,9 +7,10 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/ioctl.h>
+#include <time.h>
 #include <unistd.h>
 
-#include "linux/sysroot.h"
+#include "linux/capture.h"
 
 static void say(const char *command, const char *format, va_list args)
 {
@@ -104,6 +105,21 @@ const char *common_bytes(uint64_t bytes, char buffer[24])
 	return buffer;
 }
 
+const char *common_short(uint64_t bytes, char buffer[24])
+{
+	static const char units[] = "BKMGTPE";
+	uint64_t scale = 1;
+	size_t unit = 0;
+
+	while (bytes / 1024 >= scale && unit < 6) {
+		scale *= 1024;
+		unit++;
+	}
+	snprintf(buffer, 24, bytes % scale ? "%.1f%c" : "%.0f%c",
+		 (double)bytes / (double)scale, units[unit]);
+	return buffer;
+}
+
 bool common_color_parse(const char *text, enum common_color *ret_color)
 {
 	static const char *const words[] = {
@@ -132,6 +148,80 @@ bool common_color_use(enum common_color color)
 	if (no_color && *no_color)
 		return false;
 	return isatty(STDOUT_FILENO) && terminal && strcmp(terminal, "dumb");
+}
+
+int common_option(struct common_source *source, const char *command,
+		  int option, const char *value)
+{
+	if (option == 's')
+		source->sysroot = value;
+	else if (option == 'F')
+		source->file = value;
+	else if (option != COMMON_COLOR)
+		return -1;
+	else if (!common_color_parse(value, &source->color))
+		return common_wrong(command, "--color: '%s' is none of auto, "
+				    "always, never", value);
+	return 0;
+}
+
+int common_source_open(const struct common_source *source,
+		       const char **ret_root, struct lx_error *err)
+{
+	if (source->sysroot && source->file)
+		return lx_fail(err, LX_EFORMAT, "--sysroot and --file do not "
+			       "go together: name one");
+	if (source->file) {
+		*ret_root = source->file;
+		return lx_mount(source->file, err);
+	}
+	*ret_root = source->sysroot ? source->sysroot : "/";
+	if (!source->sysroot && sysconf(_SC_PAGESIZE) != CF_FRAME_BYTES)
+		return lx_fail(err, LX_EFORMAT, "this system has pages of %ld "
+			       "bytes; only 4096 can be read",
+			       sysconf(_SC_PAGESIZE));
+	return 0;
+}
+
+void common_source_close(const struct common_source *source)
+{
+	if (source->file)
+		lx_unmount(source->file);
+}
+
+static bool progress_shown;
+
+static double now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+void common_progress(void *context, uint64_t done, uint64_t all)
+{
+	static double start, last;
+	double time = now(), part;
+
+	(void)context;
+	if (start == 0)
+		start = time;
+	if (time - start < 2 || time - last < 0.2 || !all ||
+	    !isatty(STDERR_FILENO))
+		return;
+	last = time;
+	progress_shown = true;
+	part = done < all ? (double)done / (double)all : 1;
+	fprintf(stderr, "\r\033[K%3.0f %%, %.0f s to go", 100 * part,
+		part > 0 ? (time - start) * (1 - part) / part : 0);
+}
+
+void common_progress_end(void)
+{
+	if (progress_shown)
+		fputs("\r\033[K", stderr);
+	progress_shown = false;
 }
 
 unsigned int common_width(void)

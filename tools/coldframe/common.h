@@ -4,9 +4,12 @@
 
 #include "command.h"
 
+#include <getopt.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+
+#include "linux/scan.h"
 
 #define COMMON_PRINTF __attribute__((format(printf, 2, 3)))
 
@@ -32,6 +35,9 @@ bool common_size(const char *text, uint64_t *ret_bytes);
 /* A size for people, three digits or so: "512 KiB", "1.5 GiB". */
 const char *common_bytes(uint64_t bytes, char buffer[24]);
 
+/* The same as in lsmem: "512K", "1.5G". */
+const char *common_short(uint64_t bytes, char buffer[24]);
+
 /* --color=auto|always|never */
 enum common_color {
 	COLOR_AUTO,
@@ -43,6 +49,55 @@ bool common_color_parse(const char *text, enum common_color *ret_color);
 
 /* Auto: a terminal that is not dumb, and no NO_COLOR (no-color.org). */
 bool common_color_use(enum common_color color);
+
+/*
+ * Where a command reads: the live system unless --sysroot or --file says
+ * else.  COMMON_OPTIONS and COMMON_LETTERS are in the lists of every command
+ * that reads.
+ */
+struct common_source {
+	const char *sysroot, *file;
+	enum common_color color;
+};
+
+enum { COMMON_COLOR = 0x1000 };
+
+#define COMMON_LETTERS "s:F:h"
+#define COMMON_OPTIONS							\
+	{ "sysroot", required_argument, NULL, 's' },			\
+	{ "file", required_argument, NULL, 'F' },			\
+	{ "color", required_argument, NULL, COMMON_COLOR },		\
+	{ "help", no_argument, NULL, 'h' }
+
+#define COMMON_HELP							\
+"  -s, --sysroot DIR   read DIR/proc and DIR/sys\n"			\
+"  -F, --file FILE     read a capture, or a copy of /proc/kpageflags\n"	\
+"      --color WHEN    auto, always or never; auto minds $NO_COLOR\n"	\
+"  -h, --help          print this\n"
+
+/**
+ * common_option() - take one of the options above but -h.
+ * Return: -1: not one of them; 0; or an exit status.
+ */
+int common_option(struct common_source *source, const char *command,
+		  int option, const char *value);
+
+/**
+ * common_source_open() - find the root to read, and make --file one.
+ * Return: 0 and the root, or negative as lx_mount(); both options given is
+ *         -LX_EFORMAT.
+ */
+int common_source_open(const struct common_source *source,
+		       const char **ret_root, struct lx_error *err);
+void common_source_close(const struct common_source *source);
+
+/*
+ * common_progress() - an lx_progress_fn: on a terminal, from the third second
+ * on, how far it is and how long it will take. Pair with
+ * common_progress_end(), which wipes the line away.
+ */
+void common_progress(void *context, uint64_t done, uint64_t all);
+void common_progress_end(void);
 
 /* Columns: $COLUMNS, the terminal's, or 80. */
 unsigned int common_width(void);

@@ -14,6 +14,8 @@ static const struct command {
 	{ "run", "coldframe run", "run scenarios on the embedded machine",
 	  cmd_run },
 #endif
+	{ "blocks", "coldframe blocks", "which memory blocks can go offline",
+	  cmd_blocks },
 	{ "types", "coldframe types", "count page frames by what they are",
 	  cmd_types },
 	{ "map", "coldframe map", "draw page frames as a map", cmd_map },

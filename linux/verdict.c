@@ -1,0 +1,421 @@
+/* SPDX-License-Identifier: MIT */
+#include "verdict.h"
+
+#include <coldframe/types.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* From this release on an OFFLINE frame shows whether it can be moved. */
+#define BALLOON_SHOWS	LX_VERSION(6, 17)
+
+/* A block's own descriptors: 64 bytes a frame at most. */
+#define MEMMAP_SHARE	64
+
+static const char *const verdict_names[LX_VERDICT_COUNT] = {
+	[LX_VERDICT_NEVER]	= "never",
+	[LX_VERDICT_BLOCKED]	= "blocked",
+	[LX_VERDICT_DOUBTFUL]	= "doubtful",
+	[LX_VERDICT_CANDIDATE]	= "candidate",
+	[LX_VERDICT_EMPTY]	= "empty",
+	[LX_VERDICT_OFFLINE]	= "offline",
+	[LX_VERDICT_UNKNOWN]	= "unknown",
+};
+
+static const char *const confidence_names[LX_CONFIDENCE_COUNT] = {
+	[LX_POSSIBLE]	= "possible",
+	[LX_LIKELY]	= "likely",
+	[LX_PROVED]	= "proved",
+};
+
+static const struct reason_text {
+	enum lx_verdict toward;
+	enum lx_confidence confidence;
+	const char *name, *meaning;
+} reasons[LX_REASON_COUNT] = {
+	[LX_REASON_ZONE_NONE] = { LX_VERDICT_NEVER, LX_PROVED, "zone-none",
+		"the block lies in several zones or nodes, or has holes" },
+	[LX_REASON_HOLE] = { LX_VERDICT_NEVER, LX_PROVED, "hole",
+		"part of the block is not system memory" },
+	[LX_REASON_KERNEL_IMAGE] = { LX_VERDICT_NEVER, LX_PROVED,
+		"kernel-image", "the kernel itself lies there" },
+	[LX_REASON_CRASH_KERNEL] = { LX_VERDICT_NEVER, LX_PROVED,
+		"crash-kernel", "it is kept for the crash kernel" },
+	[LX_REASON_NO_HOTPLUG] = { LX_VERDICT_NEVER, LX_PROVED, "no-hotplug",
+		"this kernel cannot take memory offline" },
+	[LX_REASON_SLAB] = { LX_VERDICT_BLOCKED, LX_PROVED, "slab",
+		"kernel objects" },
+	[LX_REASON_PGTABLE] = { LX_VERDICT_BLOCKED, LX_PROVED, "page-table",
+		"page tables" },
+	[LX_REASON_RESERVED] = { LX_VERDICT_BLOCKED, LX_PROVED, "reserved",
+		"reserved since boot" },
+	[LX_REASON_ZERO] = { LX_VERDICT_BLOCKED, LX_PROVED, "zero-page",
+		"the page of zeroes that all share" },
+	[LX_REASON_MAPPED] = { LX_VERDICT_BLOCKED, LX_LIKELY, "mapped-kernel",
+		"kernel memory that programs have mapped" },
+	[LX_REASON_UNTYPED_MANY] = { LX_VERDICT_BLOCKED, LX_LIKELY,
+		"untyped-many",
+		"memory without a type, more than CPUs cache free" },
+	[LX_REASON_OWNER_KEEPS] = { LX_VERDICT_BLOCKED, LX_LIKELY,
+		"owner-keeps",
+		"logically offline, and its owner lets no block go" },
+	[LX_REASON_UNTYPED] = { LX_VERDICT_DOUBTFUL, LX_POSSIBLE, "untyped",
+		"memory without a type, or free and cached by a CPU" },
+	[LX_REASON_MLOCKED] = { LX_VERDICT_DOUBTFUL, LX_POSSIBLE, "mlocked",
+		"locked memory, which is often pinned" },
+	[LX_REASON_GIGANTIC] = { LX_VERDICT_DOUBTFUL, LX_LIKELY, "gigantic",
+		"gigantic pages need as large a free place elsewhere" },
+	[LX_REASON_ZSMALLOC] = { LX_VERDICT_DOUBTFUL, LX_POSSIBLE, "zsmalloc",
+		"compressed swap, or kernel memory that looks like it" },
+	[LX_REASON_UNKNOWN_BIT] = { LX_VERDICT_DOUBTFUL, LX_POSSIBLE,
+		"unknown-bit", "flags this program does not know" },
+	[LX_REASON_PINS] = { LX_VERDICT_DOUBTFUL, LX_POSSIBLE,
+		"pins-possible",
+		"frames are pinned on this host, and nothing tells which" },
+	[LX_REASON_GOING_OFFLINE] = { LX_VERDICT_DOUBTFUL, LX_POSSIBLE,
+		"going-offline", "somebody is taking it offline now" },
+	[LX_REASON_UNINITIALISED] = { LX_VERDICT_UNKNOWN, LX_LIKELY,
+		"uninitialised", "not initialised yet by the kernel" },
+	[LX_REASON_NO_FLAGS] = { LX_VERDICT_UNKNOWN, LX_PROVED, "no-flags",
+		"proc/kpageflags could not be read that far" },
+	[LX_REASON_STATE_UNKNOWN] = { LX_VERDICT_UNKNOWN, LX_POSSIBLE,
+		"state-unknown",
+		"nothing tells whether it is online, nor its zone" },
+	[LX_REASON_OWNER_AGREES] = { LX_VERDICT_COUNT, LX_LIKELY,
+		"owner-agrees",
+		"logically offline, and its driver lets the block go" },
+	[LX_REASON_BALLOON] = { LX_VERDICT_COUNT, LX_PROVED, "balloon",
+		"in a balloon, which moves it" },
+	[LX_REASON_BALLOON_BY_COUNT] = { LX_VERDICT_COUNT, LX_LIKELY,
+		"balloon-by-count",
+		"offline; as many are in a balloon, which moves them" },
+	[LX_REASON_MEMMAP] = { LX_VERDICT_COUNT, LX_LIKELY, "memmap",
+		"descriptors of the block itself" },
+	[LX_REASON_POISON] = { LX_VERDICT_COUNT, LX_PROVED, "poison",
+		"bad frames, which are passed over" },
+};
+
+/* Classes that are a reason of their own, whatever else is known. */
+static const struct {
+	enum lx_class class;
+	enum lx_reason_code code;
+} class_reasons[] = {
+	{ LX_CLASS_SLAB, LX_REASON_SLAB },
+	{ LX_CLASS_PGTABLE, LX_REASON_PGTABLE },
+	{ LX_CLASS_RESERVED, LX_REASON_RESERVED },
+	{ LX_CLASS_ZERO, LX_REASON_ZERO },
+	{ LX_CLASS_MAPPED, LX_REASON_MAPPED },
+	{ LX_CLASS_MLOCKED, LX_REASON_MLOCKED },
+	{ LX_CLASS_GIGANTIC, LX_REASON_GIGANTIC },
+	{ LX_CLASS_ZSMALLOC, LX_REASON_ZSMALLOC },
+	{ LX_CLASS_UNKNOWN_BIT, LX_REASON_UNKNOWN_BIT },
+	{ LX_CLASS_BALLOON, LX_REASON_BALLOON },
+	{ LX_CLASS_POISON, LX_REASON_POISON },
+};
+
+int lx_judge_init(struct lx_judge *judge, const struct lx_host *host,
+		  bool flags, struct lx_error *err)
+{
+	size_t i;
+
+	judge->host = host;
+	judge->flags = flags;
+	judge->raw_left = calloc(host->zones.count + 1, sizeof(uint64_t));
+	if (!judge->raw_left)
+		return lx_fail(err, LX_EREAD, "out of memory");
+	for (i = 0; i < host->zones.count; i++) {
+		const struct lx_zone *zone = &host->zones.zone[i];
+
+		if (zone->present > zone->managed)
+			judge->raw_left[i] = zone->present - zone->managed;
+	}
+	return 0;
+}
+
+void lx_judge_free(struct lx_judge *judge)
+{
+	free(judge->raw_left);
+	judge->raw_left = NULL;
+}
+
+static struct lx_reason *add(struct lx_judgement *judgement,
+			     enum lx_reason_code code, uint64_t frames,
+			     uint64_t at)
+{
+	struct lx_reason *reason = judgement->reason;
+	struct lx_reason *end = reason + judgement->count;
+
+	while (reason < end && reason->code != code)
+		reason++;
+	if (reason < end) {
+		reason->frames += frames;
+		return reason;
+	}
+	judgement->count++;
+	*reason = (struct lx_reason){
+		.code = code,
+		.toward = reasons[code].toward,
+		.confidence = reasons[code].confidence,
+		.frames = frames,
+		.at = at,
+	};
+	return reason;
+}
+
+static void add_class(struct lx_judgement *judgement,
+		      const struct lx_piece *piece, enum lx_class class,
+		      enum lx_reason_code code)
+{
+	if (piece->count[class])
+		add(judgement, code, piece->count[class], piece->at[class]);
+}
+
+/* Frames of [first, last) that are no system memory; 0: not known. */
+static uint64_t holes(const struct lx_host *host, uint64_t first,
+		      uint64_t last)
+{
+	uint64_t covered = 0;
+	size_t i;
+
+	if (!host->has_ram)
+		return 0;
+	for (i = lx_ranges_find(&host->ram, first);
+	     i < host->ram.count && host->ram.range[i].first < last; i++) {
+		const struct lx_range *range = &host->ram.range[i];
+		uint64_t from = range->first > first ? range->first : first;
+		uint64_t to = range->last < last ? range->last : last;
+
+		covered += to - from;
+	}
+	return last - first - covered;
+}
+
+/* What the place of a block says, not its content. */
+static void judge_place(const struct lx_host *host,
+			const struct lx_block *block,
+			struct lx_judgement *judgement)
+{
+	uint64_t first = block->id * host->blocks.frames;
+	uint64_t last = first + host->blocks.frames, absent;
+
+	if (!host->hotplug && host->whole)
+		add(judgement, LX_REASON_NO_HOTPLUG, 0, 0);
+	else if (block->state == LX_BLOCK_UNKNOWN)
+		add(judgement, LX_REASON_STATE_UNKNOWN, 0, 0);
+	if (block->zone == LX_ZONE_NONE || block->node == LX_NODE_SEVERAL)
+		add(judgement, LX_REASON_ZONE_NONE, 0, 0);
+	absent = holes(host, first, last);
+	if (absent)
+		add(judgement, LX_REASON_HOLE, absent, 0);
+	if (lx_regions_find(&host->regions, "Kernel ", first, last))
+		add(judgement, LX_REASON_KERNEL_IMAGE, 0, 0);
+	if (lx_regions_find(&host->regions, "Crash kernel", first, last))
+		add(judgement, LX_REASON_CRASH_KERNEL, 0, 0);
+	if (block->state == LX_BLOCK_GOING_OFFLINE)
+		add(judgement, LX_REASON_GOING_OFFLINE, 0, 0);
+}
+
+/* Frames that say nothing: never initialised, cached by a CPU, or in use. */
+static void judge_untyped(struct lx_judge *judge, const struct lx_block *block,
+			  const struct lx_piece *piece,
+			  struct lx_judgement *judgement)
+{
+	uint64_t frames = piece->count[LX_CLASS_UNTYPED];
+	uint64_t at = piece->at[LX_CLASS_UNTYPED];
+	const struct lx_zone *zone = lx_host_zone(judge->host, block);
+	uint64_t *raw;
+
+	if (!frames)
+		return;
+	if (!zone) {
+		add(judgement, frames == piece->frames ?
+		    LX_REASON_UNINITIALISED : LX_REASON_UNTYPED, frames, at)
+			->confidence = LX_POSSIBLE;
+		return;
+	}
+	raw = &judge->raw_left[zone - judge->host->zones.zone];
+	if (piece->mute && frames == piece->frames && frames <= *raw) {
+		*raw -= frames;
+		add(judgement, LX_REASON_UNINITIALISED, frames, at);
+	} else if (frames > zone->cached && block->zone != LX_ZONE_MOVABLE) {
+		add(judgement, LX_REASON_UNTYPED_MANY, frames, at);
+	} else {
+		add(judgement, LX_REASON_UNTYPED, frames, at);
+	}
+}
+
+/* Logically offline frames of which the word does not say that they move. */
+static void judge_owner(const struct lx_host *host,
+			const struct lx_piece *piece,
+			struct lx_judgement *judgement)
+{
+	uint64_t frames = piece->count[LX_CLASS_OFFLINE];
+	uint64_t at = piece->at[LX_CLASS_OFFLINE];
+	bool shows = host->version >= BALLOON_SHOWS;
+
+	/* Only virtio-mem leaves this mark. */
+	add_class(judgement, piece, LX_CLASS_NEVER_ONLINED,
+		  LX_REASON_OWNER_AGREES);
+	if (!frames)
+		return;
+	if (piece->count[LX_CLASS_NEVER_ONLINED]) {
+		judgement->reason[judgement->count - 1].frames += frames;
+		return;
+	}
+	if (lx_regions_find(&host->regions, "System RAM (virtio_mem)",
+			    piece->first, piece->first + piece->frames))
+		add(judgement, LX_REASON_OWNER_AGREES, frames, at);
+	else if (!shows && host->balloon_moves && frames <= host->balloon)
+		add(judgement, LX_REASON_BALLOON_BY_COUNT, frames, at)
+			->confidence = host->version ? LX_LIKELY : LX_POSSIBLE;
+	else
+		add(judgement, LX_REASON_OWNER_KEEPS, frames, at)
+			->confidence = shows ? LX_LIKELY : LX_POSSIBLE;
+}
+
+static void judge_memmap(const struct lx_piece *piece,
+			 struct lx_judgement *judgement)
+{
+	uint64_t frames = piece->count[LX_CLASS_MEMMAP];
+
+	if (!frames)
+		return;
+	if (piece->at[LX_CLASS_MEMMAP] == piece->first &&
+	    frames <= piece->frames / MEMMAP_SHARE)
+		add_class(judgement, piece, LX_CLASS_MEMMAP, LX_REASON_MEMMAP);
+	else
+		add_class(judgement, piece, LX_CLASS_MEMMAP,
+			  LX_REASON_UNTYPED_MANY);
+}
+
+static void judge_content(struct lx_judge *judge, const struct lx_block *block,
+			  const struct lx_piece *piece,
+			  struct lx_judgement *judgement)
+{
+	const struct lx_host *host = judge->host;
+	uint64_t user = piece->count[LX_CLASS_ANON] +
+			piece->count[LX_CLASS_FILE] +
+			piece->count[LX_CLASS_HUGETLB];
+	size_t i;
+
+	for (i = 0; i < sizeof(class_reasons) / sizeof(class_reasons[0]); i++)
+		add_class(judgement, piece, class_reasons[i].class,
+			  class_reasons[i].code);
+	judge_memmap(piece, judgement);
+	judge_untyped(judge, block, piece, judgement);
+	judge_owner(host, piece, judgement);
+	if (host->pins && user && block->zone != LX_ZONE_MOVABLE)
+		add(judgement, LX_REASON_PINS, host->pins, 0);
+}
+
+/* What stands first in the enum wins, but for the unknown. */
+static enum lx_verdict strongest(const struct lx_judgement *judgement)
+{
+	enum lx_verdict verdict = LX_VERDICT_COUNT;
+	size_t i;
+
+	for (i = 0; i < judgement->count; i++) {
+		if (judgement->reason[i].toward < verdict)
+			verdict = judgement->reason[i].toward;
+	}
+	return verdict;
+}
+
+/*
+ * Whether the unknown outweighs a doubt: of a block whose state nobody knows
+ * only a hard no is worth saying.
+ */
+static bool is_unknown(const struct lx_judgement *judgement)
+{
+	size_t i;
+
+	for (i = 0; i < judgement->count; i++) {
+		if (judgement->reason[i].toward == LX_VERDICT_UNKNOWN)
+			return true;
+	}
+	return false;
+}
+
+static void conclude(struct lx_judgement *judgement,
+		     const struct lx_piece *piece, bool flags)
+{
+	enum lx_verdict verdict = strongest(judgement);
+	size_t i, next = 0;
+
+	if (verdict > LX_VERDICT_BLOCKED && is_unknown(judgement))
+		verdict = LX_VERDICT_UNKNOWN;
+	if (verdict == LX_VERDICT_COUNT)
+		verdict = flags && lx_piece_role(piece, LX_ROLE_FREE) ==
+			  piece->frames ? LX_VERDICT_EMPTY :
+					  LX_VERDICT_CANDIDATE;
+	judgement->verdict = verdict;
+	judgement->confidence = verdict == LX_VERDICT_CANDIDATE ||
+				verdict == LX_VERDICT_EMPTY ? LX_LIKELY :
+							      LX_POSSIBLE;
+	/* What made the verdict comes first, otherwise in order. */
+	for (i = 0; i < judgement->count; i++) {
+		struct lx_reason reason = judgement->reason[i];
+
+		if (reason.toward != verdict)
+			continue;
+		if (reason.confidence > judgement->confidence)
+			judgement->confidence = reason.confidence;
+		memmove(&judgement->reason[next + 1], &judgement->reason[next],
+			(i - next) * sizeof(reason));
+		judgement->reason[next++] = reason;
+	}
+}
+
+void lx_judge_block(struct lx_judge *judge, const struct lx_block *block,
+		    const struct lx_piece *piece,
+		    struct lx_judgement *ret_judgement)
+{
+	struct lx_judgement judgement = { .count = 0 };
+
+	if (block->state == LX_BLOCK_OFFLINE) {
+		judgement.verdict = LX_VERDICT_OFFLINE;
+		judgement.confidence = LX_PROVED;
+		*ret_judgement = judgement;
+		return;
+	}
+	judge_place(judge->host, block, &judgement);
+	/* The last of the blocks that were cut by hand may be shorter. */
+	if (judge->flags && (piece->frames == judge->host->blocks.frames ||
+			     (judge->host->assumed && piece->frames)))
+		judge_content(judge, block, piece, &judgement);
+	else
+		add(&judgement, LX_REASON_NO_FLAGS, 0, 0);
+	conclude(&judgement, piece, judge->flags);
+	*ret_judgement = judgement;
+}
+
+const char *lx_verdict_name(enum lx_verdict verdict)
+{
+	return verdict_names[verdict];
+}
+
+const char *lx_confidence_name(enum lx_confidence confidence)
+{
+	return confidence_names[confidence];
+}
+
+const char *lx_reason_name(enum lx_reason_code code)
+{
+	return reasons[code].name;
+}
+
+const char *lx_reason_meaning(enum lx_reason_code code)
+{
+	return reasons[code].meaning;
+}
+
+enum lx_verdict lx_verdict_parse(const char *name, size_t length)
+{
+	unsigned int i;
+
+	for (i = 0; i < LX_VERDICT_COUNT; i++) {
+		if (strlen(verdict_names[i]) == length &&
+		    !memcmp(verdict_names[i], name, length))
+			break;
+	}
+	return (enum lx_verdict)i;
+}

@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Classes of frames, pieces of a scan and verdicts: words and files written
+ * here, and what each rule makes of them.
+ */
+#include "linux/verdict.h"
+#include "tests/tap.h"
+
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define BIT(n)		(UINT64_C(1) << (n))
+#define BLOCK_FRAMES	512		/* 2 MiB: the smallest there is */
+
+static char root[] = "/tmp/coldframe-frames-XXXXXX";
+static struct lx_error err;
+
+static int remove_one(const char *path, const struct stat *status, int type,
+		      struct FTW *walk)
+{
+	(void)status;
+	(void)type;
+	(void)walk;
+	return remove(path);
+}
+
+static void remove_root(void)
+{
+	nftw(root, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+static FILE *create(const char *name)
+{
+	char path[256], *slash;
+
+	snprintf(path, sizeof(path), "%s/%s", root, name);
+	for (slash = path + sizeof(root); (slash = strchr(slash, '/')) != NULL;
+	     *slash++ = '/') {
+		*slash = 0;
+		mkdir(path, 0755);
+	}
+	return fopen(path, "w");
+}
+
+static void write_text(const char *name, const char *text)
+{
+	FILE *file = create(name);
+
+	if (!CHECK(file != NULL))
+		return;
+	fputs(text, file);
+	fclose(file);
+}
+
+/* A run of frames with the same word. */
+struct run {
+	uint64_t word, frames;
+};
+
+static void write_runs(const struct run *run, size_t count)
+{
+	FILE *file = create("proc/kpageflags");
+	uint64_t i;
+
+	if (!CHECK(file != NULL))
+		return;
+	for (; count; count--, run++) {
+		for (i = 0; i < run->frames; i++)
+			fwrite(&run->word, sizeof(run->word), 1, file);
+	}
+	fclose(file);
+}
+
+static void classes(void)
+{
+	static const struct {
+		uint64_t word;
+		enum lx_class class;
+	} rows[] = {
+		{ 0, LX_CLASS_UNTYPED },
+		{ 0x400, LX_CLASS_FREE },
+		{ 0x408, LX_CLASS_REPORTED },
+		{ 0x80, LX_CLASS_SLAB },
+		{ 0x201080, LX_CLASS_SLAB },	/* 6.18: leftovers */
+		{ 0x4000004, LX_CLASS_PGTABLE },
+		{ 0x1000000, LX_CLASS_ZERO },
+		{ 0x1400000, LX_CLASS_ZERO },
+		{ 0x2c, LX_CLASS_FILE },
+		{ 0x4038, LX_CLASS_ANON },	/* shared memory */
+		{ 0x5828, LX_CLASS_ANON },
+		{ 0x5808, LX_CLASS_ANON },	/* not on the LRU yet */
+		{ 0x804, LX_CLASS_MAPPED },
+		{ BIT(33) | 0x5828, LX_CLASS_MLOCKED },
+		{ BIT(18) | 0x38, LX_CLASS_MLOCKED },	/* ramfs */
+		{ BIT(18) | 0x4038, LX_CLASS_ANON },
+		{ BIT(17) | BIT(15), LX_CLASS_HUGETLB },
+		{ 0x800000, LX_CLASS_OFFLINE },
+		{ 0x800008, LX_CLASS_BALLOON },
+		{ 0x800208, LX_CLASS_BALLOON },	/* being moved */
+		{ 0x800010, LX_CLASS_NEVER_ONLINED },
+		{ 0x100000, LX_CLASS_ABSENT },
+		{ BIT(32), LX_CLASS_RESERVED },
+		{ BIT(32) | BIT(37), LX_CLASS_MEMMAP },
+		{ BIT(19) | 0x400, LX_CLASS_POISON },
+		{ BIT(27), LX_CLASS_UNKNOWN_BIT },
+		{ BIT(31) | 0x80, LX_CLASS_SLAB },
+		{ BIT(63), LX_CLASS_UNKNOWN_BIT },
+		{ 0x8, LX_CLASS_ZSMALLOC },
+		{ BIT(16), LX_CLASS_COUNT },	/* what its head is */
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		if (!CHECK_EQ(lx_class_of(rows[i].word), rows[i].class))
+			printf("# word %#llx\n",
+			       (unsigned long long)rows[i].word);
+	}
+}
+
+static void every_class_has_words(void)
+{
+	unsigned int class, other;
+
+	for (class = 0; class < LX_CLASS_COUNT; class++) {
+		const char *name = lx_class_name((enum lx_class)class);
+
+		CHECK(name && *name);
+		CHECK(lx_class_meaning((enum lx_class)class));
+		CHECK(lx_class_rule((enum lx_class)class));
+		CHECK(lx_class_role((enum lx_class)class) < LX_ROLE_COUNT);
+		for (other = 0; other < class; other++)
+			CHECK(strcmp(name,
+				     lx_class_name((enum lx_class)other)));
+	}
+	for (class = 0; class < LX_REASON_COUNT; class++) {
+		CHECK(lx_reason_name((enum lx_reason_code)class));
+		CHECK(lx_reason_meaning((enum lx_reason_code)class));
+	}
+}
+
+/* Read the host at root and count frames of it. */
+static struct lx_piece scan(uint64_t first, uint64_t last)
+{
+	struct lx_piece piece = { .frames = 0 };
+	struct lx_host host = { .root = NULL };
+	struct lx_scan scan;
+
+	if (!CHECK(!lx_host_read(root, &host, &err)) ||
+	    !CHECK(!lx_scan_open(&scan, &host, &err)))
+		return piece;
+	CHECK(!lx_scan_piece(&scan, first, last, &piece, &err));
+	lx_scan_close(&scan);
+	lx_host_free(&host);
+	return piece;
+}
+
+static void tails(void)
+{
+	/* Linux 6.1: a tail says no more than that it is one. */
+	static const struct run old[] = {
+		{ BIT(7) | BIT(15), 1 }, { BIT(16), 3 }, { 0x400, 2 },
+	};
+	struct lx_piece piece;
+
+	write_runs(old, 3);
+	piece = scan(0, 6);
+	CHECK_EQ(piece.count[LX_CLASS_SLAB], 4);
+	CHECK_EQ(piece.count[LX_CLASS_FREE], 2);
+	CHECK_EQ(piece.at[LX_CLASS_FREE], 4);
+	/* From the middle, the head is looked for. */
+	CHECK_EQ(scan(2, 6).count[LX_CLASS_SLAB], 2);
+}
+
+static void gigantic(void)
+{
+	static const struct run pages[] = {
+		{ BIT(17) | BIT(15), 1 }, { BIT(17) | BIT(16), 511 },
+		{ BIT(17) | BIT(15), 1 }, { BIT(17) | BIT(16), 4095 },
+	};
+	struct lx_piece piece;
+
+	write_runs(pages, 4);
+	piece = scan(0, 4608);
+	CHECK_EQ(piece.count[LX_CLASS_HUGETLB], 512 + 1024);
+	CHECK_EQ(piece.count[LX_CLASS_GIGANTIC], 4096 - 1024);
+	CHECK_EQ(piece.at[LX_CLASS_GIGANTIC], 512 + 1024);
+	CHECK_EQ(scan(4000, 4010).count[LX_CLASS_GIGANTIC], 10);
+}
+
+static void chunks(void)
+{
+	static const struct run mixed[] = {
+		{ 0x400, 512 }, { 0x2c, 1 }, { 0x400, 511 }, { 0x400, 500 },
+		{ 0x80, 12 }, { 0x100000, 512 }, { 0x400, 10 },
+	};
+	struct lx_piece piece;
+
+	write_runs(mixed, 7);
+	piece = scan(0, UINT64_C(1) << 20);
+	CHECK_EQ(piece.frames, 4 * 512 + 10);
+	CHECK_EQ(piece.chunks_free, 2);		/* one is cut at the end */
+	CHECK_EQ(piece.chunks_movable, 1);
+	CHECK_EQ(piece.chunks_spoiled, 1);
+	CHECK(!piece.mute);
+}
+
+static void unknown_bits(void)
+{
+	static const struct run odd[] = {
+		{ BIT(27) | BIT(44), 3 }, { BIT(27) | 0x400, 2 },
+	};
+	struct lx_host host = { .root = NULL };
+	struct lx_piece piece;
+	struct lx_scan scan;
+
+	write_runs(odd, 2);
+	CHECK(!lx_host_read(root, &host, &err));
+	if (!CHECK(!lx_scan_open(&scan, &host, &err)))
+		return;
+	CHECK(!lx_scan_piece(&scan, 0, 5, &piece, &err));
+	CHECK_EQ(scan.bit[27], 5);
+	CHECK_EQ(scan.bit[44], 3);
+	CHECK_EQ(piece.count[LX_CLASS_UNKNOWN_BIT], 3);
+	CHECK_EQ(piece.unknown, BIT(27) | BIT(44));
+	lx_scan_close(&scan);
+	lx_host_free(&host);
+}
+
+/* The verdict on memory1 of the host at root. */
+static struct lx_judgement judge(void)
+{
+	struct lx_judgement judgement = { .verdict = LX_VERDICT_COUNT };
+	struct lx_host host = { .root = NULL };
+	struct lx_piece piece;
+	struct lx_judge judge;
+	struct lx_scan scan;
+
+	if (!CHECK(!lx_host_read(root, &host, &err)) ||
+	    !CHECK(!lx_scan_open(&scan, &host, &err)))
+		return judgement;
+	CHECK(!lx_judge_init(&judge, &host, true, &err));
+	CHECK(!lx_scan_piece(&scan, BLOCK_FRAMES, 2 * BLOCK_FRAMES, &piece,
+			     &err));
+	if (CHECK(host.blocks.count == 1))
+		lx_judge_block(&judge, host.blocks.block, &piece, &judgement);
+	lx_judge_free(&judge);
+	lx_scan_close(&scan);
+	lx_host_free(&host);
+	return judgement;
+}
+
+#define MEMORY "sys/devices/system/memory"
+
+/* memory1 of 2 MiB, of which frame 7 has @word and all others are free. */
+static struct lx_judgement judge_word(uint64_t word)
+{
+	const struct run run[] = {
+		{ 0, BLOCK_FRAMES }, { 0x400, 7 }, { word, 1 },
+		{ 0x400, BLOCK_FRAMES - 8 },
+	};
+
+	write_runs(run, 4);
+	return judge();
+}
+
+static void write_zone(uint64_t managed, uint64_t cached)
+{
+	char text[512];
+
+	snprintf(text, sizeof(text), "Node 0, zone   Normal\n"
+		 "  pages free     100\n        present  512\n"
+		 "        managed  %llu\n  pagesets\n    cpu: 0\n"
+		 "              count:    %llu\n    cpu: 1\n"
+		 "              count:    1\n",
+		 (unsigned long long)managed, (unsigned long long)cached);
+	write_text("proc/zoneinfo", text);
+}
+
+static void write_host(void)
+{
+	write_text(MEMORY "/block_size_bytes", "200000\n");
+	write_text(MEMORY "/memory1/state", "online\n");
+	write_text(MEMORY "/memory1/valid_zones", "Normal\n");
+	write_text("proc/iomem", "00000000-0fffffff : System RAM\n");
+	write_text("proc/vmstat", "nr_free_pages 1\n");
+	write_text("proc/sys/kernel/osrelease", "6.18.1-x\n");
+	write_zone(512, 3);
+}
+
+static void check_word(uint64_t word, enum lx_verdict verdict,
+		       enum lx_reason_code code)
+{
+	struct lx_judgement judgement = judge_word(word);
+
+	CHECK_EQ(judgement.verdict, verdict);
+	if (code == LX_REASON_COUNT) {
+		CHECK_EQ(judgement.count, 0);
+		return;
+	}
+	if (!CHECK(judgement.count == 1))
+		return;
+	CHECK_EQ(judgement.reason[0].code, code);
+	CHECK_EQ(judgement.reason[0].frames, 1);
+	CHECK_EQ(judgement.reason[0].at, BLOCK_FRAMES + 7);
+}
+
+static void verdicts_by_word(void)
+{
+	write_host();
+	check_word(0x400, LX_VERDICT_EMPTY, LX_REASON_COUNT);
+	check_word(0x408, LX_VERDICT_EMPTY, LX_REASON_COUNT);
+	check_word(0x2c, LX_VERDICT_CANDIDATE, LX_REASON_COUNT);
+	check_word(0x5828, LX_VERDICT_CANDIDATE, LX_REASON_COUNT);
+	check_word(0x80, LX_VERDICT_BLOCKED, LX_REASON_SLAB);
+	check_word(0x4000000, LX_VERDICT_BLOCKED, LX_REASON_PGTABLE);
+	check_word(BIT(32), LX_VERDICT_BLOCKED, LX_REASON_RESERVED);
+	check_word(0x804, LX_VERDICT_BLOCKED, LX_REASON_MAPPED);
+	check_word(BIT(33) | 0x2c, LX_VERDICT_DOUBTFUL, LX_REASON_MLOCKED);
+	check_word(0x8, LX_VERDICT_DOUBTFUL, LX_REASON_ZSMALLOC);
+	check_word(BIT(30), LX_VERDICT_DOUBTFUL, LX_REASON_UNKNOWN_BIT);
+	check_word(BIT(19), LX_VERDICT_CANDIDATE, LX_REASON_POISON);
+	check_word(0x800008, LX_VERDICT_CANDIDATE, LX_REASON_BALLOON);
+	check_word(0x800010, LX_VERDICT_CANDIDATE, LX_REASON_OWNER_AGREES);
+	check_word(0x800000, LX_VERDICT_BLOCKED, LX_REASON_OWNER_KEEPS);
+}
+
+static void untyped_frames(void)
+{
+	write_host();
+	check_word(0, LX_VERDICT_DOUBTFUL, LX_REASON_UNTYPED);
+	write_zone(512, 0);		/* the other CPU still has one */
+	check_word(0, LX_VERDICT_DOUBTFUL, LX_REASON_UNTYPED);
+	write_text("proc/zoneinfo", "Node 0, zone   Normal\n"
+		   "        present  512\n        managed  512\n");
+	check_word(0, LX_VERDICT_BLOCKED, LX_REASON_UNTYPED_MANY);
+	write_text(MEMORY "/memory1/valid_zones", "Movable\n");
+	write_text("proc/zoneinfo", "Node 0, zone   Movable\n"
+		   "        present  512\n        managed  512\n");
+	check_word(0, LX_VERDICT_DOUBTFUL, LX_REASON_UNTYPED);
+}
+
+/* All frames of a block say nothing. */
+static void never_initialised(void)
+{
+	static const struct run silent[] = { { 0, 2 * BLOCK_FRAMES } };
+	struct lx_judgement judgement;
+
+	write_host();
+	write_runs(silent, 1);
+	judgement = judge();
+	CHECK_EQ(judgement.verdict, LX_VERDICT_BLOCKED);
+	CHECK_EQ(judgement.reason[0].code, LX_REASON_UNTYPED_MANY);
+	write_zone(0, 0);
+	judgement = judge();
+	CHECK_EQ(judgement.verdict, LX_VERDICT_UNKNOWN);
+	CHECK_EQ(judgement.reason[0].code, LX_REASON_UNINITIALISED);
+	CHECK_EQ(judgement.reason[0].confidence, LX_LIKELY);
+	CHECK_EQ(judgement.reason[0].frames, BLOCK_FRAMES);
+}
+
+/* The same word means one thing up to Linux 6.16 and another from 6.17 on. */
+static void balloon_before_6_17(void)
+{
+	write_host();
+	write_text("proc/vmstat", "balloon_inflate 9\nballoon_deflate 8\n"
+		   "balloon_migrate 0\n");
+	check_word(0x800000, LX_VERDICT_BLOCKED, LX_REASON_OWNER_KEEPS);
+	write_text("proc/sys/kernel/osrelease", "6.16.9\n");
+	check_word(0x800000, LX_VERDICT_CANDIDATE, LX_REASON_BALLOON_BY_COUNT);
+	write_text("proc/vmstat", "balloon_inflate 9\nballoon_deflate 9\n"
+		   "balloon_migrate 0\n");
+	check_word(0x800000, LX_VERDICT_BLOCKED, LX_REASON_OWNER_KEEPS);
+	/* virtio-mem lets its blocks go, whatever the release. */
+	write_text("proc/iomem", "00000000-0fffffff : virtio2\n"
+		   "  00000000-0fffffff : System RAM (virtio_mem)\n");
+	check_word(0x800000, LX_VERDICT_CANDIDATE, LX_REASON_OWNER_AGREES);
+}
+
+static void verdicts_by_place(void)
+{
+	struct lx_judgement judgement;
+
+	write_host();
+	write_text("proc/vmstat", "nr_foll_pin_acquired 5\n"
+		   "nr_foll_pin_released 3\n");
+	judgement = judge_word(0x2c);
+	CHECK_EQ(judgement.verdict, LX_VERDICT_DOUBTFUL);
+	CHECK_EQ(judgement.reason[0].code, LX_REASON_PINS);
+	CHECK_EQ(judge_word(0x400).verdict, LX_VERDICT_EMPTY);
+	write_host();
+	write_text(MEMORY "/memory1/valid_zones", "none\n");
+	judgement = judge_word(0x80);
+	CHECK_EQ(judgement.verdict, LX_VERDICT_NEVER);
+	CHECK_EQ(judgement.reason[0].code, LX_REASON_ZONE_NONE);
+	CHECK_EQ(judgement.reason[1].code, LX_REASON_SLAB);
+	write_host();
+	write_text("proc/iomem", "00000000-003fefff : System RAM\n"
+		   "  00200000-00200fff : Kernel code\n");
+	judgement = judge_word(0x400);
+	CHECK_EQ(judgement.verdict, LX_VERDICT_NEVER);
+	CHECK_EQ(judgement.count, 2);
+	CHECK_EQ(judgement.reason[0].code, LX_REASON_HOLE);
+	CHECK_EQ(judgement.reason[0].frames, 1);
+	CHECK_EQ(judgement.reason[1].code, LX_REASON_KERNEL_IMAGE);
+}
+
+static void verdicts_by_state(void)
+{
+	write_host();
+	write_text(MEMORY "/memory1/state", "offline\n");
+	CHECK_EQ(judge_word(0x80).verdict, LX_VERDICT_OFFLINE);
+	write_text(MEMORY "/memory1/state", "going-offline\n");
+	CHECK_EQ(judge_word(0x400).verdict, LX_VERDICT_DOUBTFUL);
+	write_text(MEMORY "/memory1/state", "on fire\n");
+	CHECK_EQ(judge_word(0x400).verdict, LX_VERDICT_UNKNOWN);
+	CHECK_EQ(judge_word(0x80).verdict, LX_VERDICT_BLOCKED);
+}
+
+int main(void)
+{
+	if (!mkdtemp(root)) {
+		tap_bail("no temporary folder");
+		return 1;
+	}
+	atexit(remove_root);
+	tap_run("the class of a word", classes);
+	tap_run("classes and reasons have names", every_class_has_words);
+	tap_run("tails are what their head is", tails);
+	tap_run("gigantic pages", gigantic);
+	tap_run("chunks that are free, movable, spoiled", chunks);
+	tap_run("bits without a name are counted", unknown_bits);
+	tap_run("verdicts by the word of one frame", verdicts_by_word);
+	tap_run("frames without a type", untyped_frames);
+	tap_run("frames never initialised", never_initialised);
+	tap_run("balloons of older kernels", balloon_before_6_17);
+	tap_run("verdicts by where a block is", verdicts_by_place);
+	tap_run("verdicts by what sysfs says", verdicts_by_state);
+	return tap_done();
+}

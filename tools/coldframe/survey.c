@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: MIT */
+#include "survey.h"
+
+int survey_option(struct survey *survey, int option, const char *value)
+{
+	int status = common_option(&survey->source, survey->command, option,
+				   value);
+
+	if (status >= 0)
+		return status;
+	return select_option(&survey->select, survey->command, option, value);
+}
+
+static void note_flags(struct survey *survey, int ret)
+{
+	if (ret == -LX_EDENIED)
+		common_note(survey->command, "note: only root may read what "
+			    "the frames are; this is what sysfs tells. For "
+			    "all: sudo %s", survey->command);
+	else
+		common_note(survey->command, "note: %s; this is what sysfs "
+			    "tells", survey->err.text);
+}
+
+static int open_flags(struct survey *survey)
+{
+	int ret = lx_scan_open(&survey->scan, &survey->host, &survey->err);
+
+	survey->flags = !ret;
+	if (!ret) {
+		survey->scan.progress = common_progress;
+		return 0;
+	}
+	if (ret == -LX_EDENIED && survey->needs_flags)
+		return common_failed(survey->command, "%s: only root may read "
+				     "it; try: sudo %s", survey->err.text,
+				     survey->command);
+	if (survey->needs_flags || !survey->host.hotplug ||
+	    (ret != -LX_EDENIED && ret != -LX_EMISSING))
+		return common_failed(survey->command, "%s", survey->err.text);
+	note_flags(survey, ret);
+	return 0;
+}
+
+/* Where no file tells of blocks, the words are cut into some. */
+static int assume_blocks(struct survey *survey)
+{
+	uint64_t last = lx_host_end(&survey->host);
+	char size[24];
+
+	if (survey->host.hotplug && survey->host.blocks.count)
+		return 0;
+	if (survey->scan.words.frames)
+		last = survey->scan.words.frames;
+	if (!last)
+		return common_failed(survey->command, "%s: neither sys/ nor "
+				     "proc/iomem tells where memory is",
+				     survey->host.root);
+	if (lx_host_assume(&survey->host, last, &survey->err))
+		return common_failed(survey->command, "%s", survey->err.text);
+	common_bytes(survey->host.blocks.frames << CF_FRAME_SHIFT, size);
+	common_note(survey->command, survey->host.whole ?
+		    "note: this kernel has no memory blocks, so nothing can "
+		    "go offline; shown in steps of %s" :
+		    "note: a copy of kpageflags does not tell of blocks, "
+		    "zones and holes; shown in steps of %s", size);
+	return 0;
+}
+
+static int start(struct survey *survey)
+{
+	int ret, status;
+
+	status = open_flags(survey);
+	if (!status)
+		status = assume_blocks(survey);
+	if (status)
+		return status;
+	survey->scan.all = lx_host_end(&survey->host);
+	ret = select_add(&survey->select, &survey->host, survey->arguments,
+			 &survey->missing, &survey->err);
+	if (ret)
+		return common_wrong(survey->command, "%s", survey->err.text);
+	if (survey->missing && !survey->select.ranges.count)
+		return EXIT_FAILED;
+	if (lx_judge_init(&survey->judge, &survey->host, survey->flags,
+			  &survey->err))
+		return common_failed(survey->command, "%s", survey->err.text);
+	return 0;
+}
+
+int survey_open(struct survey *survey)
+{
+	const char *root;
+	int status;
+
+	if (common_source_open(&survey->source, &root, &survey->err))
+		return survey->source.sysroot && survey->source.file ?
+		       common_wrong(survey->command, "%s", survey->err.text) :
+		       common_failed(survey->command, "%s", survey->err.text);
+	if (lx_host_read(root, &survey->host, &survey->err)) {
+		common_source_close(&survey->source);
+		return common_failed(survey->command, "%s", survey->err.text);
+	}
+	status = start(survey);
+	if (status)
+		survey_close(survey);
+	return status;
+}
+
+void survey_close(struct survey *survey)
+{
+	common_progress_end();
+	lx_judge_free(&survey->judge);
+	if (survey->flags)
+		lx_scan_close(&survey->scan);
+	survey->flags = false;
+	lx_host_free(&survey->host);
+	select_free(&survey->select);
+	common_source_close(&survey->source);
+}
+
+int survey_next(struct survey *survey, struct surveyed *ret_block)
+{
+	const struct lx_blocks *blocks = &survey->host.blocks;
+	const struct lx_block *block;
+	uint64_t first;
+	int ret = 0;
+
+	while (survey->next < blocks->count &&
+	       !select_has(&survey->select, &survey->host,
+			   &blocks->block[survey->next]))
+		survey->next++;
+	if (survey->next == blocks->count)
+		return 0;
+	block = &blocks->block[survey->next++];
+	first = block->id * blocks->frames;
+	*ret_block = (struct surveyed){
+		.block = block,
+		.piece = { .first = first },
+	};
+	if (survey->flags && block->state != LX_BLOCK_OFFLINE)
+		ret = lx_scan_piece(&survey->scan, first,
+				    first + blocks->frames, &ret_block->piece,
+				    &survey->err);
+	if (ret)
+		return ret;
+	survey->cut += survey->flags && block->state == LX_BLOCK_ONLINE &&
+		       ret_block->piece.frames < blocks->frames;
+	lx_judge_block(&survey->judge, block, &ret_block->piece,
+		       &ret_block->judgement);
+	return 1;
+}
+
+int survey_end(struct survey *survey)
+{
+	uint64_t seen = 0;
+	char names[LX_KPF_NAMES_BYTES];
+	unsigned int bit;
+
+	common_progress_end();
+	for (bit = 0; bit < 64; bit++) {
+		if (survey->scan.bit[bit])
+			seen |= UINT64_C(1) << bit;
+	}
+	if (seen) {
+		lx_kpf_names(seen, names);
+		common_note(survey->command, "note: flags that this program "
+			    "does not know: %s", names);
+	}
+	if (survey->cut)
+		common_note(survey->command, "%s is cut off: %zu online "
+			    "blocks are not in it", survey->scan.words.path,
+			    survey->cut);
+	return survey->cut || survey->missing ? EXIT_PARTLY : EXIT_OK;
+}
