@@ -36,12 +36,12 @@ struct cf_vmem_config {
 
 	enum cf_vmem_online online;
 	bool big_blocks;	/* big-block mode even if sub-blocks fit */
-	uint64_t big_block_frames;	/* a big block at least; 0: a block */
+	uint64_t big_block_frames; /* a big block at least; 0: a block */
 	bool keep_online;	/* take nothing from blocks that are online */
 	uint32_t node;		/* where the device names none that is there */
 	uint64_t retry_min_ms;	/* 0: 500 */
 	uint64_t retry_max_ms;	/* 0: 60000 */
-	/* Added and not online, at most; 0: 1 GiB, or two blocks if more. */
+	/* Added, not online, at most; 0: 1 GiB, or two blocks if more. */
 	uint64_t offline_max_frames;
 };
 
@@ -63,7 +63,7 @@ struct cf_vmem_status {
 	enum cf_vmem_phase phase;
 	enum cf_virtio_broken broken;
 	uint64_t broken_value;
-	uint64_t addr, region, usable, requested;	/* bytes, the device's */
+	uint64_t addr, region, usable, requested; /* bytes: the device says */
 	uint64_t plugged;	/* bytes, by the driver's own account */
 	uint64_t device_block, sub_block;	/* bytes */
 	bool big_blocks;
@@ -74,14 +74,6 @@ struct cf_vmem_status {
 	/* Why memory could not be had back, from the last try. */
 	int err;		/* enum cf_err, negative; 0: nothing failed */
 	struct cf_report report;
-};
-
-/* One memory block of the region.  Private to the driver. */
-struct cf_vmem_block {
-	uint64_t plugged;	/* a bit a sub-block: the device acknowledged */
-	uint64_t taken;		/* of these, OFFLINE: nobody may use them */
-	uint8_t mode;		/* enum in mem_internal.h */
-	uint8_t flags;
 };
 
 /* The driver.  Opaque but for its size; see virtio/mem_internal.h. */
@@ -163,6 +155,7 @@ int cf_vmem_ask(struct cf_vmem *vmem, cf_pfn first, cf_pfn last) CF_MUST_CHECK;
  * cf_vmem_answer() - the answer to cf_vmem_ask().
  * Return:  0, or
  *          -CF_EAGAIN   not there yet
+ *          -CF_EBUSY    the device is: ask again
  *          -CF_EINVAL   nothing was asked, or the device calls it wrong
  *          -CF_EREFUSED broken
  */
@@ -173,7 +166,7 @@ int cf_vmem_answer(struct cf_vmem *vmem, enum cf_vmem_state *ret_state)
  * cf_vmem_has() - is a frame of the region plugged?  For dumps: what is not
  * plugged must not be read. Context: any but interrupts.
  */
-bool cf_vmem_has(const struct cf_vmem *vmem, cf_pfn pfn);
+bool cf_vmem_has(struct cf_vmem *vmem, cf_pfn pfn);
 
 /**
  * cf_vmem_remove() - end the driver.

@@ -5,6 +5,7 @@
 #include "virtio/virtio.h"
 
 #define CF_PCI_BARS	6
+#define CF_PCI_QUEUES	8	/* as many as any driver here wants */
 
 /*
  * A PCI function, as the machine reaches it.  @bytes is 1, 2, 4 or 8 and
@@ -36,6 +37,7 @@ struct cf_virtio_pci {
 	struct cf_pci_access access;
 	struct cf_pci_window common, notify, isr, config;
 	uint32_t notify_multiplier;
+	uint32_t notify_at[CF_PCI_QUEUES];	/* of enabled queues */
 	uint16_t device;		/* PCI device id */
 	uint16_t msix_cap;		/* offset of the capability; 0: none */
 	uint16_t msix_count;		/* vectors, if there are any */

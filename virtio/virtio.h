@@ -170,6 +170,11 @@ int cf_virtio_check(struct cf_virtio *device) CF_MUST_CHECK;
 int cf_virtio_take(struct cf_virtio *device, struct cf_ring *ring,
 		   void **ret_token, uint32_t *ret_bytes) CF_MUST_CHECK;
 
+/**
+ * cf_virtio_copy() - take a copy of what the device wrote, each byte once.
+ */
+void cf_virtio_copy(void *to, const void *shared, size_t bytes);
+
 /** cf_virtio_notify() - tell the device of new buffers, if it wants to know. */
 void cf_virtio_notify(struct cf_virtio *device, uint16_t index,
 		      const struct cf_ring *ring);

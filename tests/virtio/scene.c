@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: MIT */
+
+/* The scene: a machine, a device, a driver. */
+
+#include "tests/virtio/scene.h"
+
+#include <stdlib.h>
+
+#define STEPS_MAX	200000
+
+struct scene s;
+
+static void heard(void *context, enum cf_signal what, cf_pfn pfn)
+{
+	(void)context;
+	(void)pfn;
+	s.low_signals += what == CF_SIGNAL_LOW;
+}
+
+static bool make_map(const struct scene_config *config)
+{
+	struct cf_host_config host = {
+		.last = s.region_last + s.block,
+		.hooks.signal = heard,
+	};
+	struct cf_map_config map = {
+		.block_order = config->block_order,
+		.cpus = 2,
+		.nodes = config->nodes,
+		.no_caches = true,
+	};
+	struct cf_block_config block = { .meta = CF_META_PORT };
+
+	host.last += s.block - host.last % s.block;
+	return CHECK_EQ(cf_host_memory_create(&host, &s.memory), 0) &&
+	       CHECK_EQ(cf_host_map_create(&s.memory, &map, &s.map), 0) &&
+	       CHECK_EQ(cf_block_add(s.map, 0, s.boot_last, &block), 0) &&
+	       CHECK_EQ(cf_block_online(s.map, 0, s.boot_last, CF_ZONE_NORMAL,
+					NULL), 0);
+}
+
+bool scene_make(struct scene_config config)
+{
+	memset(&s, 0, sizeof(s));
+	tap.broken = false;
+	if (!config.block_order)
+		config.block_order = 13;
+	if (!config.boot_blocks)
+		config.boot_blocks = 2;
+	if (!config.region)
+		config.region = 256 * MIB;
+	if (!config.device_block)
+		config.device_block = 2 * MIB;
+	s.config = config;
+	s.block = (cf_pfn)1 << config.block_order;
+	s.boot_last = config.boot_blocks * s.block;
+	s.region_first = s.boot_last + s.block;
+	s.region_first += s.block - s.region_first % s.block;
+	s.region_first += config.shift >> CF_FRAME_SHIFT;
+	s.region_first += s.region_first % (config.device_block >>
+					    CF_FRAME_SHIFT) ?
+			  (config.device_block >> CF_FRAME_SHIFT) -
+			  s.region_first % (config.device_block >>
+					    CF_FRAME_SHIFT) : 0;
+	s.region_last = s.region_first + (config.region >> CF_FRAME_SHIFT);
+	return make_map(&config);
+}
+
+bool scene_verify(void)
+{
+	struct cf_finding finding;
+
+	if (cf_verify(s.map, &finding))
+		return true;
+	tap_print("# verify: %s at %#llx, expected %llu, found %llu\n",
+		  cf_finding_name(finding.kind),
+		  (unsigned long long)finding.pfn,
+		  (unsigned long long)finding.expected,
+		  (unsigned long long)finding.found);
+	return CHECK(!"the map verifies");
+}
+
+/* Frames that somebody forgot make this fail. */
+static void remove_blocks(void)
+{
+	struct cf_report report;
+	cf_pfn at;
+	struct cf_block_info info;
+
+	for (at = 0; at < s.region_last + s.block; at += s.block) {
+		if (cf_block_info(s.map, at, &info))
+			continue;
+		if (info.state == CF_BLOCK_ONLINE &&
+		    !CHECK_EQ(cf_block_offline(s.map, at, at + s.block, 16,
+					       &report), 0))
+			tap_print("# block %#llx: %s at %#llx, owner %u\n",
+				  (unsigned long long)at,
+				  cf_reason_name(report.reason),
+				  (unsigned long long)report.pfn,
+				  report.owner);
+		/* Boot blocks were added one by one as far as META_PORT
+		 * goes: each has its own. */
+	}
+	for (at = 0; at < s.boot_last; at += s.block)
+		if (cf_block_info(s.map, at, &info) == 0)
+			break;
+	if (at < s.boot_last)
+		CHECK_EQ(cf_block_remove(s.map, 0, s.boot_last), 0);
+	for (at = s.boot_last; at < s.region_last + s.block; at += s.block)
+		if (cf_block_info(s.map, at, &info) == 0)
+			CHECK_EQ(cf_block_remove(s.map, at, at + s.block), 0);
+}
+
+static void end_drivers(void)
+{
+	struct cf_vmem_status status;
+
+	if (s.vmem_open) {
+		cf_vmem_status(&s.vmem, &status);
+		if (!status.broken)
+			CHECK(scene_resize(0));
+		CHECK_EQ(cf_vmem_remove(&s.vmem, true), 0);
+		s.vmem_open = false;
+	}
+}
+
+/* Frames of drivers that are gone. */
+static void adopt_orphans(void)
+{
+	static const struct cf_owner_ops no_ops;
+	cf_pfn at = 0, last = s.region_last + s.block;
+	struct cf_span span;
+	uint32_t heir;
+
+	if (!CHECK_EQ(cf_owner_register(s.map, "heir", &no_ops, NULL, &heir),
+		      0))
+		return;
+	cf_walk_begin(s.map);
+	while (cf_walk_next(s.map, &at, last, &span)) {
+		if (span.kind != CF_SPAN_RUN || span.type != CF_TYPE_OFFLINE ||
+		    span.owner != CF_OWNER_ORPHAN)
+			continue;
+		CHECK_EQ(cf_offline_adopt_range(s.map, heir, span.first,
+						span.last), 0);
+		CHECK_EQ(cf_offline_free_range(s.map, heir, span.first,
+					       span.last), 0);
+	}
+	cf_walk_end(s.map);
+	CHECK_EQ(cf_owner_unregister(s.map, heir, NULL), 0);
+}
+
+bool scene_end(void)
+{
+	if (!s.map)
+		return false;
+	data_drop(SCENE_FOLIOS);
+	end_drivers();
+	if (s.mem)
+		CHECK_EQ(s.mem->model.violations, 0);
+	if (s.mem && s.mem->model.violation)
+		tap_print("# violation: %s\n", s.mem->model.violation);
+	if (s.data.owner)
+		CHECK_EQ(cf_owner_unregister(s.map, s.data.owner, NULL), 0);
+	if (s.shared)
+		cf_free_frozen(s.map, s.shared_pfn, 5);
+	scene_verify();
+	adopt_orphans();
+	scene_verify();
+	remove_blocks();
+	CHECK_EQ(cf_host_map_destroy(s.map), 0);
+	cf_host_memory_destroy(&s.memory);
+	model_mem_destroy(s.mem);
+	free(s.storage);
+	s.map = NULL;
+	return !tap.broken;
+}
+
+static void interrupt(void *context, bool msix, uint64_t address,
+		      uint32_t data)
+{
+	(void)context;
+	(void)msix;
+	(void)address;
+	(void)data;
+	s.interrupts++;
+}
+
+void scene_transport(struct model *model, const struct cf_virtio_ops **ret_ops,
+		     void **ret_transport)
+{
+	model->interrupt = interrupt;
+	if (s.config.bus == BUS_MMIO) {
+		s.mmio = model_mmio(model);
+		CHECK_EQ(cf_virtio_mmio_probe(&s.mmio), 0);
+		*ret_ops = &cf_virtio_mmio_ops;
+		*ret_transport = &s.mmio;
+		return;
+	}
+	s.access = model_pci(model, s.config.bus == BUS_PCI_MSIX);
+	CHECK_EQ(cf_virtio_pci_probe(&s.pci, &s.access), 0);
+	if (s.config.bus == BUS_PCI_MSIX) {
+		CHECK_EQ(cf_virtio_pci_vector(&s.pci, 0, 0xfee00000, 1), 0);
+		CHECK_EQ(cf_virtio_pci_vector(&s.pci, 1, 0xfee00000, 2), 0);
+		CHECK_EQ(cf_virtio_pci_msix(&s.pci, true), 0);
+	}
+	*ret_ops = &cf_virtio_pci_ops;
+	*ret_transport = &s.pci;
+}
+
+/* 128 KiB of boot memory for queues. */
+static bool make_shared(size_t bytes, struct cf_virtio_memory *ret_shared)
+{
+	struct cf_request request = {
+		.order = 5,
+		.type = CF_TYPE_KERNEL,
+		.flags = CF_ALLOC_FROZEN | CF_ALLOC_ZERO,
+	};
+
+	if (!CHECK_EQ(cf_alloc(s.map, request, &s.shared_pfn), 0) ||
+	    !CHECK(bytes <= 32 * CF_FRAME_BYTES))
+		return false;
+	s.shared = true;
+	*ret_shared = (struct cf_virtio_memory){
+		.address = s.memory.base + s.shared_pfn * CF_FRAME_BYTES,
+		.phys = s.shared_pfn << CF_FRAME_SHIFT,
+		.bytes = bytes,
+	};
+	return true;
+}
+
+bool scene_mem_model(void)
+{
+	struct model_mem_config config = {
+		.memory = &s.memory,
+		.addr = s.region_first << CF_FRAME_SHIFT,
+		.region = s.config.region,
+		.block = s.config.device_block,
+		.node = s.config.node - 1,
+		.inaccessible = true,
+	};
+
+	s.mem = model_mem_create(&config);
+	return CHECK(s.mem != NULL);
+}
+
+int scene_mem_open(void)
+{
+	struct cf_vmem_config config = s.config.vmem;
+	int err;
+
+	config.map = s.map;
+	scene_transport(&s.mem->model, &config.ops, &config.transport);
+	if (!make_shared(cf_vmem_shared_bytes(), &config.shared))
+		return -CF_ENOMEM;
+	err = cf_vmem_open(&s.vmem, &config);
+	s.vmem_open = true;
+	if (err)
+		return err;
+	s.storage = malloc(cf_vmem_bytes(&s.vmem) + 8);
+	memset(s.storage, 0xa5, cf_vmem_bytes(&s.vmem) + 8);
+	return cf_vmem_start(&s.vmem, s.storage);
+}
+
+bool scene_mem(void)
+{
+	return scene_mem_model() && CHECK_EQ(scene_mem_open(), 0);
+}
+
+void scene_mem_work(void)
+{
+	struct cf_next next = { CF_WHEN_NOW, 0 };
+	unsigned steps;
+
+	for (steps = 0; next.when == CF_WHEN_NOW; steps++) {
+		if (!CHECK(steps < STEPS_MAX))
+			return;
+		next = cf_vmem_work(&s.vmem, s.now);
+	}
+}
+
+bool scene_resize(uint64_t bytes)
+{
+	struct cf_vmem_status status;
+	unsigned tries;
+
+	if (!CHECK(model_mem_request(s.mem, bytes)))
+		return false;
+	for (tries = 0; tries < 20; tries++) {
+		scene_mem_work();
+		cf_vmem_status(&s.vmem, &status);
+		if (status.phase != CF_VMEM_BACKING_OFF)
+			break;
+		s.now += 1000000;
+	}
+	return status.plugged == bytes && status.phase == CF_VMEM_IDLE;
+}
+
+struct cf_vmem_status scene_mem_status(void)
+{
+	struct cf_vmem_status status;
+
+	cf_vmem_status(&s.vmem, &status);
+	return status;
+}
+
+static bool all_plugged(cf_pfn first, cf_pfn last)
+{
+	cf_pfn step = s.config.device_block >> CF_FRAME_SHIFT;
+
+	for (; first < last; first += step - first % step)
+		if (!model_mem_has(s.mem, first << CF_FRAME_SHIFT))
+			return false;
+	return true;
+}
+
+static bool check_span(const struct cf_span *span)
+{
+	if (span->kind == CF_SPAN_ABSENT ||
+	    span->kind == CF_SPAN_BLOCK_OFFLINE ||
+	    (span->kind == CF_SPAN_RUN && span->type == CF_TYPE_OFFLINE))
+		return true;
+	return all_plugged(span->first, span->last);
+}
+
+bool scene_mem_check(void)
+{
+	cf_pfn at = s.region_first;
+	struct cf_span span;
+	bool ok = true;
+
+	cf_walk_begin(s.map);
+	while (ok && cf_walk_next(s.map, &at, s.region_last, &span))
+		ok = check_span(&span);
+	cf_walk_end(s.map);
+	if (!ok)
+		tap_print("# in use and not plugged: [%#llx, %#llx)\n",
+			  (unsigned long long)span.first,
+			  (unsigned long long)span.last);
+	return CHECK(ok) && scene_verify();
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TESTS_VIRTIO_SCENE_H
+#define TESTS_VIRTIO_SCENE_H
+
+/*
+ * What the tests of the drivers share: a machine with boot memory and room
+ * for a device's region, a model of the device, the driver, and an owner
+ * whose folios know what they hold.
+ *
+ * One scene at a time: scene_make(), the test, scene_end(), which ends the
+ * drivers, verifies the map and takes everything away.
+ */
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <coldframe/coldframe.h>
+
+#include "machine/virtio/model.h"
+#include "port/host/host.h"
+#include "tests/tap.h"
+#include "virtio/mem.h"
+
+#define MIB		((uint64_t)1 << 20)
+#define MIB_FRAMES	((cf_pfn)256)
+#define SCENE_FOLIOS	16384
+
+enum scene_bus { BUS_PCI, BUS_PCI_MSIX, BUS_MMIO };
+
+/* How to make one.  All zero: 32 MiB blocks, two of them boot memory. */
+struct scene_config {
+	unsigned block_order;		/* 0: 13 */
+	unsigned boot_blocks;		/* 0: 2 */
+	unsigned nodes;
+	enum scene_bus bus;
+	/* virtio-mem */
+	uint64_t region;		/* bytes; 0: 256 MiB */
+	uint64_t shift;			/* bytes the region is off a block */
+	uint64_t device_block;		/* bytes; 0: 2 MiB */
+	int node;			/* 0: none, else node + 1 */
+	struct cf_vmem_config vmem;	/* policy only */
+};
+
+/* Folios with contents, movable. */
+struct data {
+	uint32_t owner;
+	unsigned count;
+	cf_pfn pfn[SCENE_FOLIOS];
+	uint8_t order[SCENE_FOLIOS];
+	uint64_t moved;
+	bool stubborn;			/* refuses to move */
+};
+
+struct scene {
+	struct scene_config config;
+	struct cf_host_memory memory;
+	struct cf_map *map;
+	cf_pfn block, boot_last;	/* frames */
+	cf_pfn region_first, region_last;	/* the region's, as told */
+	uint64_t now;			/* ms, as far as the drivers know */
+	struct cf_pci_access access;
+	struct cf_virtio_pci pci;
+	struct cf_virtio_mmio mmio;
+	unsigned interrupts;
+	cf_pfn shared_pfn;
+	bool shared;			/* with a device, from there on */
+	unsigned low_signals;
+
+	struct model_mem *mem;
+	struct cf_vmem vmem;
+	void *storage;
+	bool vmem_open;
+
+	struct data data;
+};
+
+extern struct scene s;
+
+/*
+ * Machine and map only.  The end is false if any check of the scene's own
+ * has failed since; all of them print a line.
+ */
+bool scene_make(struct scene_config config);
+bool scene_end(void);
+bool scene_verify(void);
+
+/* A model of virtio-mem, and its driver. */
+bool scene_mem_model(void);
+int scene_mem_open(void);	/* cf_vmem_open(), start */
+bool scene_mem(void);		/* all of it */
+/* Work until there is nothing to do at this time. */
+void scene_mem_work(void);
+/* Ask for a size, work, let time pass while the driver backs off. */
+bool scene_resize(uint64_t bytes);
+struct cf_vmem_status scene_mem_status(void);
+/* Nothing is in use that the device does not have plugged. */
+bool scene_mem_check(void);
+
+/* What a driver is told of the transport. */
+void scene_transport(struct model *model, const struct cf_virtio_ops **ret_ops,
+		     void **ret_transport);
+
+/* Folios: put them, look at them, drop them. */
+bool data_add(unsigned count, unsigned order);
+bool data_check(void);
+void data_drop(unsigned count);
+/* The first folio in [first, last), or ~0u. */
+unsigned data_find(cf_pfn first, cf_pfn last);
+
+#endif
