@@ -6,6 +6,7 @@
 #include "bench/table.h"
 
 #define CELLS_MAX	2048
+#define WIDTH_LEAST	11
 
 static struct cell cells[CELLS_MAX];
 static unsigned cells_count;
@@ -110,18 +111,26 @@ void format_value(char *text, size_t bytes, double value)
 	(void)snprintf(text, bytes, format, value);
 }
 
-static void print_cell(const struct figure *figure)
+/* Room for what a column is called, and two blanks. */
+static int column_width(const char *column)
+{
+	int length = (int)strlen(column) + 2;
+
+	return length > WIDTH_LEAST ? length : WIDTH_LEAST;
+}
+
+static void print_cell(const struct figure *figure, int width)
 {
 	char text[32], marked[40];
 
 	if (!figure) {
-		(void)printf("%11s", "-");
+		(void)printf("%*s", width, "-");
 		return;
 	}
 	format_value(text, sizeof(text), figure->median);
 	(void)snprintf(marked, sizeof(marked), "%s%s",
 		       figure_is_doubtful(figure) ? "*" : "", text);
-	(void)printf("%11s", marked);
+	(void)printf("%*s", width, marked);
 }
 
 void table_print_section(const char *section)
@@ -131,12 +140,13 @@ void table_print_section(const char *section)
 
 	(void)printf("%-52s", "");
 	for (j = 0; (column = table_column(section, j)); j++)
-		(void)printf("%11s", column);
+		(void)printf("%*s", column_width(column), column);
 	(void)printf("\n");
 	for (i = 0; (row = table_row(section, i)); i++) {
 		(void)printf("%-52s", row);
 		for (j = 0; (column = table_column(section, j)); j++)
-			print_cell(table_find(section, row, column));
+			print_cell(table_find(section, row, column),
+				   column_width(column));
 		(void)printf("\n");
 	}
 }

@@ -1,0 +1,71 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The fast paths take no more instructions than bench/limits.txt allows.
+Method: the build as it is shipped, counted by valgrind, which counts exactly.
+
+usage: instructions.py WORK-DIRECTORY
+"""
+
+import os
+import platform
+import re
+import sys
+
+import tap
+
+WORK = os.path.abspath(sys.argv[1])
+LIMITS = 'bench/limits.txt'
+
+
+def why_not():
+    """Why there is nothing to compare here, or None."""
+    if platform.machine() != 'x86_64':
+        return 'limits are for x86-64'
+    for program in ['gcc', 'valgrind', 'meson', 'ninja']:
+        if not tap.has(program):
+            return 'no ' + program
+    version = tap.run(['gcc', '-dumpversion'])[1].strip()
+    if version.split('.')[0] != '12':
+        return 'limits are for gcc 12, this is ' + version
+    return None
+
+
+def limits():
+    """{call: most instructions}"""
+    with open(os.path.join(tap.ROOT, LIMITS), encoding='utf-8') as lines:
+        rows = [re.match(r'([\d.]+)\s+(.*\S)', line) for line in lines
+                if line.strip() and not line.startswith('#')]
+    return {row[2]: float(row[1]) for row in rows}
+
+
+def counts(said):
+    """{call: instructions}, of the cells the program prints."""
+    cells = [line.split('\t') for line in said.splitlines()]
+    return {cell[1]: float(cell[4]) for cell in cells if len(cell) == 8}
+
+
+def check():
+    environment = dict(os.environ, CC='gcc', TARGETS='bench/instructions')
+    good, said = tap.run(['scripts/build', WORK, '-Dbuildtype=debugoptimized',
+                          '-Dtests=false'], env=environment)
+    if not tap.ok(good, 'the shipped build', said):
+        return
+    good, said = tap.run([os.path.join(WORK, 'bench', 'instructions')])
+    counted = counts(said)
+    if not tap.ok(good and counted, 'valgrind counts', said):
+        return
+    limit = limits()
+    for name, count in counted.items():
+        tap.ok(count <= limit.get(name, 0), name, '%.1f instructions, %s' % (
+            count, '%g allowed' % limit[name] if name in limit
+            else 'no limit in ' + LIMITS))
+    tap.ok(not set(limit) - set(counted), 'every limit is of a call',
+           ' '.join(set(limit) - set(counted)))
+
+
+reason = why_not()
+if reason:
+    tap.skip('instructions', reason)
+else:
+    check()
+tap.done()
