@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef GUEST_GUEST_H
+#define GUEST_GUEST_H
+
+/* What the guest offers beside what other systems do. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Bytes of memory behind addresses that mmap() returned. */
+uint64_t guest_resident_bytes(void);
+
+/* The value of "name=value" in the command line; false: not there. */
+bool guest_option(const char *name, char *value, unsigned long bytes);
+
+/* The running thread's number below a map's cpus; see bare.h. */
+unsigned guest_context_number(void);
+void guest_set_context_number(unsigned number);
+
+/* Called by each thread that ends. */
+void guest_on_thread_end(void (*hook)(void));
+
+/* The asymmetric barrier: 0. */
+int guest_barrier(void);
+
+/* A file of QEMU's: -fw_cfg name=opt/...; malloc()ed, or NULL. */
+char *guest_file(const char *name, unsigned long *ret_bytes);
+
+#endif
