@@ -10,34 +10,66 @@
 #define EXPORT_FRAMES	((cf_pfn)4096)		/* a call; stays in caches */
 #define SPLIT_FRAMES	FRAMES_8GIB
 
+#define SAMPLES_SIZE	5u
+
+/* What is measured of a map's life, the columns. */
+enum life {
+	LIFE_CREATE,
+	LIFE_ONLINE,
+	LIFE_DESTROY,
+	LIFE_MIB,
+	LIFE_BYTES,
+	LIFE_COUNT
+};
+
+static const char *const life_columns[] = {
+	[LIFE_CREATE] = "create, ms",	[LIFE_ONLINE] = "online, ms",
+	[LIFE_DESTROY] = "destroy, ms", [LIFE_MIB] = "cold, MiB",
+	[LIFE_BYTES] = "cold, B",
+};
+
 static double elapsed_ms(uint64_t begin)
 {
 	return (double)(clock_cpu_ns() - begin) / NS_A_MS;
 }
 
-/* Bytes of the process for each frame, since @before. */
-static double bytes_each(uint64_t before, cf_pfn frames)
+/* Bytes by which the process has grown. */
+static double grown(uint64_t before)
 {
-	return (double)(cf_host_resident_bytes() - before) / (double)frames;
+	return (double)(cf_host_resident_bytes() - before);
 }
 
-static void rows_size(const char *size, cf_pfn frames)
+static void live_once(cf_pfn frames, double values[LIFE_COUNT][SAMPLES_SIZE],
+		      unsigned sample)
 {
 	uint64_t before = cf_host_resident_bytes();
 	uint64_t begin = clock_cpu_ns();
 
 	engine_create(frames, ENGINE_SMALL);
-	value_print(SECTION_MEMORY, size, "create, ms", elapsed_ms(begin));
+	values[LIFE_CREATE][sample] = elapsed_ms(begin);
 	begin = clock_cpu_ns();
 	engine_online(CF_ZONE_NORMAL);
-	value_print(SECTION_MEMORY, size, "online, ms", elapsed_ms(begin));
-	value_print(SECTION_MEMORY, size, "cold, MiB",
-		    bytes_each(before, frames) * (double)frames / (1 << 20));
-	value_print(SECTION_MEMORY, size, "cold, B",
-		    bytes_each(before, frames));
+	values[LIFE_ONLINE][sample] = elapsed_ms(begin);
+	values[LIFE_MIB][sample] = grown(before) / (1 << 20);
+	values[LIFE_BYTES][sample] = grown(before) / (double)frames;
 	begin = clock_cpu_ns();
 	engine_destroy();
-	value_print(SECTION_MEMORY, size, "destroy, ms", elapsed_ms(begin));
+	values[LIFE_DESTROY][sample] = elapsed_ms(begin);
+}
+
+static void row_size(const char *size, cf_pfn frames)
+{
+	double values[LIFE_COUNT][SAMPLES_SIZE];
+	unsigned count = frames > FRAMES_1TIB ? 1 : SAMPLES_SIZE;
+	struct figure figure;
+	unsigned i;
+
+	for (i = 0; i < count; i++)
+		live_once(frames, values, i);
+	for (i = 0; i < LIFE_COUNT; i++) {
+		figure = figure_of(values[i], count);
+		cell_print(SECTION_MEMORY, size, life_columns[i], &figure);
+	}
 }
 
 /* Frames seen in the time since @begin, in 10^9 a second. */
@@ -116,7 +148,7 @@ static void rows_split(void)
 	while (engine_try_take(0, &pfns[count]) == 0)
 		count++;
 	value_print(SECTION_MEMORY, "8 GiB", "split, B",
-		    bytes_each(before, SPLIT_FRAMES));
+		    grown(before) / (double)SPLIT_FRAMES);
 	rows_looks("split", SPLIT_FRAMES, SPLIT_FRAMES);
 	for (i = 0; i < count; i++)
 		if (pfns[i] % 2 == 0)
@@ -158,7 +190,7 @@ int group_memory(void)
 	pin(0);
 	(void)cf_host_enter();
 	for (i = 0; i < ARRAY_COUNT(sizes); i++)
-		rows_size(sizes[i].name, sizes[i].frames);
+		row_size(sizes[i].name, sizes[i].frames);
 	rows_split();
 	rows_cold();
 	return 0;

@@ -287,14 +287,14 @@ static void row_compact(const char *row, unsigned most_share, uint64_t chunks)
 	begin = clock_cpu_ns() - begin;
 	if (err)
 		engine_die("compact", err);
-	value_print(SECTION_MOVE, row, "2 MiB freed",
+	value_print(SECTION_COMPACT, row, "freed",
 		    (double)done.chunks_freed);
-	value_print(SECTION_MOVE, row, "moved, each",
+	value_print(SECTION_COMPACT, row, "moved, each",
 		    (double)done.frames_moved / (double)done.chunks_freed);
-	value_print(SECTION_MOVE, row, "least, each",
+	value_print(SECTION_COMPACT, row, "least, each",
 		    (double)least[done.chunks_freed] /
 			    (double)done.chunks_freed);
-	value_print(SECTION_MOVE, row, "ns a frame",
+	value_print(SECTION_COMPACT, row, "ns a frame",
 		    (double)begin / (double)done.frames_moved);
 	thin_out(is_none);
 }
@@ -315,9 +315,9 @@ int group_move(void)
 	rows_moves();
 	pin(0);
 	(void)cf_host_enter();
-	row_compact("compaction, 2 MiB up to 50 % full: 32 freed", 128, 32);
-	row_compact("compaction, 2 MiB up to 100 % full: 32 freed", 256, 32);
-	row_compact("compaction, 2 MiB up to 100 % full: all freed", 256,
+	row_compact("2 MiB up to 50 % full, 32 wanted", 128, 32);
+	row_compact("2 MiB up to 100 % full, 32 wanted", 256, 32);
+	row_compact("2 MiB up to 100 % full, all wanted", 256,
 		    CHUNKS);
 	err = cf_owner_unregister(engine.map, folios.owner, NULL);
 	if (err)

@@ -33,6 +33,7 @@ int group_plugin(const char *file);
 #define SECTION_SIZES		"sizes"
 #define SECTION_HOTPLUG		"hotplug"
 #define SECTION_MOVE		"move"
+#define SECTION_COMPACT		"compact"
 #define SECTION_SCARCE		"scarce"
 #define SECTION_FRAGMENTS	"fragments"
 #define SECTION_MEMORY		"memory"

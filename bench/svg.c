@@ -11,12 +11,13 @@
 #include "bench/svg.h"
 #include "bench/table.h"
 
-#define WIDTH		960
-#define LEFT		330	/* where bars begin */
-#define RIGHT		80	/* room for the last number */
+#define LABELS		280	/* left of the bars */
+#define PANEL		420	/* bars of one number of CPUs */
+#define NUMBER		60	/* room in it for the last number */
 #define MARGIN		20
+#define WIDTH		(MARGIN + LABELS + 2 * PANEL)
 #define LINE		16
-#define BAR		9
+#define BAR		11
 #define ROW_GAP		9
 #define NS_LEAST	1.0	/* left end of the scale */
 #define NS_MOST		1e5
@@ -31,6 +32,7 @@ static const char style[] =
 	"<style>\n"
 	"text { font: 12px sans-serif; fill: #1f2328; }\n"
 	".title { font-size: 17px; font-weight: bold; }\n"
+	".head { font-weight: bold; }\n"
 	".small { font-size: 10px; }\n"
 	".paper { fill: #ffffff; }\n"
 	".grid { stroke: #d0d7de; }\n"
@@ -41,20 +43,43 @@ static const char style[] =
 	"}\n"
 	"</style>\n";
 
-/* Pairs of these orders are drawn; all are in the text. */
-static const char *const drawn_orders[] = {
+/* Rows that are drawn, by what is in their names; all are in the text. */
+static const char *const drawn[] = {
 	"order 0 (", "order 4 (", "order 9 (", "order 13 (", "order 18 (",
+	"GiB of 4 KiB", "90 % full",
 };
 
-static bool is_drawn(const char *row)
+/* ", 2 CPUs" at the end of a row's name, or its end. */
+static const char *suffix_of(const char *row)
 {
-	size_t i;
+	const char *comma = strrchr(row, ',');
 
-	if (!strstr(row, "order "))
-		return true;
-	for (i = 0; i < ARRAY_COUNT(drawn_orders); i++)
-		if (strstr(row, drawn_orders[i]))
-			return true;
+	if (comma && strstr(comma, " CPUs"))
+		return comma;
+	return row + strlen(row);
+}
+
+/*
+ * The nth row to draw, without its number of CPUs: a row of one CPU, or one
+ * that only several have.
+ */
+static bool row_drawn(unsigned nth, char *ret_name)
+{
+	const char *row;
+	unsigned i;
+	size_t j;
+
+	for (i = 0; (row = table_row(SECTION_OTHERS, i)); i++) {
+		(void)snprintf(ret_name, CELL_ROW_BYTES, "%.*s",
+			       (int)(suffix_of(row) - row), row);
+		if (*suffix_of(row) &&
+		    (strcmp(suffix_of(row), ", 2 CPUs") ||
+		     table_find(SECTION_OTHERS, ret_name, COLUMN_COLDFRAME)))
+			continue;
+		for (j = 0; j < ARRAY_COUNT(drawn); j++)
+			if (strstr(row, drawn[j]) && nth-- == 0)
+				return true;
+	}
 	return false;
 }
 
@@ -67,14 +92,26 @@ static unsigned columns_count(void)
 	return count;
 }
 
-static unsigned rows_drawn(void)
+static unsigned rows_count(void)
 {
-	const char *row;
-	unsigned i, count = 0;
+	char name[CELL_ROW_BYTES];
+	unsigned count = 0;
+
+	while (row_drawn(count, name))
+		count++;
+	return count;
+}
+
+/* Of the right panel: ", 4 CPUs", or as many as there were. */
+static const char *most_cpus(void)
+{
+	const char *row, *most = "";
+	unsigned i;
 
 	for (i = 0; (row = table_row(SECTION_OTHERS, i)); i++)
-		count += is_drawn(row);
-	return count;
+		if (strcmp(suffix_of(row), most) > 0)
+			most = suffix_of(row);
+	return most;
 }
 
 /* What may not stand in a text as it is. */
@@ -99,7 +136,7 @@ static void put_line(FILE *file, const char *class, unsigned x, unsigned y,
 	(void)fputs("</text>\n", file);
 }
 
-/* How far right of LEFT. */
+/* How far right of a panel's left end. */
 static double place(double ns)
 {
 	double share;
@@ -107,7 +144,7 @@ static double place(double ns)
 	if (ns <= NS_LEAST)
 		return 0;
 	share = log(ns / NS_LEAST) / log(NS_MOST / NS_LEAST);
-	return (share < 1 ? share : 1) * (WIDTH - LEFT - RIGHT);
+	return (share < 1 ? share : 1) * (PANEL - NUMBER);
 }
 
 static unsigned put_head(FILE *file)
@@ -116,7 +153,8 @@ static unsigned put_head(FILE *file)
 	const char *text;
 
 	put_line(file, "title", MARGIN, y,
-		 "Nanoseconds an operation, shorter is better");
+		 "coldframe beside others: nanoseconds an operation, "
+		 "shorter is better");
 	y += LINE / 2;
 	for (i = 0; (text = machine_line(i)); i++) {
 		y += LINE - 2;
@@ -124,60 +162,82 @@ static unsigned put_head(FILE *file)
 	}
 	y += LINE + LINE / 2;
 	for (i = 0; (text = table_column(SECTION_OTHERS, i)); i++) {
-		x = LEFT + i * 110;
+		x = MARGIN + LABELS + i * 110;
 		(void)fprintf(file, "<rect x=\"%u\" y=\"%u\" width=\"10\" "
 			      "height=\"10\" fill=\"%s\"/>\n", x, y - 9,
 			      colours[i % ARRAY_COUNT(colours)]);
 		put_line(file, "name", x + 15, y, text);
 	}
-	return y + LINE;
+	return y + LINE + LINE / 2;
 }
 
-static void put_grid(FILE *file, unsigned top, unsigned bottom)
+static void put_grid(FILE *file, unsigned left, unsigned top, unsigned bottom)
 {
-	char text[32];
-	double ns, x;
+	static const char *const decades[] = {
+		"1 ns", "10", "100", "1 us", "10", "100",
+	};
+	double ns = NS_LEAST, x;
+	size_t i;
 
-	for (ns = NS_LEAST; ns <= NS_MOST * 1.01; ns *= 10) {
-		x = LEFT + place(ns);
+	for (i = 0; i < ARRAY_COUNT(decades); i++, ns *= 10) {
+		x = left + place(ns);
 		(void)fprintf(file, "<line class=\"grid\" x1=\"%.1f\" "
 			      "y1=\"%u\" x2=\"%.1f\" y2=\"%u\"/>\n", x,
 			      top, x, bottom);
-		(void)snprintf(text, sizeof(text), "%.0f ns", ns);
-		put_line(file, "small", (unsigned)x + 3, top + 8, text);
+		put_line(file, "small", (unsigned)x + 3, top + 8, decades[i]);
 	}
 }
 
-static void put_row(FILE *file, const char *row, unsigned y)
+/* The bars of one row in one panel; nothing where it was not measured. */
+static void put_bars(FILE *file, const char *row, unsigned left, unsigned y)
 {
 	unsigned i, count = columns_count();
 	char text[32];
 	double ns;
 
-	put_line(file, "row", MARGIN, y + count * BAR / 2 + 4, row);
 	for (i = 0; i < count; i++, y += BAR) {
 		ns = table_value(SECTION_OTHERS, row,
 				 table_column(SECTION_OTHERS, i));
 		if (ns < 0)
 			continue;
 		(void)fprintf(file, "<rect x=\"%u\" y=\"%u\" width=\"%.1f\" "
-			      "height=\"%u\" fill=\"%s\"/>\n", LEFT, y,
+			      "height=\"%u\" fill=\"%s\"/>\n", left, y,
 			      place(ns) + 1, BAR - 1,
 			      colours[i % ARRAY_COUNT(colours)]);
 		format_value(text, sizeof(text), ns);
-		put_line(file, "small", LEFT + (unsigned)place(ns) + 5,
-			 y + BAR - 1, text);
+		put_line(file, "small", left + (unsigned)place(ns) + 5,
+			 y + BAR - 2, text);
+	}
+}
+
+static void put_panels(FILE *file, unsigned y, unsigned row_height)
+{
+	unsigned left = MARGIN + LABELS, right = left + PANEL, i;
+	unsigned bottom = y + 2 * LINE + rows_count() * row_height;
+	char name[CELL_ROW_BYTES], row[CELL_ROW_BYTES + 16];
+	const char *most = most_cpus();
+
+	put_line(file, "head", left, y, "1 CPU");
+	put_line(file, "head", right, y, *most ? most + 2 : "");
+	y += LINE / 2;
+	put_grid(file, left, y, bottom);
+	put_grid(file, right, y, bottom);
+	y += LINE;
+	for (i = 0; row_drawn(i, name); i++, y += row_height) {
+		put_line(file, "row", MARGIN,
+			 y + columns_count() * BAR / 2 + 4, name);
+		(void)snprintf(row, sizeof(row), "%s%s", name, most);
+		put_bars(file, name, left, y);
+		if (*most)
+			put_bars(file, row, right, y);
 	}
 }
 
 bool svg_write(const char *path)
 {
 	unsigned row_height = columns_count() * BAR + ROW_GAP;
-	unsigned head = MARGIN + LINE * 10;
-	unsigned height = head + rows_drawn() * row_height + MARGIN;
+	unsigned height = LINE * 13 + rows_count() * row_height + MARGIN;
 	FILE *file = fopen(path, "we");
-	const char *row;
-	unsigned i, y;
 
 	if (!file)
 		return false;
@@ -187,15 +247,7 @@ bool svg_write(const char *path)
 		      "viewBox=\"0 0 %u %u\" width=\"%u\" height=\"%u\">\n%s"
 		      "<rect class=\"paper\" width=\"%u\" height=\"%u\"/>\n",
 		      WIDTH, height, WIDTH, height, style, WIDTH, height);
-	y = put_head(file);
-	put_grid(file, y, height - MARGIN);
-	y += LINE;
-	for (i = 0; (row = table_row(SECTION_OTHERS, i)); i++) {
-		if (!is_drawn(row))
-			continue;
-		put_row(file, row, y);
-		y += row_height;
-	}
+	put_panels(file, put_head(file), row_height);
 	(void)fputs("</svg>\n", file);
 	return fclose(file) == 0;
 }
