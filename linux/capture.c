@@ -319,6 +319,8 @@ static int take_files(struct lx_mount *mount, struct lx_stream *stream,
 			break;
 		if (!strncmp(line, "addresses ", 10))
 			mount->addresses = strcmp(line + 10, "no");
+		else if (!strncmp(line, "whole ", 6))
+			mount->whole = strcmp(line + 6, "no");
 		else if (!parse_head(line, "file", &name, &number))
 			return is_no_capture(stream, "a line is not known",
 					     err);
@@ -388,6 +390,7 @@ int lx_mount(const char *path, struct lx_error *err)
 	}
 	mount->raw = !packed;
 	mount->addresses = true;
+	mount->whole = packed;
 	ret = packed ? mount_capture(mount, err) : 0;
 	if (ret) {
 		free_mount(mount);

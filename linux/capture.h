@@ -13,6 +13,7 @@
  *
  *	coldframe capture 1
  *	addresses yes
+ *	whole yes
  *	file sys/devices/system/memory/memory0/state 7
  *	online
  *	words proc/kpageflags 262144
@@ -22,7 +23,8 @@
  *
  * All files stand before the first words. "addresses no": within a chunk the
  * frames are sorted by their words, so that a capture tells how many frames
- * of which kind a chunk has and not which.
+ * of which kind a chunk has and not which. "whole no": it was made of a copy
+ * of proc/kpageflags alone, and no files means that nothing is known.
  */
 #define LX_CAPTURE_MAGIC	"coldframe capture 1\n"
 
@@ -42,6 +44,7 @@ struct lx_mount {
 	struct lx_mount *next;
 	char *path;
 	bool raw;			/* a copy of proc/kpageflags */
+	bool whole;			/* files that are missing say so */
 	bool addresses;			/* frames stand where they were */
 	char *text;			/* all names and files */
 	size_t used, room;

@@ -184,7 +184,7 @@ int lx_host_read(const char *root, struct lx_host *host, struct lx_error *err)
 	int ret;
 
 	host->root = root;
-	host->whole = !mount || !mount->raw;
+	host->whole = !mount || mount->whole;
 	host->addresses = !mount || mount->addresses;
 	ret = read_blocks(host, err);
 	if (!ret)

@@ -172,3 +172,25 @@ int lx_words_read(struct lx_words *words, uint64_t *buffer, size_t max,
 	*ret_count = have / sizeof(*buffer);
 	return 0;
 }
+
+int lx_words_count(struct lx_words *words, uint64_t *ret_frames,
+		   struct lx_error *err)
+{
+	uint64_t low = 0, high = LX_CAPTURE_FRAMES_MAX, word;
+	size_t count;
+	int ret = 0;
+
+	while (!ret && !words->frames && low < high) {
+		uint64_t middle = low + (high - low) / 2;
+
+		ret = lx_words_seek(words, middle, err);
+		if (!ret)
+			ret = lx_words_read(words, &word, 1, &count, err);
+		if (!ret && count)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	*ret_frames = words->frames ? words->frames : low;
+	return ret;
+}

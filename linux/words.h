@@ -48,4 +48,15 @@ int lx_words_seek(struct lx_words *words, uint64_t pfn, struct lx_error *err);
 int lx_words_read(struct lx_words *words, uint64_t *buffer, size_t max,
 		  size_t *ret_count, struct lx_error *err);
 
+/**
+ * lx_words_count() - how many words there are.
+ *
+ * For a file below /proc, which reports no length, its end is looked for by
+ * reading single words. Leaves the place of the next word undefined.
+ *
+ * Return: 0, or negative as lx_words_read().
+ */
+int lx_words_count(struct lx_words *words, uint64_t *ret_frames,
+		   struct lx_error *err);
+
 #endif

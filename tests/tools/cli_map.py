@@ -418,7 +418,8 @@ def test_random_text():
 
 
 def test_usage():
-    fails(run('map'), 2, '--sysroot DIR', 'no --sysroot')
+    fails(run('map', '-s', 'x', '-F', 'y'), 2, 'name one',
+          '--sysroot and --file')
     root = cli.Sysroot().words([0]).path
     for arguments in (['-c', '3M'], ['-c', '0'], ['-c', '2K'], ['-c', '128T'],
                       ['-c', '2MiBs'], ['-c', ''], ['-w', '19'], ['-w', 'x'],

@@ -204,7 +204,8 @@ def test_files():
 
 
 def test_usage():
-    fails(run('types'), 2, '--sysroot DIR', 'no --sysroot')
+    fails(run('types', '-s', 'x', '-F', 'y'), 2, 'name one',
+          '--sysroot and --file')
     root = cli.Sysroot().words([0]).path
     for arguments in (['-a', ''], ['-a', 'x'], ['-a', '5,2'], ['-a', '1+'],
                       ['-a', '-1'], ['-a', '0x10000000000000000'],

@@ -15,6 +15,7 @@ enum command_exit {
  * getopt_long() puts in front of what it says.  Returns an exit status.
  */
 int cmd_blocks(int argc, char **argv);
+int cmd_capture(int argc, char **argv);
 int cmd_map(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_types(int argc, char **argv);

@@ -40,6 +40,12 @@ int common_wrong(const char *command, const char *format, ...)
 	return common_try_help(command);
 }
 
+int common_denied(const char *command, const struct lx_error *err)
+{
+	return common_failed(command, "%s: only root may read it; try: sudo "
+			     "%s", err->text, command);
+}
+
 void common_note(const char *command, const char *format, ...)
 {
 	va_list args;

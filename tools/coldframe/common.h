@@ -17,6 +17,9 @@
 int common_failed(const char *command, const char *format, ...) COMMON_PRINTF;
 int common_wrong(const char *command, const char *format, ...) COMMON_PRINTF;
 
+/* The same for a file that only root may read. */
+int common_denied(const char *command, const struct lx_error *err);
+
 /* Say something that the user should know and that changes nothing. */
 void common_note(const char *command, const char *format, ...) COMMON_PRINTF;
 

@@ -16,6 +16,8 @@ static const struct command {
 #endif
 	{ "blocks", "coldframe blocks", "which memory blocks can go offline",
 	  cmd_blocks },
+	{ "capture", "coldframe capture", "keep what a host tells in a file",
+	  cmd_capture },
 	{ "types", "coldframe types", "count page frames by what they are",
 	  cmd_types },
 	{ "map", "coldframe map", "draw page frames as a map", cmd_map },

@@ -11,28 +11,26 @@
 
 struct options {
 	const char *command;
-	const char *sysroot;
+	struct common_source source;
+	const char *root;
 	struct filter filter;		/* its ranges: at most one */
 	uint64_t cell_frames;		/* 0: choose */
 	bool cell_is_block;
 	unsigned int width;
-	enum common_color color;
 	bool legend;
 };
 
 static const char help[] =
-"usage: coldframe map --sysroot DIR [OPTION...]\n"
+"usage: coldframe map [OPTION...]\n"
 "\n"
 "Draw what page frames are used for, a sign for every 2 MiB.\n"
 "\n"
-"  -s, --sysroot DIR   read DIR/proc and DIR/sys\n"
 "  -a, --addr RANGE    only frames N, N+COUNT, FIRST,LAST or FIRST, or ,LAST\n"
 "  -c, --cell SIZE     a sign for SIZE: a power of two such as 64K or 1G, a\n"
 "                      'chunk' (2 MiB) or a memory 'block'\n"
 "  -w, --width N       columns, instead of those of the terminal or $COLUMNS\n"
-"      --color WHEN    auto, always or never; auto minds $NO_COLOR\n"
 "  -N, --no-legend     only the picture\n"
-"  -h, --help          print this\n"
+COMMON_HELP
 "\n"
 "Exit status: 0 done, 1 a file cannot be read or is cut off, 2 wrong usage.\n";
 
@@ -43,14 +41,14 @@ static int read_place(const struct options *options, struct place *place,
 	bool hidden = false;
 	int ret;
 
-	ret = lx_blocks_read(options->sysroot, &place->blocks, err);
+	ret = lx_blocks_read(options->root, &place->blocks, err);
 	if (ret == -LX_EMISSING)
 		common_note(options->command, "note: %s; where blocks begin "
 			    "and which are offline is not known", err->text);
 	else if (ret)
 		return ret;
 	place->has_blocks = !ret;
-	ret = lx_iomem_ram(options->sysroot, &place->ram, &hidden, err);
+	ret = lx_iomem_ram(options->root, &place->ram, &hidden, err);
 	if (ret == -LX_EMISSING || hidden)
 		common_note(options->command, "note: %s; a hole may show as "
 			    "kernel memory", hidden ? "proc/iomem hides its "
@@ -200,12 +198,12 @@ static int draw(const struct options *options, struct cells *cells,
 		struct lx_error *err)
 {
 	struct picture picture = {
-		.color = common_color_use(options->color),
+		.color = common_color_use(options->source.color),
 	};
 	struct legend legend = {
 		.picture = &picture,
 		.place = cells->place,
-		.sysroot = options->sysroot,
+		.sysroot = options->root,
 	};
 	struct lx_range range;
 	int ret;
@@ -240,7 +238,7 @@ static int map_frames(const struct options *options, const struct place *place,
 	if (options->cell_is_block && !place->has_blocks)
 		return lx_fail(err, LX_EMISSING, "how large a block is is not "
 			       "known: give --cell a size");
-	ret = cells_open(&cells, options->sysroot, err);
+	ret = cells_open(&cells, options->root, err);
 	if (ret)
 		return ret;
 	if (cells.words.frames && place->has_blocks)
@@ -252,16 +250,21 @@ static int map_frames(const struct options *options, const struct place *place,
 	return ret;
 }
 
-static int map(const struct options *options)
+static int map(struct options *options)
 {
 	struct place place = { .has_blocks = false };
 	struct lx_error err;
 	int ret;
 
-	ret = read_place(options, &place, &err);
+	ret = common_source_open(&options->source, &options->root, &err);
+	if (!ret)
+		ret = read_place(options, &place, &err);
 	if (!ret)
 		ret = map_frames(options, &place, &err);
 	free_place(&place);
+	common_source_close(&options->source);
+	if (ret == -LX_EDENIED)
+		return common_denied(options->command, &err);
 	return ret ? common_failed(options->command, "%s", err.text) : EXIT_OK;
 }
 
@@ -297,16 +300,12 @@ static int set_width(struct options *options, const char *text)
 	return 0;
 }
 
-enum { OPT_COLOR = 256 };
-
 static const struct option long_options[] = {
-	{ "sysroot", required_argument, NULL, 's' },
+	COMMON_OPTIONS,
 	{ "addr", required_argument, NULL, 'a' },
 	{ "cell", required_argument, NULL, 'c' },
 	{ "width", required_argument, NULL, 'w' },
-	{ "color", required_argument, NULL, OPT_COLOR },
 	{ "no-legend", no_argument, NULL, 'N' },
-	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -314,21 +313,19 @@ static const struct option long_options[] = {
 static int set_value(struct options *options, int option, const char *value)
 {
 	struct lx_error err;
+	int status;
 
 	if (option == 'c')
 		return set_cell(options, value);
 	if (option == 'w')
 		return set_width(options, value);
-	if (option == 's')
-		options->sysroot = value;
 	if (option == 'a' && options->filter.ranges.count)
 		return common_wrong(options->command, "one --addr is enough");
 	if (option == 'a' && filter_add_frames(&options->filter, value, &err))
 		return common_wrong(options->command, "%s", err.text);
-	if (option == OPT_COLOR && !common_color_parse(value, &options->color))
-		return common_wrong(options->command, "--color: '%s' is none "
-				    "of auto, always, never", value);
-	return 0;
+	status = common_option(&options->source, options->command, option,
+			       value);
+	return status < 0 ? 0 : status;
 }
 
 /* Returns -1 to go on, or the exit status. */
@@ -336,8 +333,8 @@ static int parse_options(struct options *options, int argc, char **argv)
 {
 	int option, status = 0;
 
-	while ((option = getopt_long(argc, argv, "s:a:c:w:Nh", long_options,
-				     NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, COMMON_LETTERS "a:c:w:N",
+				     long_options, NULL)) != -1) {
 		if (option == '?')
 			return common_try_help(options->command);
 		if (option == 'h') {
@@ -354,10 +351,9 @@ static int parse_options(struct options *options, int argc, char **argv)
 	if (optind < argc)
 		return common_wrong(options->command, "unexpected '%s'",
 				    argv[optind]);
-	if (!options->sysroot)
-		return common_wrong(options->command, "reading the live host "
-				    "is not there yet: name a folder with "
-				    "proc/kpageflags by --sysroot DIR");
+	if (options->source.sysroot && options->source.file)
+		return common_wrong(options->command, "--sysroot and --file "
+				    "do not go together: name one");
 	return -1;
 }
 
@@ -366,7 +362,6 @@ int cmd_map(int argc, char **argv)
 	struct options options = {
 		.command = argv[0],
 		.width = common_width(),
-		.color = COLOR_AUTO,
 		.legend = true,
 	};
 	int status;

@@ -32,9 +32,7 @@ static int open_flags(struct survey *survey)
 		return 0;
 	}
 	if (ret == -LX_EDENIED && survey->needs_flags)
-		return common_failed(survey->command, "%s: only root may read "
-				     "it; try: sudo %s", survey->err.text,
-				     survey->command);
+		return common_denied(survey->command, &survey->err);
 	if (survey->needs_flags || !survey->host.hotplug ||
 	    (ret != -LX_EDENIED && ret != -LX_EMISSING))
 		return common_failed(survey->command, "%s", survey->err.text);

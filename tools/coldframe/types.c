@@ -22,7 +22,8 @@ enum list_mode {
 
 struct options {
 	const char *command;
-	const char *sysroot;
+	struct common_source source;
+	const char *root;
 	struct filter filter;
 	enum list_mode list;
 	bool raw, summary, counts, json;
@@ -46,12 +47,11 @@ struct scan {
 };
 
 static const char help[] =
-"usage: coldframe types --sysroot DIR [OPTION...]\n"
+"usage: coldframe types [OPTION...]\n"
 "\n"
-"Count page frames by their flags in proc/kpageflags, in the layout of the\n"
+"Count page frames by their flags in /proc/kpageflags, in the layout of the\n"
 "kernel's page-types.\n"
 "\n"
-"  -s, --sysroot DIR   read DIR/proc and DIR/sys\n"
 "  -a, --addr RANGE    only frames N, N+COUNT, FIRST,LAST or FIRST, or ,LAST\n"
 "  -b, --bits FLAGS    only frames with A,B (any of these), A,B=A or A,~B (A\n"
 "                      without B), =A,B (these alone); several -b: all hold\n"
@@ -61,8 +61,8 @@ static const char help[] =
 "  -M, --list-mapcnt   show map counts in the lists\n"
 "  -N, --no-summary    no counts after a list\n"
 "  -d, --describe WORD only say what the flags of WORD mean\n"
-"      --json          print one JSON object\n"
-"  -h, --help          print this\n"
+"  -J, --json          print one JSON object\n"
+COMMON_HELP
 "\n"
 "Exit status: 0 done, 1 a file cannot be read or is cut off, 2 wrong usage.\n";
 
@@ -255,6 +255,7 @@ static int scan_range(struct scan *scan, uint64_t first, uint64_t last)
 			ret = read_counts(scan, count);
 		if (!ret)
 			ret = take_batch(scan, first, count);
+		common_progress(NULL, first, scan->flags.frames);
 		first += count;
 	}
 	return ret;
@@ -272,7 +273,7 @@ static int check_reach(struct scan *scan)
 
 	if (!scan->flags.frames)
 		return 0;
-	if (lx_blocks_read(scan->options->sysroot, &blocks, &ignored))
+	if (lx_blocks_read(scan->options->root, &blocks, &ignored))
 		return 0;
 	ret = lx_blocks_fit(&blocks, scan->flags.path, scan->flags.frames,
 			    &scan->err);
@@ -304,7 +305,7 @@ static int scan_all(struct scan *scan)
 
 static int open_files(struct scan *scan)
 {
-	const char *root = scan->options->sysroot;
+	const char *root = scan->options->root;
 	int ret;
 
 	ret = lx_words_open(&scan->flags, root, "proc/kpageflags", &scan->err);
@@ -368,18 +369,25 @@ static int run_scan(struct scan *scan)
 	return ret;
 }
 
-static int types(const struct options *options)
+static int types(struct options *options)
 {
 	struct scan *scan = calloc(1, sizeof(*scan));
-	int status;
+	int ret, status;
 
 	if (!scan)
 		return common_failed(options->command, "out of memory");
 	scan->options = options;
-	if (run_scan(scan))
+	ret = common_source_open(&options->source, &options->root, &scan->err);
+	if (!ret)
+		ret = run_scan(scan);
+	common_progress_end();
+	if (ret == -LX_EDENIED)
+		status = common_denied(options->command, &scan->err);
+	else if (ret)
 		status = common_failed(options->command, "%s", scan->err.text);
 	else
 		status = print_result(scan);
+	common_source_close(&options->source);
 	free(scan->flag_words);
 	free(scan->count_words);
 	free(scan);
@@ -396,10 +404,8 @@ static int describe(uint64_t word)
 	return EXIT_OK;
 }
 
-enum { OPT_JSON = 256 };
-
 static const struct option long_options[] = {
-	{ "sysroot", required_argument, NULL, 's' },
+	COMMON_OPTIONS,
 	{ "addr", required_argument, NULL, 'a' },
 	{ "bits", required_argument, NULL, 'b' },
 	{ "raw", no_argument, NULL, 'r' },
@@ -408,8 +414,7 @@ static const struct option long_options[] = {
 	{ "list-mapcnt", no_argument, NULL, 'M' },
 	{ "no-summary", no_argument, NULL, 'N' },
 	{ "describe", required_argument, NULL, 'd' },
-	{ "json", no_argument, NULL, OPT_JSON },
-	{ "help", no_argument, NULL, 'h' },
+	{ "json", no_argument, NULL, 'J' },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -417,11 +422,13 @@ static const struct option long_options[] = {
 static int set_value(struct options *options, int option, const char *value)
 {
 	struct lx_error err;
-	int ret = 0;
+	int ret = 0, status;
 
-	if (option == 's') {
-		options->sysroot = value;
-	} else if (option == 'a') {
+	status = common_option(&options->source, options->command, option,
+			       value);
+	if (status >= 0)
+		return status;
+	if (option == 'a') {
 		ret = filter_add_frames(&options->filter, value, &err);
 	} else if (option == 'b') {
 		ret = filter_add_bits(&options->filter, value, &err);
@@ -438,7 +445,7 @@ static void set_switch(struct options *options, int option)
 {
 	options->raw |= option == 'r';
 	options->counts |= option == 'M';
-	options->json |= option == OPT_JSON;
+	options->json |= option == 'J';
 	if (option == 'l')
 		options->list = LIST_RANGES;
 	if (option == 'L')
@@ -452,7 +459,7 @@ static int parse_options(struct options *options, int argc, char **argv)
 {
 	int option, status;
 
-	while ((option = getopt_long(argc, argv, "s:a:b:rlLMNd:h",
+	while ((option = getopt_long(argc, argv, COMMON_LETTERS "a:b:rlLMNd:J",
 				     long_options, NULL)) != -1) {
 		if (option == '?')
 			return common_try_help(options->command);
@@ -478,10 +485,9 @@ static int check_options(const struct options *options)
 {
 	if (options->has_describe)
 		return -1;
-	if (!options->sysroot)
-		return common_wrong(options->command, "reading the live host "
-				    "is not there yet: name a folder with "
-				    "proc/kpageflags by --sysroot DIR");
+	if (options->source.sysroot && options->source.file)
+		return common_wrong(options->command, "--sysroot and --file "
+				    "do not go together: name one");
 	if (options->json && (options->list != LIST_NONE || !options->summary))
 		return common_wrong(options->command, "--json prints the "
 				    "summary and nothing else: it does not go "

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: MIT
+"""coldframe capture: what comes out of a capture is what went in, and of a
+file that is no capture every command says so."""
+
+import os
+import stat
+
+import cli
+from cli import fails, guest, ok, run, same
+
+COMMANDS = [['types'], ['types', '-r', '-l'], ['map'],
+            ['blocks', '-a', '--output-all']]
+
+
+def capture(source, *options):
+    path = os.path.join(cli.Sysroot().path, 'capture')
+    result = run('capture', *source, *options, path)
+    if result[0]:
+        print('# ' + result[2])
+    return path
+
+
+def test_round_trip():
+    root = guest()
+    root.write('sys/devices/system/node/node0/memory3/x', '')
+    root.write('sys/devices/system/memory/memory33/valid_zones', 'Movable\n')
+    file = capture(['-s', root.path], '--counts')
+    ok(stat.S_IMODE(os.stat(file).st_mode) == 0o600,
+       'a capture is for its owner alone')
+    for command in COMMANDS + [['types', '-l', '-M']]:
+        same(run(*command, '-F', file)[1], run(*command, '-s', root.path)[1],
+             'from a capture: ' + ' '.join(command))
+    again = capture(['-F', file], '--counts')
+    third = capture(['-F', again], '--counts')
+    with open(again, 'rb') as one, open(third, 'rb') as two:
+        ok(one.read() == two.read(), 'a capture of a capture is the same')
+    result = run('types', '-F', capture(['-s', root.path]), '-M', '-l')
+    ok(result[0] == 1 and 'kpagecount' in result[2],
+       'map counts are not there unless asked for', repr(result[2]))
+
+
+def test_no_addresses():
+    root = guest()
+    root.write('proc/iomem', '00000000-3fffffff : System RAM\n'
+               '  01000000-01ffffff : Kernel code\n'
+               '100000000-10fffffff : System RAM\n')
+    full = capture(['-s', root.path])
+    file = capture(['-s', root.path], '--no-addresses')
+    for command in (['types'], ['blocks', '-n', '-a', '-o',
+                                'BLOCK,FREE,MOVABLE,OFFLINE,DOUBTFUL,BLOCKING,'
+                                'CHUNKS-FREE,CHUNKS-SPOILED']):
+        same(run(*command, '-F', file)[1], run(*command, '-F', full)[1],
+             'without addresses the counts stay: ' + command[0])
+    ok(run('types', '-F', file, '-l')[1] != run('types', '-F', full, '-l')[1],
+       'without addresses the order is another')
+    ok('kernel-image' in run('blocks', '-F', full)[1] and
+       'kernel-image' not in run('blocks', '-F', file)[1],
+       'without addresses the place of the kernel is not known')
+    ok('first_pfn' not in run('blocks', '-F', file, '-J')[1],
+       'without addresses no first frames')
+    old = cli.Sysroot().words([1 << 15 | 0x80] + 3 * [1 << 16] + 508 * [0x400])
+    file = capture(['-s', old.path], '--no-addresses')
+    same(run('types', '-F', file, '-b', 'slab')[1].splitlines()[-1].split()[1],
+         '4', 'tails stay what their head was')
+
+
+def test_raw():
+    root = guest()
+    raw = os.path.join(root.path, 'proc/kpageflags')
+    for command in COMMANDS:
+        same(run(*command, '-F', capture(['-F', raw]))[1],
+             run(*command, '-F', raw)[1],
+             'a capture of a raw file says the same: ' + command[0])
+
+
+def test_no_capture():
+    root = guest()
+    file = capture(['-s', root.path])
+    with open(file, 'rb') as whole:
+        data = whole.read()
+    cut = cli.Sysroot()
+    bad = []
+    for length in list(range(4, 60)) + list(range(60, len(data), 97)):
+        cut.write('c', data[:length])
+        for command in ('types', 'blocks'):
+            result = run(command, '-F', cut.path + '/c')
+            if result[0] != 1 or 'no capture' not in result[2]:
+                bad.append((length, command, result[0], result[2][:80]))
+    ok(not bad, 'a capture that is cut off, anywhere', repr(bad[:3]))
+    cut.write('c', data[:40] + bytes([data[40] ^ 255]) + data[41:])
+    ok(run('types', '-F', cut.path + '/c')[0] == 1, 'a damaged capture')
+    cut.write('c', b'')
+    fails(run('types', '-F', cut.path + '/c'), 1, 'empty', 'an empty file')
+    fails(run('types', '-F', cut.path), 1, 'directory', 'a folder')
+
+
+def test_usage():
+    root = guest()
+    fails(run('capture', '-s', root.path), 2, 'name a file', 'no file')
+    fails(run('capture', '-s', root.path, 'a', 'b'), 2, 'one file',
+          'two files')
+    fails(run('capture', '-s', root.path, '/nowhere/x'), 1, '/nowhere/x',
+          'a file that cannot be written')
+    empty = cli.Sysroot()
+    path = os.path.join(empty.path, 'out')
+    fails(run('capture', '-s', empty.path, path), 1, 'kpageflags',
+          'nothing to capture')
+    ok(not os.path.exists(path), 'no file is left behind')
+    file = capture(['-s', root.path])
+    fails(run('capture', '-F', file, file), 1, 'at once',
+          'onto the capture itself')
+    ok(run('capture', '--help')[0] == 0, '--help')
+
+
+root_of_all = cli.Sysroot()
+probe = run('capture', '-s', guest().path, root_of_all.path + '/x')
+if 'built without' in probe[2]:
+    cli.skip('captures', 'built without zstd')
+else:
+    for test in (test_round_trip, test_no_addresses, test_raw,
+                 test_no_capture, test_usage):
+        test()
+cli.done()
