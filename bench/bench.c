@@ -324,6 +324,9 @@ static bool take_option(int option)
 	case 'g':
 		settings.group = optarg;
 		return true;
+	case 'h':
+		(void)fputs(usage, stdout);
+		exit(0);
 	default:
 		return false;
 	}
@@ -337,6 +340,7 @@ int main(int argc, char **argv)
 		{ "plugin", required_argument, NULL, 'p' },
 		{ "svg", required_argument, NULL, 's' },
 		{ "group", required_argument, NULL, 'g' },
+		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
 	int option;
