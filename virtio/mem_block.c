@@ -323,13 +323,16 @@ int vmem_bring_in(struct vmem *vmem, uint64_t block)
 int vmem_bring_online(struct vmem *vmem, uint64_t block, uint64_t count,
 		      enum cf_zone_kind kind)
 {
+	struct cf_report report;
 	int err;
 
 	own_operation(vmem, true);
 	err = cf_block_online(vmem->config.map, vmem_block_first(vmem, block),
 			      vmem_block_first(vmem, block + count), kind,
-			      &vmem->report);
+			      &report);
 	own_operation(vmem, false);
+	if (err)
+		vmem->report = report;
 	return err;
 }
 

@@ -95,12 +95,12 @@ int vmem_config_read(struct vmem *vmem)
 	int err;
 
 	err = read_said(vmem, &said);
+	if (!err && vmem->device_block)
+		err = check_constant(vmem, &said);
 	if (!err)
 		err = check_region(vmem, &said);
 	if (!err)
 		err = check_sizes(vmem, &said);
-	if (!err && vmem->device_block)
-		err = check_constant(vmem, &said);
 	if (err)
 		return err;
 	vmem->device_block = said.block_size;

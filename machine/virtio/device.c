@@ -112,7 +112,9 @@ uint8_t *model_at(struct model *model, uint64_t phys, uint64_t bytes)
 
 static void interrupt(struct model *model, uint8_t isr)
 {
-	model->isr |= isr;
+	/* With messages there is no status to be read. */
+	if (!(model->pci[0x43] & 0x80))
+		model->isr |= isr;
 	model->want_isr |= isr;
 	model->want_interrupt = true;
 	model->interrupts++;

@@ -32,6 +32,8 @@ static void write_config(struct model_mem *mem)
 	cf_wire_put64(config + CF_VMEM_USABLE_SIZE, mem->usable);
 	cf_wire_put64(config + CF_VMEM_PLUGGED_SIZE, mem->plugged);
 	cf_wire_put64(config + CF_VMEM_REQUESTED_SIZE, mem->requested);
+	if (mem->tell_at)
+		cf_wire_put64(config + mem->tell_at - 1, mem->tell_value);
 }
 
 /* A device reset keeps what is plugged. */
@@ -171,7 +173,6 @@ static uint16_t answer(struct model_mem *mem, struct request *request,
 /* Lies that stand in the configuration from now on. */
 static void lie_config(struct model_mem *mem, enum model_trick trick)
 {
-	uint8_t *config = mem->model.config;
 	struct {
 		enum model_trick trick;
 		unsigned at;
@@ -197,7 +198,9 @@ static void lie_config(struct model_mem *mem, enum model_trick trick)
 	for (i = 0; i < sizeof(lies) / sizeof(*lies); i++) {
 		if (lies[i].trick != trick)
 			continue;
-		cf_wire_put64(config + lies[i].at, lies[i].value);
+		mem->tell_at = lies[i].at + 1;
+		mem->tell_value = lies[i].value;
+		write_config(mem);
 		model_config_changed(&mem->model);
 	}
 }
@@ -242,6 +245,8 @@ static void mem_chain(struct model *model, unsigned queue,
 	request.addr = cf_wire_get64(chain->out[0].at + CF_VMEM_REQUEST_ADDR);
 	request.count = cf_wire_get16(chain->out[0].at +
 				      CF_VMEM_REQUEST_COUNT);
+	if (trick)
+		mem->tricked_type = request.type;
 	type = answers_itself(trick) ? trick_answer(trick) :
 	       answer(mem, &request, &state);
 	if (type == CF_VMEM_ERROR && trick == MODEL_HONEST)

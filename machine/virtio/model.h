@@ -214,6 +214,10 @@ struct model_mem {
 	uint8_t *plugged_map;		/* a byte a device block */
 	bool refuse;			/* NACK whatever is asked */
 	bool migrating;			/* BUSY to whatever changes memory */
+	/* A wrong number in the configuration: offset + 1; 0: none. */
+	unsigned tell_at;
+	uint64_t tell_value;
+	uint16_t tricked_type;		/* of the request tricked with */
 	uint64_t asked[4];		/* by type */
 };
 

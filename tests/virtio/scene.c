@@ -77,15 +77,15 @@ bool scene_verify(void)
 		  (unsigned long long)finding.pfn,
 		  (unsigned long long)finding.expected,
 		  (unsigned long long)finding.found);
-	return CHECK(!"the map verifies");
+	return CHECK(false);
 }
 
 /* Frames that somebody forgot make this fail. */
 static void remove_blocks(void)
 {
 	struct cf_report report;
-	cf_pfn at;
 	struct cf_block_info info;
+	cf_pfn at, step;
 
 	for (at = 0; at < s.region_last + s.block; at += s.block) {
 		if (cf_block_info(s.map, at, &info))
@@ -106,9 +106,12 @@ static void remove_blocks(void)
 			break;
 	if (at < s.boot_last)
 		CHECK_EQ(cf_block_remove(s.map, 0, s.boot_last), 0);
-	for (at = s.boot_last; at < s.region_last + s.block; at += s.block)
-		if (cf_block_info(s.map, at, &info) == 0)
-			CHECK_EQ(cf_block_remove(s.map, at, at + s.block), 0);
+	step = s.block;
+	if (s.config.vmem.big_block_frames)
+		step = s.config.vmem.big_block_frames;
+	for (at = s.boot_last + s.block; at < s.region_last; at += s.block)
+		if (at % step == 0 && cf_block_info(s.map, at, &info) == 0)
+			CHECK_EQ(cf_block_remove(s.map, at, at + step), 0);
 }
 
 static void end_drivers(void)
@@ -117,7 +120,7 @@ static void end_drivers(void)
 
 	if (s.vmem_open) {
 		cf_vmem_status(&s.vmem, &status);
-		if (!status.broken)
+		if (!status.broken && s.vmem_started)
 			CHECK(scene_resize(0));
 		CHECK_EQ(cf_vmem_remove(&s.vmem, true), 0);
 		s.vmem_open = false;
@@ -208,7 +211,7 @@ void scene_transport(struct model *model, const struct cf_virtio_ops **ret_ops,
 }
 
 /* 128 KiB of boot memory for queues. */
-static bool make_shared(size_t bytes, struct cf_virtio_memory *ret_shared)
+bool scene_share(size_t bytes, struct cf_virtio_memory *ret_shared)
 {
 	struct cf_request request = {
 		.order = 5,
@@ -250,7 +253,7 @@ int scene_mem_open(void)
 
 	config.map = s.map;
 	scene_transport(&s.mem->model, &config.ops, &config.transport);
-	if (!make_shared(cf_vmem_shared_bytes(), &config.shared))
+	if (!scene_share(cf_vmem_shared_bytes(), &config.shared))
 		return -CF_ENOMEM;
 	err = cf_vmem_open(&s.vmem, &config);
 	s.vmem_open = true;
@@ -258,7 +261,9 @@ int scene_mem_open(void)
 		return err;
 	s.storage = malloc(cf_vmem_bytes(&s.vmem) + 8);
 	memset(s.storage, 0xa5, cf_vmem_bytes(&s.vmem) + 8);
-	return cf_vmem_start(&s.vmem, s.storage);
+	err = cf_vmem_start(&s.vmem, s.storage);
+	s.vmem_started = err == 0;
+	return err;
 }
 
 bool scene_mem(void)
@@ -275,6 +280,9 @@ void scene_mem_work(void)
 		if (!CHECK(steps < STEPS_MAX))
 			return;
 		next = cf_vmem_work(&s.vmem, s.now);
+		/* An interrupt may have come, or not: look again. */
+		if (next.when != CF_WHEN_NOW)
+			next = cf_vmem_work(&s.vmem, s.now);
 	}
 }
 

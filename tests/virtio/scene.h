@@ -70,7 +70,7 @@ struct scene {
 	struct model_mem *mem;
 	struct cf_vmem vmem;
 	void *storage;
-	bool vmem_open;
+	bool vmem_open, vmem_started;
 
 	struct data data;
 };
@@ -101,10 +101,15 @@ bool scene_mem_check(void);
 void scene_transport(struct model *model, const struct cf_virtio_ops **ret_ops,
 		     void **ret_transport);
 
+/* Memory for queues, once a scene. */
+bool scene_share(size_t bytes, struct cf_virtio_memory *ret_shared);
+
 /* Folios: put them, look at them, drop them. */
 bool data_add(unsigned count, unsigned order);
 bool data_check(void);
 void data_drop(unsigned count);
+/* Keep one of @keep. */
+void data_thin(unsigned keep);
 /* The first folio in [first, last), or ~0u. */
 unsigned data_find(cf_pfn first, cf_pfn last);
 
