@@ -76,6 +76,20 @@ void engine_online(enum cf_zone_kind kind)
 	owner_add("keeping", &keeping_ops, &engine.keeping);
 }
 
+void engine_warm(void)
+{
+	uint64_t room = cf_map_config_of(engine.map)->last;
+	cf_pfn *pfns = room_open(room * sizeof(*pfns));
+	uint64_t count = 0;
+
+	while (count < room && engine_try_take(0, &pfns[count]) == 0)
+		count++;
+	while (count > 0)
+		cf_put(engine.map, pfns[--count]);
+	room_close(pfns, room * sizeof(*pfns));
+	engine_drain();
+}
+
 static void owner_remove(uint32_t id)
 {
 	int err = cf_owner_unregister(engine.map, id, NULL);

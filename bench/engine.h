@@ -43,6 +43,12 @@ enum engine_pages {
 void engine_create(cf_pfn frames, enum engine_pages pages);
 void engine_online(enum cf_zone_kind kind);
 
+/*
+ * Take every frame once and free it, so that no row pays for the first touch
+ * of metadata, which on a virtual machine takes milliseconds.
+ */
+void engine_warm(void);
+
 /* All blocks offline and removed, the map gone. Every frame must be free. */
 void engine_destroy(void);
 

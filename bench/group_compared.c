@@ -69,6 +69,7 @@ int group_compared(void)
 
 	engine_create(LOOP_FRAMES, ENGINE_HUGE_META);
 	engine_online(CF_ZONE_NORMAL);
+	engine_warm();
 	rows_shared(bench, CF_MAX_ORDER);
 	rows_bulk_all(bench);
 	engine_destroy();

@@ -66,6 +66,7 @@ int group_engine(void)
 	for (threads = 1; threads <= threads_usable(); threads *= 2) {
 		engine_create(FRAMES_8GIB, ENGINE_HUGE_META);
 		engine_online(CF_ZONE_NORMAL);
+		engine_warm();
 		run_each(&ops_empty, threads);
 		run_each(&ops_many, threads);
 		run(&ops_refs_own, threads);
