@@ -92,6 +92,8 @@ void arch_console_init(void);
 void arch_put(char byte);
 int arch_get(void);			/* or -1: nothing came */
 _Noreturn void arch_exit(int status);
+void arch_file_select(unsigned key);	/* of -fw_cfg */
+uint8_t arch_file_byte(void);
 uint64_t arch_now_ns(void);
 
 /* ---- where things are (boot.c) ---- */

@@ -357,6 +357,8 @@ const char *value_text(enum property property, const struct value *value,
 		       char text[64]);
 const char *name_of_owner(struct machine *machine, uint32_t id);
 
+struct subject block_subject(const struct machine *machine, cf_pfn pfn);
+
 /* A sentence on what was in the way. */
 void explain(struct machine *machine, const struct cf_report *report,
 	     char *text, size_t bytes);

@@ -79,7 +79,7 @@ static bool is_area(const void *memory)
 
 void free(void *memory)
 {
-	struct piece *piece = (struct piece *)memory - 1;
+	struct piece *piece;
 	unsigned long state;
 	uint64_t class;
 
@@ -90,6 +90,7 @@ void free(void *memory)
 				   (uintptr_t)memory + space_bytes(memory));
 		return;
 	}
+	piece = (struct piece *)memory - 1;
 	state = kernel_enter();
 	class = piece->class;
 	piece->next = list[class];
@@ -112,10 +113,11 @@ void *calloc(size_t count, size_t bytes)
 
 static size_t bytes_of(const void *memory)
 {
-	const struct piece *piece = (const struct piece *)memory - 1;
+	const struct piece *piece;
 
 	if (is_area(memory))
 		return space_bytes(memory);
+	piece = (const struct piece *)memory - 1;
 	return ((size_t)1 << piece->class) - sizeof(*piece);
 }
 
@@ -157,19 +159,27 @@ char *getenv(const char *name)
 	return NULL;
 }
 
+static int digit_of(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'z')
+		return c - 'a' + 10;
+	return c >= 'A' && c <= 'Z' ? c - 'A' + 10 : 99;
+}
+
+/* Base 0: 16 behind 0x, 10 without. */
 unsigned long long strtoull(const char *text, char **ret_end, int base)
 {
+	bool is_hex = text[0] == '0' && (text[1] == 'x' || text[1] == 'X');
 	unsigned long long number = 0;
 
-	for (;; text++) {
-		int digit = *text >= '0' && *text <= '9' ? *text - '0' :
-			    *text >= 'a' && *text <= 'z' ? *text - 'a' + 10 :
-			    *text == 'x' && base == 16 && !number ? 0 : 99;
-
-		if (digit >= base)
-			break;
-		number = number * (unsigned)base + (unsigned)digit;
-	}
+	if (base == 0)
+		base = is_hex ? 16 : 10;
+	if (base == 16 && is_hex)
+		text += 2;
+	for (; digit_of(*text) < base; text++)
+		number = number * (unsigned)base + (unsigned)digit_of(*text);
 	if (ret_end)
 		*ret_end = (char *)(uintptr_t)text;
 	return number;

@@ -45,11 +45,19 @@ def command(options, qemu):
                    else [])
 
 
+def is_there():
+    """Is QEMU installed? If not, say that the test is skipped."""
+    qemu, package = QEMU['x86_64']
+    if shutil.which(qemu):
+        return True
+    print('1..0 # SKIP no %s: apt-get install %s' % (qemu, package))
+    return False
+
+
 def main():
     options = arguments()
-    qemu, package = QEMU['x86_64']
-    if not shutil.which(qemu):
-        print('1..0 # SKIP no %s: apt-get install %s' % (qemu, package))
+    qemu = QEMU['x86_64'][0]
+    if not is_there():
         return 77
     plan = False
     failed = 0
