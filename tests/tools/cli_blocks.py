@@ -8,41 +8,7 @@ import re
 
 import cli
 from cli import BLOCKS, fails, guest, ok, run
-
-CHUNK = 512
-BLOCK = 4 * CHUNK                       # 8 MiB
-FREE, FILE, SLAB, OFFLINE = 0x400, 0x2c, 0x80, 0x800000
-IOMEM = '00000000-%08x : System RAM\n'
-
-
-def block(*runs):
-    """The words of a block: (word, frames) pairs; the rest is free."""
-    words = []
-    for word, frames in runs:
-        words += frames * [word]
-    return words + (BLOCK - len(words)) * [FREE]
-
-
-def host(blocks, zones=None, states=None):
-    """A sysroot with these blocks of 8 MiB from block 0 on."""
-    root = cli.Sysroot()
-    root.words([word for one in blocks for word in one])
-    root.blocks(BLOCK * 4096, {
-        number: (states or {}).get(number, 'online')
-        for number in range(len(blocks))})
-    for number in range(len(blocks)):
-        zone = (zones or {}).get(number, 'Normal')
-        root.write('%s/memory%d/valid_zones' % (BLOCKS, number), zone + '\n')
-        root.write('sys/devices/system/node/node%d/memory%d/x'
-                   % (number % 2, number), '')
-    root.write('proc/iomem', IOMEM % (len(blocks) * BLOCK * 4096 - 1))
-    root.write('proc/zoneinfo', ''.join(
-        'Node %d, zone   Normal\n        present  8192\n'
-        '        managed  8192\n  pagesets\n    cpu: 0\n'
-        '              count:    5\n' % node for node in (0, 1)))
-    root.write('proc/sys/kernel/osrelease', '6.18.5\n')
-    return root
-
+from hosts import BLOCK, FILE, FREE, IOMEM, SLAB, block, host
 
 def mixed():
     return host([block((SLAB, 3), (FILE, 10)), block((FILE, 600)), block(),

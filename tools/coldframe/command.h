@@ -19,5 +19,6 @@ int cmd_capture(int argc, char **argv);
 int cmd_map(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_types(int argc, char **argv);
+int cmd_why(int argc, char **argv);
 
 #endif

@@ -93,6 +93,14 @@ bool common_size(const char *text, uint64_t *ret_bytes)
 	return true;
 }
 
+bool common_wanted(const char *text, uint64_t *ret_bytes)
+{
+	size_t length = strlen(text);
+
+	return length && strchr("KMGTPkmgtpBb", text[length - 1]) &&
+	       common_size(text, ret_bytes) && *ret_bytes;
+}
+
 const char *common_bytes(uint64_t bytes, char buffer[24])
 {
 	static const char units[] = "KMGTPE";

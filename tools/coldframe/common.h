@@ -35,6 +35,9 @@ int common_finish(const char *command, int status);
 /* "4096", "64K", "2M", "1GiB", "4 TiB": bytes. False: no size. */
 bool common_size(const char *text, uint64_t *ret_bytes);
 
+/* The same, not 0, and it must have a unit: a bare number is too ambiguous. */
+bool common_wanted(const char *text, uint64_t *ret_bytes);
+
 /* A size for people, three digits or so: "512 KiB", "1.5 GiB". */
 const char *common_bytes(uint64_t bytes, char buffer[24]);
 

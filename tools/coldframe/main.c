@@ -16,6 +16,8 @@ static const struct command {
 #endif
 	{ "blocks", "coldframe blocks", "which memory blocks can go offline",
 	  cmd_blocks },
+	{ "why", "coldframe why", "what keeps memory from going offline",
+	  cmd_why },
 	{ "capture", "coldframe capture", "keep what a host tells in a file",
 	  cmd_capture },
 	{ "types", "coldframe types", "count page frames by what they are",

@@ -162,7 +162,8 @@ static bool start_batch(struct table *table)
 			&table->column[table->chosen[i]];
 
 		if (!scols_table_new_column(scols, column->name, 0,
-					    column->right ? SCOLS_FL_RIGHT : 0))
+					    column->align == TABLE_RIGHT ?
+					    SCOLS_FL_RIGHT : 0))
 			return false;
 	}
 	table->began = true;

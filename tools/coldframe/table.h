@@ -24,9 +24,14 @@ enum table_summary {
 	SUMMARY_ONLY,
 };
 
+enum table_align {
+	TABLE_LEFT,
+	TABLE_RIGHT,			/* numbers */
+};
+
 struct table_column {
 	const char *name, *help;
-	bool right;			/* a number */
+	enum table_align align;
 };
 
 /* The text of a column of a row; stays good until the next call. */

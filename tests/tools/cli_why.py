@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: MIT
+"""coldframe why: the classes of a block, a range and a frame, who has them,
+and the cheapest blocks. On sysroots with processes written here."""
+
+import array
+import json
+import os
+
+import cli
+from cli import fails, ok, run
+from hosts import BLOCK, FILE, MLOCKED, SLAB, block, host
+
+PRESENT = 1 << 63
+
+
+def as_json(root, *options):
+    status, out, err = run('why', '-s', root.path, '-J', *options)
+    return json.loads(out) if out.endswith('}\n') else (status, err)
+
+
+def with_owners():
+    """Block 1 has slab, locked frames of process 7 and file frames."""
+    root = host([block(), block((SLAB, 3), (MLOCKED, 4), (FILE, 5)), block()])
+    root.write('proc/7/comm', 'locker\n')
+    root.write('proc/7/status', 'Name:\tlocker\nVmLck:\t      16 kB\n')
+    root.write('proc/7/maps',
+               '00010000-00014000 rw-p 00000000 00:00 0   [heap]\nnonsense\n')
+    entries = [0] * 0x10 + [PRESENT | BLOCK + 3 + page for page in range(4)]
+    root.words(entries, 'proc/7/pagemap')
+    root.write('proc/8/comm', 'reader\n')
+    root.write('proc/8/maps', '00000000-00001000 r--p 0 0:0 0\n')
+    root.words([PRESENT | BLOCK + 7], 'proc/8/pagemap')
+    root.write('sys/fs/cgroup/some/group/x', '')
+    inode = os.stat(os.path.join(root.path, 'sys/fs/cgroup/some/group')).st_ino
+    groups = 3 * BLOCK * [0]
+    groups[BLOCK + 7:BLOCK + 12] = 5 * [inode]
+    root.words(groups, 'proc/kpagecgroup')
+    root.write('proc/slabinfo', 'slabinfo - version: 2.1\n'
+               'dentry 9 9 192 21 1 : tunables 0 0 0 : slabdata 5 5 0\n'
+               'inode 9 9 192 21 8 : tunables 0 0 0 : slabdata 5 5 0\n')
+    return root
+
+
+def test_block():
+    root = with_owners()
+    status, out, err = run('why', '-s', root.path, '1')
+    lines = [line.split() for line in out.splitlines()]
+    ok(status == 0 and not err and lines[0][:2] == ['block', '1,'] and
+       'blocked (proved)' in out, 'the head of a block', out + err)
+    ok(lines[3][:4] == ['blocks', 'slab', '3', '12K'] and
+       lines[4][:4] == ['doubt', 'mlocked', '4', '16K'] and
+       lines[3][5] == '0x%x' % BLOCK,
+       'what blocks comes first, then what is in doubt', out)
+    ok('mapped by locker (7)' in out and 'inode, dentry' in out,
+       'who has them: the process, and the largest caches', out)
+    ok('1 of 4 chunks' in out, 'how many chunks are in the way', out)
+    found = as_json(root, '1', '-a')['answers'][0]
+    ok([(one['class'], one['frames'], one['chunks'], one['confidence'])
+        for one in found['classes']] ==
+       [('slab', 3, 1, 'possible'), ('mlocked', 4, 1, 'proved'),
+        ('file', 5, 1, 'likely'), ('free', BLOCK - 12, 4, 'proved')],
+       '--json has the classes', json.dumps(found['classes']))
+    ok([(one['pid'], one['name'], one['frames'], one['doubtful_frames'])
+        for one in found['processes']] ==
+       [(7, 'locker', 4, 4), (8, 'reader', 1, 0)],
+       '--json has the processes', json.dumps(found['processes']))
+    ok([(one['name'], one['frames']) for one in found['cgroups']] ==
+       [('/some/group', 5)], '--json has the cgroups',
+       json.dumps(found['cgroups']))
+    found = as_json(root, '1', '--no-owners')['answers'][0]
+    ok(not found['processes'] and not found['cgroups'], '--no-owners')
+    out = run('why', '-s', root.path, '2')[1]
+    ok('empty' in out and 'chmem --disable --blocks 2\n' in out,
+       'a block that can go: how to try it', out)
+
+
+def test_range_and_frame():
+    root = with_owners()
+    found = as_json(root, 'pfn:%d+5' % (BLOCK + 2))['answers'][0]
+    ok([(one['class'], one['frames'], one['first_pfn'])
+        for one in found['classes']] ==
+       [('slab', 1, BLOCK + 2), ('mlocked', 4, BLOCK + 3)] and
+       found['verdict'] == 'blocked' and found['first_pfn'] == BLOCK + 2,
+       'a range within a block: its frames, and the verdict of the block',
+       json.dumps(found))
+    found = as_json(root, '0-2')['answers'][0]
+    ok(found['verdicts']['empty'] == 2 and found['verdicts']['blocked'] == 1,
+       'a range of blocks')
+    out = run('why', '-s', root.path, 'pfn:%d' % (BLOCK + 7))[1]
+    ok('flags 0x2c' in out and 'reader (8)' in out and '/some/group' in out,
+       'a frame: its flags, its process, its cgroup', out)
+    out = run('why', '-s', root.path, '0x%x' % ((BLOCK + 3) * 4096))[1]
+    ok('mlocked' in out and 'locker' in out, 'an address')
+    status, out, err = run('why', '-s', root.path, '1', '99')
+    ok(status == 64 and '99' in err and 'slab' in out,
+       'one of two is there: status 64')
+    fails(run('why', '-s', root.path, '99'), 1, 'no memory block',
+          'a block that is not there')
+    root = host([block((SLAB, 1))], zones={0: 'none'})
+    out = run('why', '-s', root.path, '0')[1]
+    ok('zone-none: ' in out and 'never' in out,
+       'reasons that no frame shows', out)
+    root = host([block()], states={0: 'offline'})
+    ok('offline' in run('why', '-s', root.path, '0')[1], 'an offline block')
+
+
+def test_spoilers():
+    root = host([block((SLAB, 9)), block((SLAB, 2)), block((FILE, 7)),
+                 block(), block((SLAB, 1))], zones={4: 'none'})
+
+    def spoilers(*options):
+        result = run('why', '-s', root.path, '-r', '-n', *options)
+        return result[0], [line.split(' ')[:3]
+                           for line in result[1].splitlines()]
+
+    ok(spoilers('--spoilers') == (0, [
+        ['3', 'empty', '0'], ['2', 'candidate', '0'], ['1', 'blocked', '2'],
+        ['0', 'blocked', '9']]), 'blocks by what is in the way, without those '
+       'that never go', repr(spoilers('--spoilers')))
+    ok(len(spoilers('--spoilers=9M')[1]) == 2, 'the cheapest 9 MiB')
+    ok(spoilers('--spoilers=1G')[0] == 64, 'less than was asked for')
+    found = as_json(root, '--spoilers')['spoilers']
+    ok(found[2] == {'block': 1, 'verdict': 'blocked', 'spoiling_frames': 2,
+                    'spoiled_chunks': 1, 'movable_frames': 0,
+                    'sum_bytes': 3 * BLOCK * 4096, 'mostly': 'slab'},
+       '--spoilers --json', json.dumps(found[2]))
+    ok(len(spoilers('--spoilers', '1-2')[1]) == 2, 'of some blocks')
+
+
+def test_usage():
+    root = with_owners()
+    for arguments, part in (([], 'name a block'), (['--spoilers=5'], "'5'"),
+                            (['x'], "'x'"), (['1', '-o', 'TASTE'], 'TASTE')):
+        result = run('why', '-s', root.path, *arguments)
+        ok(result[0] in (1, 2) and part in result[2],
+           'wrong: ' + ' '.join(arguments), repr(result))
+    fails(run('why', '-s', cli.Sysroot().path, '1'), 1, 'kpageflags',
+          'no words')
+    ok(run('why', '--help')[0] == 0, '--help')
+    root.write('proc/7/pagemap', array.array('Q', [1 << 63]).tobytes() + b'x')
+    root.write('proc/slabinfo', 'garbage\n' + 'x 1 2\n')
+    root.write('proc/kpagecgroup', b'12345678')
+    ok(run('why', '-s', root.path, '1')[0] == 0,
+       'files about owners that say nothing useful')
+
+
+for test in (test_block, test_range_and_frame, test_spoilers, test_usage):
+    test()
+cli.done()

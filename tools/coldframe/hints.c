@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT */
+#include "why.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#define NAMED	3		/* of a list, in a line */
+
+void hints_read(struct hints *hints, const char *root,
+		const struct lx_range *range, const uint64_t *mark)
+{
+	const struct lx_asked asked = { range->first, range->last, mark };
+	struct lx_error ignored;
+
+	(void)lx_owners_mapped(root, &asked, &hints->mapped, &ignored);
+	(void)lx_owners_cgroups(root, &asked, &hints->cgroups, &ignored);
+	(void)lx_owners_field(root, "VmLck:", &hints->locked, &ignored);
+	(void)lx_owners_field(root, "VmPin:", &hints->pinned, &ignored);
+	(void)lx_owners_slabs(root, &hints->slabs, &ignored);
+}
+
+void hints_free(struct hints *hints)
+{
+	lx_owners_free(&hints->mapped);
+	lx_owners_free(&hints->cgroups);
+	lx_owners_free(&hints->locked);
+	lx_owners_free(&hints->pinned);
+	lx_owners_free(&hints->slabs);
+}
+
+/* "before a, b, c", or with pids. False: the list is empty. */
+static bool name_some(const struct lx_owners *owners, const char *before,
+		      bool pids, struct hint *hint)
+{
+	size_t i, at, room = sizeof(hint->text);
+
+	at = (size_t)snprintf(hint->text, room, "%s", before);
+	for (i = 0; i < owners->count && i < NAMED && at < room - 60; i++) {
+		at += (size_t)snprintf(hint->text + at, room - at, "%s%.40s",
+				       i ? ", " : " ", owners->owner[i].name);
+		if (pids)
+			at += (size_t)snprintf(hint->text + at, room - at,
+					       " (%" PRIu64 ")",
+					       owners->owner[i].id);
+	}
+	return owners->count;
+}
+
+/* Processes with marked frames come first. */
+static bool name_marked(const struct hints *hints, struct hint *hint)
+{
+	struct lx_owner some[NAMED];
+	struct lx_owners marked = { .owner = some };
+	size_t i;
+
+	for (i = 0; i < hints->mapped.count && marked.count < NAMED; i++) {
+		if (hints->mapped.owner[i].marked)
+			some[marked.count++] = hints->mapped.owner[i];
+	}
+	hint->confidence = LX_PROVED;
+	return name_some(&marked, "mapped by", true, hint);
+}
+
+static void say(struct hint *hint, enum lx_confidence confidence,
+		const char *text)
+{
+	hint->confidence = confidence;
+	snprintf(hint->text, sizeof(hint->text), "%s", text);
+}
+
+static void say_reserved(const struct lx_host *host,
+			 const struct lx_piece *piece, struct hint *hint)
+{
+	const struct lx_region *region;
+
+	region = lx_regions_find(&host->regions, "Kernel ", piece->first,
+				 piece->first + piece->frames);
+	if (region)
+		say(hint, LX_PROVED, "the kernel's own code and data, and "
+		    "what it took at boot");
+	else
+		say(hint, LX_LIKELY, "what the kernel took at boot, such as "
+		    "frame descriptors");
+}
+
+static void say_offline(const struct lx_host *host,
+			const struct lx_piece *piece, struct hint *hint)
+{
+	if (lx_regions_find(&host->regions, "System RAM (virtio_mem)",
+			    piece->first, piece->first + piece->frames))
+		say(hint, LX_PROVED, "virtio-mem: unplugged parts");
+	else if (host->balloon)
+		say(hint, LX_LIKELY, "a balloon");
+	else
+		say(hint, LX_POSSIBLE, "Hyper-V, Xen or VMware, or a driver "
+		    "of this kernel");
+}
+
+static void say_untyped(const struct lx_host *host, struct hint *hint)
+{
+	uint64_t cached = 0;
+	size_t i;
+
+	for (i = 0; i < host->zones.count; i++)
+		cached += host->zones.zone[i].cached;
+	hint->confidence = LX_POSSIBLE;
+	snprintf(hint->text, sizeof(hint->text), "vmalloc, drivers, per-CPU "
+		 "data; CPUs cache %" PRIu64 " free frames", cached);
+}
+
+static void say_locked(const struct hints *hints, struct hint *hint)
+{
+	if (name_marked(hints, hint))
+		return;
+	hint->confidence = LX_LIKELY;
+	if (!name_some(&hints->locked, "processes that lock memory:", true,
+		       hint))
+		say(hint, LX_POSSIBLE, "files or shared memory that are "
+		    "locked");
+}
+
+static void say_user(const struct hints *hints, const char *otherwise,
+		     struct hint *hint)
+{
+	const struct lx_owner *group = hints->cgroups.owner;
+
+	say(hint, LX_POSSIBLE, otherwise);
+	if (!hints->cgroups.count || !group->name[0])
+		return;
+	hint->confidence = LX_LIKELY;
+	snprintf(hint->text, sizeof(hint->text), "mostly of cgroup %.95s",
+		 group->name);
+}
+
+void hints_of(const struct hints *hints, const struct lx_host *host,
+	      enum lx_class class, const struct lx_piece *piece,
+	      struct hint *ret_hint)
+{
+	switch (class) {
+	case LX_CLASS_SLAB:
+		ret_hint->confidence = LX_POSSIBLE;
+		if (!name_some(&hints->slabs, "kernel; largest caches:",
+			       false, ret_hint))
+			say(ret_hint, LX_PROVED, "kernel objects");
+		return;
+	case LX_CLASS_RESERVED:
+		say_reserved(host, piece, ret_hint);
+		return;
+	case LX_CLASS_OFFLINE:
+	case LX_CLASS_NEVER_ONLINED:
+		say_offline(host, piece, ret_hint);
+		return;
+	case LX_CLASS_UNTYPED:
+		say_untyped(host, ret_hint);
+		return;
+	case LX_CLASS_MLOCKED:
+	case LX_CLASS_GIGANTIC:
+	case LX_CLASS_MAPPED:
+		say_locked(hints, ret_hint);
+		return;
+	case LX_CLASS_ANON:
+	case LX_CLASS_FILE:
+	case LX_CLASS_HUGETLB:
+		say_user(hints, lx_class_meaning(class), ret_hint);
+		return;
+	default:
+		say(ret_hint, LX_PROVED, lx_class_meaning(class));
+	}
+}

@@ -1,0 +1,704 @@
+/* SPDX-License-Identifier: MIT */
+#include "why.h"
+
+#include "spoilers.h"
+#include "table.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MARKED_MAX	(UINT64_C(1) << 26)	/* frames: 8 MiB of bits */
+#define NAMED		10
+
+enum {
+	COL_ROLE, COL_CLASS, COL_FRAMES, COL_SIZE, COL_CHUNKS, COL_FIRST,
+	COL_CONFIDENCE, COL_OWNER, COL_RULE, COL_COUNT
+};
+
+static const struct table_column columns[COL_COUNT] = {
+	[COL_ROLE] = { "ROLE", "blocks, doubt, owner, moves, free, ...",
+		       TABLE_LEFT },
+	[COL_CLASS] = { "CLASS", "what the frames are", TABLE_LEFT },
+	[COL_FRAMES] = { "FRAMES", "how many", TABLE_RIGHT },
+	[COL_SIZE] = { "SIZE", "how much that is", TABLE_RIGHT },
+	[COL_CHUNKS] = { "CHUNKS", "chunks of 2 MiB that have some",
+			TABLE_RIGHT },
+	[COL_FIRST] = { "FIRST", "pfn of the first", TABLE_RIGHT },
+	[COL_CONFIDENCE] = { "CONFIDENCE", "how sure that is", TABLE_LEFT },
+	[COL_OWNER] = { "OWNER", "what is known of who has them", TABLE_LEFT },
+	[COL_RULE] = { "RULE", "the flags that decided", TABLE_LEFT },
+};
+
+struct options {
+	struct survey survey;
+	struct table table;
+	bool all, owners, spoilers;
+	uint64_t size;			/* of spoilers; 0: all */
+};
+
+/* What one argument asks about. */
+struct answer {
+	const char *text;		/* the argument */
+	struct lx_range range;
+	struct lx_piece piece;		/* of the range */
+	uint64_t chunks[LX_CLASS_COUNT];
+	uint64_t verdicts[LX_VERDICT_COUNT];
+	uint64_t blocks;
+	const struct lx_block *block;	/* the first */
+	struct lx_judgement judgement;	/* of it */
+	uint64_t word;			/* of a single frame */
+	struct hints hints;
+	bool addresses;
+};
+
+/* A row: a class of an answer. */
+struct row {
+	const struct answer *answer;
+	const struct lx_host *host;
+	enum lx_class class;
+};
+
+static const char help[] =
+"usage: coldframe why [OPTION...] BLOCK|RANGE|PFN...\n"
+"       coldframe why --spoilers[=SIZE] [OPTION...] [BLOCK|RANGE...]\n"
+"\n"
+"Say what keeps memory from going offline, and whose it is.\n"
+"\n"
+"BLOCK is a number; RANGE is 32-199 (blocks), 0x100000000-0x107ffffff\n"
+"(addresses) or pfn:0x100000+512; PFN is pfn:0x100000.\n"
+"\n"
+"  -a, --all           also what can be moved, is free or is not there\n"
+"      --no-owners     do not look through processes and cgroups\n"
+"      --spoilers      blocks by how few frames are in the way; with a SIZE,\n"
+"                      the cheapest so much\n"
+TABLE_HELP SELECT_HELP COMMON_HELP;
+
+static const char *print_owner(const struct row *row, bool confidence,
+			       char buffer[512])
+{
+	struct hint hint;
+
+	hints_of(&row->answer->hints, row->host, row->class,
+		 &row->answer->piece, &hint);
+	snprintf(buffer, 512, "%s", confidence ?
+		 lx_confidence_name(hint.confidence) : hint.text);
+	return buffer;
+}
+
+static const char *print_number(const struct row *row, unsigned int column,
+				bool bytes, char buffer[512])
+{
+	const struct answer *answer = row->answer;
+	uint64_t frames = answer->piece.count[row->class];
+
+	if (column == COL_FIRST && !answer->addresses)
+		return "";
+	if (column == COL_FIRST)
+		snprintf(buffer, 512, "0x%" PRIx64,
+			 answer->piece.at[row->class]);
+	else if (column == COL_SIZE && !bytes)
+		common_short(frames << CF_FRAME_SHIFT, buffer);
+	else
+		snprintf(buffer, 512, "%" PRIu64, column == COL_SIZE ?
+			 frames << CF_FRAME_SHIFT : column == COL_FRAMES ?
+			 frames : answer->chunks[row->class]);
+	return buffer;
+}
+
+static const char *print_cell(const void *context, unsigned int column,
+			      bool bytes, char buffer[512])
+{
+	const struct row *row = context;
+
+	switch (column) {
+	case COL_ROLE:
+		return lx_role_name(lx_class_role(row->class));
+	case COL_CLASS:
+		return lx_class_name(row->class);
+	case COL_OWNER:
+		return print_owner(row, false, buffer);
+	case COL_CONFIDENCE:
+		return print_owner(row, true, buffer);
+	case COL_RULE:
+		return lx_class_rule(row->class);
+	default:
+		return print_number(row, column, bytes, buffer);
+	}
+}
+
+static const char *color_cell(const void *context, unsigned int column)
+{
+	const struct row *row = context;
+	enum lx_role role = lx_class_role(row->class);
+
+	if (column != COL_ROLE)
+		return NULL;
+	return role == LX_ROLE_BLOCKS ? "31" : role == LX_ROLE_DOUBT ? "33" :
+	       role == LX_ROLE_OWNER ? "35" : "32";
+}
+
+/* lx_chunk_fn: in how many chunks each class is. */
+static void count_chunk(void *context, const struct lx_piece *chunk)
+{
+	struct answer *answer = context;
+	unsigned int class;
+
+	for (class = 0; class < LX_CLASS_COUNT; class++)
+		answer->chunks[class] += !!chunk->count[class];
+}
+
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+static uint64_t smaller(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* A block and the part of it that was asked about. */
+static int look_at(struct survey *survey, struct answer *answer,
+		   const struct lx_block *block)
+{
+	uint64_t frames = survey->host.blocks.frames;
+	uint64_t first = block->id * frames, last = first + frames;
+	struct lx_piece whole = { .first = first }, part;
+	struct lx_judgement judgement;
+	int ret = 0;
+
+	if (block->state != LX_BLOCK_OFFLINE) {
+		survey->scan.chunk = NULL;
+		ret = lx_scan_piece(&survey->scan, first, last, &whole,
+				    &survey->err);
+		survey->scan.chunk = count_chunk;
+		survey->scan.context = answer;
+		if (!ret)
+			ret = lx_scan_piece(&survey->scan,
+					    larger(first, answer->range.first),
+					    smaller(last, answer->range.last),
+					    &part, &survey->err);
+		if (ret)
+			return ret;
+		lx_piece_add(&answer->piece, &part);
+	}
+	lx_judge_block(&survey->judge, block, &whole, &judgement);
+	answer->verdicts[judgement.verdict]++;
+	if (!answer->blocks++) {
+		answer->block = block;
+		answer->judgement = judgement;
+	}
+	return 0;
+}
+
+static int read_word(struct survey *survey, struct answer *answer)
+{
+	struct lx_words words;
+	size_t count;
+	int ret;
+
+	ret = lx_words_open(&words, survey->host.root, "proc/kpageflags",
+			    &survey->err);
+	if (ret)
+		return ret;
+	ret = lx_words_seek(&words, answer->range.first, &survey->err);
+	if (!ret)
+		ret = lx_words_read(&words, &answer->word, 1, &count,
+				    &survey->err);
+	lx_words_close(&words);
+	return ret;
+}
+
+static bool is_frame(const struct answer *answer)
+{
+	return answer->range.last - answer->range.first == 1;
+}
+
+/* Mark the frames in doubt among some words. */
+static void mark_words(uint64_t *mark, uint64_t at, const uint64_t *word,
+		       size_t count)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++, at++) {
+		if (lx_class_role(lx_class_of(word[i])) == LX_ROLE_DOUBT)
+			mark[at / 64] |= UINT64_C(1) << at % 64;
+	}
+}
+
+/* A bit for each frame of the range that is in doubt; NULL: too many. */
+static uint64_t *mark_doubts(struct survey *survey,
+			     const struct lx_range *range)
+{
+	uint64_t frames = range->last - range->first, at, *mark;
+	struct lx_words words;
+	uint64_t word[4096];
+	size_t count = 1;
+	int ret;
+
+	if (frames > MARKED_MAX ||
+	    lx_words_open(&words, survey->host.root, "proc/kpageflags",
+			  &survey->err))
+		return NULL;
+	mark = calloc(frames / 64 + 1, sizeof(*mark));
+	ret = mark ? lx_words_seek(&words, range->first, &survey->err) : -1;
+	for (at = 0; !ret && at < frames && count; at += count) {
+		ret = lx_words_read(&words, word, (size_t)smaller(4096,
+								 frames - at),
+				    &count, &survey->err);
+		if (!ret)
+			mark_words(mark, at, word, count);
+	}
+	lx_words_close(&words);
+	return mark;
+}
+
+static int find_answer(struct options *options, struct answer *answer)
+{
+	struct survey *survey = &options->survey;
+	const struct lx_blocks *blocks = &survey->host.blocks;
+	size_t i = lx_blocks_find(blocks, answer->range.first);
+	uint64_t *mark;
+	int ret = 0;
+
+	answer->piece.first = answer->range.first;
+	answer->addresses = survey->host.addresses;
+	for (; !ret && i < blocks->count &&
+	     blocks->block[i].id * blocks->frames < answer->range.last; i++) {
+		if (select_has(&survey->select, &survey->host,
+			       &blocks->block[i]))
+			ret = look_at(survey, answer, &blocks->block[i]);
+	}
+	if (!ret && is_frame(answer))
+		ret = read_word(survey, answer);
+	if (ret || !options->owners)
+		return ret;
+	mark = mark_doubts(survey, &answer->range);
+	hints_read(&answer->hints, survey->host.root, &answer->range, mark);
+	free(mark);
+	return 0;
+}
+
+static bool is_shown(const struct options *options,
+		     const struct answer *answer, enum lx_class class)
+{
+	enum lx_role role = lx_class_role(class);
+
+	if (!answer->piece.count[class])
+		return false;
+	return options->all || is_frame(answer) || role == LX_ROLE_BLOCKS ||
+	       role == LX_ROLE_DOUBT || role == LX_ROLE_OWNER;
+}
+
+/* How high a role ranks. */
+static unsigned int rank_of(enum lx_class class)
+{
+	static const unsigned char rank[LX_ROLE_COUNT] = {
+		[LX_ROLE_BLOCKS] = 6, [LX_ROLE_DOUBT] = 5,
+		[LX_ROLE_OWNER] = 4, [LX_ROLE_MOVES] = 3,
+		[LX_ROLE_SKIPPED] = 2, [LX_ROLE_FREE] = 1,
+		[LX_ROLE_ABSENT] = 0,
+	};
+
+	return rank[lx_class_role(class)];
+}
+
+/* The classes to show, what blocks first, then by how many frames. */
+static size_t rank_classes(const struct options *options,
+			   const struct answer *answer,
+			   enum lx_class ranked[LX_CLASS_COUNT])
+{
+	const uint64_t *frames = answer->piece.count;
+	unsigned int class;
+	size_t count = 0, at;
+
+	for (class = 0; class < LX_CLASS_COUNT; class++) {
+		enum lx_class new = (enum lx_class)class;
+
+		if (!is_shown(options, answer, new))
+			continue;
+		for (at = count++; at; at--) {
+			enum lx_class above = ranked[at - 1];
+
+			if (rank_of(above) > rank_of(new) ||
+			    (rank_of(above) == rank_of(new) &&
+			     frames[above] >= frames[new]))
+				break;
+			ranked[at] = above;
+		}
+		ranked[at] = new;
+	}
+	return count;
+}
+
+static void print_verdicts(const struct answer *answer)
+{
+	const char *comma = "";
+	unsigned int verdict;
+
+	for (verdict = 0; verdict < LX_VERDICT_COUNT; verdict++) {
+		if (!answer->verdicts[verdict])
+			continue;
+		printf("%s%" PRIu64 " %s", comma, answer->verdicts[verdict],
+		       lx_verdict_name((enum lx_verdict)verdict));
+		comma = ", ";
+	}
+	putchar('\n');
+}
+
+static void print_head(const struct answer *answer, uint64_t block_frames)
+{
+	const struct lx_block *block = answer->block;
+
+	if (is_frame(answer))
+		printf("frame 0x%" PRIx64 ", flags 0x%" PRIx64 ", ",
+		       answer->range.first, answer->word);
+	if (answer->blocks != 1) {
+		printf("blocks %" PRIu64 " to %" PRIu64 ": ", block->id,
+		       (answer->range.last - 1) / block_frames);
+		print_verdicts(answer);
+		return;
+	}
+	printf("block %" PRIu64 ", 0x%" PRIx64 "-0x%" PRIx64 ", %s", block->id,
+	       block->id * block_frames << CF_FRAME_SHIFT,
+	       ((block->id + 1) * block_frames << CF_FRAME_SHIFT) - 1,
+	       lx_block_state_name(block->state));
+	if (block->zone != LX_ZONE_UNKNOWN)
+		printf(", zone %s",
+		       lx_block_zone_name((enum lx_block_zone)block->zone));
+	if (block->node >= 0)
+		printf(", node %d", block->node);
+	printf(": %s (%s)\n", lx_verdict_name(answer->judgement.verdict),
+	       lx_confidence_name(answer->judgement.confidence));
+}
+
+/* Does a row of the table say the same? */
+static bool is_class_reason(enum lx_reason_code code)
+{
+	return code > LX_REASON_NO_HOTPLUG && code < LX_REASON_PINS &&
+	       code != LX_REASON_UNTYPED_MANY &&
+	       code != LX_REASON_OWNER_KEEPS;
+}
+
+/* Reasons that no row shows. */
+static void print_reasons(const struct answer *answer)
+{
+	size_t i;
+
+	for (i = 0; answer->blocks == 1 && i < answer->judgement.count; i++) {
+		const struct lx_reason *reason = &answer->judgement.reason[i];
+
+		if (!is_class_reason(reason->code))
+			printf("  %s: %s\n", lx_reason_name(reason->code),
+			       lx_reason_meaning(reason->code));
+	}
+}
+
+static void print_owners(const struct lx_owners *owners, const char *title,
+			 bool pids)
+{
+	size_t i;
+
+	if (!owners->count)
+		return;
+	printf("\n%s\n", title);
+	for (i = 0; i < owners->count && i < NAMED; i++) {
+		const struct lx_owner *owner = &owners->owner[i];
+
+		printf("%8" PRIu64 " frames", owner->frames);
+		if (owner->marked)
+			printf(", %" PRIu64 " in doubt", owner->marked);
+		if (pids)
+			printf("  %s (%" PRIu64 ")\n", owner->name, owner->id);
+		else if (owner->name[0])
+			printf("  %s\n", owner->name);
+		else
+			printf("  a cgroup that is gone (inode %" PRIu64
+			       ")\n", owner->id);
+	}
+	if (owners->count > NAMED)
+		printf("         and %zu more\n", owners->count - NAMED);
+}
+
+static void print_tail(const struct options *options,
+		       const struct answer *answer)
+{
+	const struct lx_piece *piece = &answer->piece;
+	uint64_t chunks = piece->chunks_free + piece->chunks_movable +
+			  piece->chunks_spoiled;
+	char free[24], moves[24];
+
+	if (!is_frame(answer))
+		printf("\n%" PRIu32 " of %" PRIu64 " chunks have frames in the "
+		       "way; %s can be moved, %s is free.\n",
+		       piece->chunks_spoiled, chunks,
+		       common_bytes(lx_piece_role(piece, LX_ROLE_MOVES) <<
+				    CF_FRAME_SHIFT, moves),
+		       common_bytes(lx_piece_role(piece, LX_ROLE_FREE) <<
+				    CF_FRAME_SHIFT, free));
+	if (options->owners && is_frame(answer))
+		print_owners(&answer->hints.mapped, "Mapped by (proved):",
+			     true);
+	if (options->owners && (options->all || is_frame(answer)))
+		print_owners(&answer->hints.cgroups,
+			     "Charged to cgroup (proved):", false);
+	if (options->all && !is_frame(answer))
+		print_owners(&answer->hints.mapped, "Mapped by (proved):",
+			     true);
+	if (options->survey.host.pins)
+		print_owners(&answer->hints.pinned, "Processes that pin "
+			     "memory, here or elsewhere (possible):", true);
+	if (answer->blocks == 1 &&
+	    (answer->judgement.verdict == LX_VERDICT_CANDIDATE ||
+	     answer->judgement.verdict == LX_VERDICT_EMPTY))
+		printf("To try it: chmem --disable --blocks %" PRIu64 "\n",
+		       answer->block->id);
+}
+
+static bool print_classes(struct options *options, const struct answer *answer)
+{
+	enum lx_class ranked[LX_CLASS_COUNT];
+	size_t count = rank_classes(options, answer, ranked), i;
+
+	options->table.began = false;
+	for (i = 0; i < count; i++) {
+		const struct row row = { answer, &options->survey.host,
+					 ranked[i] };
+
+		if (!table_add(&options->table, &row))
+			return false;
+	}
+	return table_end(&options->table);
+}
+
+static bool print_answer(struct options *options, const struct answer *answer)
+{
+	bool people = options->table.mode == TABLE_ALIGNED &&
+		      !options->table.no_headings;
+
+	if (people) {
+		print_head(answer, options->survey.host.blocks.frames);
+		print_reasons(answer);
+		if (answer->piece.frames)
+			putchar('\n');
+	}
+	if (!print_classes(options, answer))
+		return false;
+	if (people && answer->piece.frames)
+		print_tail(options, answer);
+	return true;
+}
+
+static json_t *json_owners(const struct lx_owners *owners, const char *id)
+{
+	json_t *array = json_array();
+	size_t i;
+
+	for (i = 0; i < owners->count; i++) {
+		const struct lx_owner *owner = &owners->owner[i];
+
+		json_array_append_new(array, json_pack("{s:I, s:I, s:I, s:o*}",
+			id, (json_int_t)owner->id,
+			"frames", (json_int_t)owner->frames,
+			"doubtful_frames", (json_int_t)owner->marked,
+			"name", json_string(owner->name)));
+	}
+	return array;
+}
+
+static json_t *json_class(const struct row *row)
+{
+	const struct answer *answer = row->answer;
+	struct hint hint;
+	json_t *object;
+
+	hints_of(&answer->hints, row->host, row->class, &answer->piece, &hint);
+	object = json_pack("{s:s, s:s, s:I, s:I, s:s, s:s, s:s*}",
+		"class", lx_class_name(row->class),
+		"role", lx_role_name(lx_class_role(row->class)),
+		"frames", (json_int_t)answer->piece.count[row->class],
+		"chunks", (json_int_t)answer->chunks[row->class],
+		"rule", lx_class_rule(row->class),
+		"confidence", lx_confidence_name(hint.confidence),
+		"owner", hint.text);
+	if (answer->addresses)
+		json_object_set_new(object, "first_pfn", json_integer(
+			(json_int_t)answer->piece.at[row->class]));
+	return object;
+}
+
+static json_t *json_answer(const struct options *options,
+			   const struct answer *answer)
+{
+	enum lx_class ranked[LX_CLASS_COUNT];
+	size_t count = rank_classes(options, answer, ranked), i;
+	json_t *classes = json_array(), *verdicts = json_object();
+	unsigned int verdict;
+
+	for (i = 0; i < count; i++) {
+		const struct row row = { answer, &options->survey.host,
+					 ranked[i] };
+
+		json_array_append_new(classes, json_class(&row));
+	}
+	for (verdict = 0; verdict < LX_VERDICT_COUNT; verdict++)
+		json_object_set_new(verdicts,
+			lx_verdict_name((enum lx_verdict)verdict),
+			json_integer((json_int_t)answer->verdicts[verdict]));
+	return json_pack("{s:s, s:I, s:I, s:o, s:s, s:o, s:o, s:o}",
+		"argument", answer->text,
+		"first_pfn", (json_int_t)answer->range.first,
+		"last_pfn", (json_int_t)answer->range.last - 1,
+		"verdicts", verdicts,
+		"verdict", lx_verdict_name(answer->judgement.verdict),
+		"classes", classes,
+		"processes", json_owners(&answer->hints.mapped, "pid"),
+		"cgroups", json_owners(&answer->hints.cgroups, "inode"));
+}
+
+/* One argument. Returns an exit status. */
+static int answer_one(struct options *options, const char *text, bool first)
+{
+	struct survey *survey = &options->survey;
+	struct answer answer = { .text = text };
+	bool good;
+	int ret;
+
+	ret = select_parse(&survey->host, text, &answer.range, &survey->err);
+	if (ret)
+		return common_failed(survey->command, "%s", survey->err.text);
+	ret = find_answer(options, &answer);
+	common_progress_end();
+	if (ret)
+		return common_failed(survey->command, "%s", survey->err.text);
+	if (!answer.blocks)
+		return common_failed(survey->command, "%s: no block of that "
+				     "zone and node is there", text);
+	if (!first && options->table.mode == TABLE_ALIGNED)
+		putchar('\n');
+	if (options->table.mode == TABLE_JSON)
+		good = json_add(&options->table,
+				json_answer(options, &answer));
+	else
+		good = print_answer(options, &answer);
+	hints_free(&answer.hints);
+	return good ? EXIT_OK : common_failed(survey->command,
+					      "out of memory");
+}
+
+static int answer_all(struct options *options, char **arguments)
+{
+	size_t good = 0, bad = 0;
+	int status;
+
+	if (options->table.mode == TABLE_JSON)
+		json_begin(&options->table, json_object());
+	for (; *arguments; arguments++) {
+		status = answer_one(options, *arguments, !good && !bad);
+		good += !status;
+		bad += !!status;
+	}
+	if (options->table.mode == TABLE_JSON)
+		json_end(&options->table, json_object());
+	status = survey_end(&options->survey);
+	if (bad)
+		return good ? EXIT_PARTLY : EXIT_FAILED;
+	return status;
+}
+
+enum { OPT_SPOILERS = 256, OPT_NO_OWNERS };
+
+static const struct option long_options[] = {
+	{ "all", no_argument, NULL, 'a' },
+	{ "no-owners", no_argument, NULL, OPT_NO_OWNERS },
+	{ "spoilers", optional_argument, NULL, OPT_SPOILERS },
+	TABLE_OPTIONS,
+	SELECT_OPTIONS,
+	COMMON_OPTIONS,
+	{ NULL, 0, NULL, 0 },
+};
+
+static int set_option(struct options *options, int option)
+{
+	const char *command = options->survey.command;
+	int status;
+
+	if (option == 'a') {
+		options->all = true;
+		return 0;
+	}
+	if (option == OPT_NO_OWNERS) {
+		options->owners = false;
+		return 0;
+	}
+	if (option == OPT_SPOILERS) {
+		options->spoilers = true;
+		if (optarg && !common_wanted(optarg, &options->size))
+			return common_wrong(command, "--spoilers: '%s' is no "
+					    "size such as 512M or 4G",
+					    optarg);
+		spoilers_table(&options->table);
+		return 0;
+	}
+	status = table_option(&options->table, option, optarg);
+	if (status < 0)
+		status = survey_option(&options->survey, option, optarg);
+	return status < 0 ? common_try_help(command) : status;
+}
+
+static int parse_options(struct options *options, int argc, char **argv)
+{
+	int option, status = 0;
+
+	while (!status && (option = getopt_long(argc, argv, TABLE_LETTERS
+						SURVEY_LETTERS "a",
+						long_options, NULL)) != -1) {
+		if (option == 'h') {
+			fputs(help, stdout);
+			table_help(&options->table);
+			return -1;
+		}
+		status = set_option(options, option);
+	}
+	if (!status && optind == argc && !options->spoilers)
+		return common_wrong(options->survey.command, "name a block, a "
+				    "range or a frame; 'coldframe blocks' "
+				    "lists the blocks");
+	return status;
+}
+
+int cmd_why(int argc, char **argv)
+{
+	static char *none[] = { NULL };
+	struct options options = {
+		.survey = { .command = argv[0], .needs_flags = true,
+			    .arguments = none,
+			    .select = { .node = LX_NODE_UNKNOWN } },
+		.table = { .command = argv[0], .column = columns,
+			   .columns = COL_COUNT, .cell = print_cell,
+			   .cell_color = color_cell,
+			   .items = "answers", .count = 8,
+			   .chosen = { COL_ROLE, COL_CLASS, COL_FRAMES,
+				       COL_SIZE, COL_CHUNKS, COL_FIRST,
+				       COL_CONFIDENCE, COL_OWNER } },
+		.owners = true,
+	};
+	int status = parse_options(&options, argc, argv);
+
+	if (status)
+		return common_finish(argv[0], status < 0 ? EXIT_OK : status);
+	options.table.color = common_color_use(options.survey.source.color);
+	if (options.spoilers)
+		options.survey.arguments = argv + optind;
+	status = survey_open(&options.survey);
+	if (status)
+		return status;
+	if (options.spoilers)
+		status = spoilers(&options.survey, &options.table,
+				  options.size);
+	else
+		status = answer_all(&options, argv + optind);
+	survey_close(&options.survey);
+	return common_finish(argv[0], status);
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef COLDFRAME_WHY_H
+#define COLDFRAME_WHY_H
+
+#include "linux/owners.h"
+#include "survey.h"
+
+/* What is known of who has the frames of a class. */
+struct hint {
+	enum lx_confidence confidence;
+	char text[200];
+};
+
+/*
+ * Hints about the owners of a range.  Each list stays empty when the host
+ * does not tell.
+ */
+struct hints {
+	struct lx_owners mapped;	/* processes that map its frames */
+	struct lx_owners cgroups;	/* groups that are charged for them */
+	struct lx_owners locked;	/* processes with locked memory */
+	struct lx_owners pinned;	/* with pinned memory */
+	struct lx_owners slabs;		/* caches of the whole host */
+};
+
+/*
+ * hints_read() - ask the host about the owners of frames.
+ * @mark: NULL, or a bit for each frame from @range->first on that is in doubt
+ */
+void hints_read(struct hints *hints, const char *root,
+		const struct lx_range *range, const uint64_t *mark);
+void hints_free(struct hints *hints);
+
+/* What to say of a class. */
+void hints_of(const struct hints *hints, const struct lx_host *host,
+	      enum lx_class class, const struct lx_piece *piece,
+	      struct hint *ret_hint);
+
+#endif
