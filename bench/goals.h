@@ -2,6 +2,12 @@
 #ifndef BENCH_GOALS_H
 #define BENCH_GOALS_H
 
+/*
+ * The nth goal that was measured: how much of what is allowed is used, 1 being
+ * all of it.  NULL: there are no more.
+ */
+const char *goal_used(unsigned nth, double *ret_share);
+
 /* The goals of the project beside what the tables hold. */
 void goals_print(void);
 

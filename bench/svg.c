@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The chart: the rows every allocator has, one bar each, on a logarithmic
- * scale, since a page fault is a thousand times a hit in a cache.
+ * scale, since a page fault is a thousand times a hit in a cache; below, how
+ * much of what each goal allows is used.
  */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "bench/goals.h"
 #include "bench/groups.h"
 #include "bench/svg.h"
 #include "bench/table.h"
 
-#define LABELS		280	/* left of the bars */
+#define LABELS		300	/* left of the bars */
 #define PANEL		420	/* bars of one number of CPUs */
 #define NUMBER		60	/* room in it for the last number */
 #define MARGIN		20
@@ -19,6 +21,7 @@
 #define LINE		16
 #define BAR		11
 #define ROW_GAP		9
+#define GOAL_MOST	1.5	/* right end of the goals' scale: times */
 #define NS_LEAST	1.0	/* left end of the scale */
 #define NS_MOST		1e5
 
@@ -210,7 +213,8 @@ static void put_bars(FILE *file, const char *row, unsigned left, unsigned y)
 	}
 }
 
-static void put_panels(FILE *file, unsigned y, unsigned row_height)
+/* Returns where they end. */
+static unsigned put_panels(FILE *file, unsigned y, unsigned row_height)
 {
 	unsigned left = MARGIN + LABELS, right = left + PANEL, i;
 	unsigned bottom = y + 2 * LINE + rows_count() * row_height;
@@ -231,12 +235,59 @@ static void put_panels(FILE *file, unsigned y, unsigned row_height)
 		if (*most)
 			put_bars(file, row, right, y);
 	}
+	return bottom + LINE;
+}
+
+static unsigned goals_count(void)
+{
+	unsigned count = 0;
+	double share;
+
+	while (goal_used(count, &share))
+		count++;
+	return count;
+}
+
+/* One bar a goal, and a line where all that is allowed is used. */
+static void put_goals(FILE *file, unsigned y)
+{
+	const double full = 2 * PANEL - NUMBER;
+	unsigned left = MARGIN + LABELS, i;
+	unsigned limit = left + (unsigned)(full / GOAL_MOST);
+	const char *what;
+	double share;
+	char text[32];
+
+	if (goals_count() == 0)
+		return;
+	put_line(file, "title", MARGIN, y + LINE,
+		 "coldframe's goals: share used of what is allowed");
+	y += 2 * LINE;
+	(void)fprintf(file, "<line class=\"grid\" x1=\"%u\" y1=\"%u\" "
+		      "x2=\"%u\" y2=\"%u\"/>\n", limit, y, limit,
+		      y + LINE * (goals_count() + 1));
+	put_line(file, "small", limit + 3, y + 8, "100 %");
+	for (i = 0; (what = goal_used(i, &share)); i++) {
+		y += LINE;
+		put_line(file, "row", MARGIN, y + BAR - 1, what);
+		(void)snprintf(text, sizeof(text), "%.0f %%", share * 100);
+		if (share > GOAL_MOST)
+			share = GOAL_MOST;
+		(void)fprintf(file, "<rect x=\"%u\" y=\"%u\" width=\"%.1f\" "
+			      "height=\"%u\" fill=\"%s\"/>\n", left, y,
+			      share / GOAL_MOST * full + 1, BAR,
+			      colours[share > 1 ? 4 : 0]);
+		put_line(file, "small", left + 5 +
+			 (unsigned)(share / GOAL_MOST * full), y + BAR - 2,
+			 text);
+	}
 }
 
 bool svg_write(const char *path)
 {
 	unsigned row_height = columns_count() * BAR + ROW_GAP;
-	unsigned height = LINE * 13 + rows_count() * row_height + MARGIN;
+	unsigned height = LINE * 18 + rows_count() * row_height +
+			  goals_count() * LINE;
 	FILE *file = fopen(path, "we");
 
 	if (!file)
@@ -247,7 +298,7 @@ bool svg_write(const char *path)
 		      "viewBox=\"0 0 %u %u\" width=\"%u\" height=\"%u\">\n%s"
 		      "<rect class=\"paper\" width=\"%u\" height=\"%u\"/>\n",
 		      WIDTH, height, WIDTH, height, style, WIDTH, height);
-	put_panels(file, put_head(file), row_height);
+	put_goals(file, put_panels(file, put_head(file), row_height));
 	(void)fputs("</svg>\n", file);
 	return fclose(file) == 0;
 }
