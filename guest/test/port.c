@@ -184,21 +184,37 @@ static void nobody_sees_what_is_gone(void)
 	CHECK_EQ(seen_spoiled, 0);
 }
 
-/* One side writes and reads without a fence, the other with the barrier. */
-static volatile unsigned mine, yours, i_saw, you_saw, round_of_you;
+/*
+ * One side writes and reads without a fence, the other with the barrier. Each
+ * begins a little later or earlier than in the round before.
+ */
+#define FENCE_ROUNDS	40000
+
+static _Alignas(64) volatile unsigned mine;
+static _Alignas(64) volatile unsigned yours;
+static _Alignas(64) volatile unsigned you_saw;
+static _Alignas(64) volatile unsigned round_of_you;
+
+static void delay(unsigned count)
+{
+	volatile unsigned i;
+
+	for (i = 0; i < count; i++)
+		;
+}
 
 static void *other_side(void *unused)
 {
 	unsigned i;
 
 	(void)unused;
-	for (i = 1; i <= ROUNDS; i++) {
+	for (i = 1; i <= FENCE_ROUNDS; i++) {
 		while (round_of_you < i)
 			arch_pause();
+		delay(i % 61);
 		yours = 1;
 		__asm__ volatile("" : : : "memory");
 		you_saw = mine;
-		arch_fence();
 		to_stage(i);
 	}
 	return NULL;
@@ -207,16 +223,18 @@ static void *other_side(void *unused)
 static void barrier_orders(void)
 {
 	pthread_t other = begin(other_side);
-	unsigned i, both_missed = 0;
+	unsigned i, i_saw, both_missed = 0;
 
 	round_of_you = 0;
-	for (i = 1; i <= ROUNDS; i++) {
+	for (i = 1; i <= FENCE_ROUNDS; i++) {
 		mine = 0;
 		yours = 0;
 		arch_fence();
 		round_of_you = i;
+		delay(i % 67);
 		mine = 1;
-		CHECK(cf_port_barrier_all() == 0);
+		if (cf_port_barrier_all())
+			CHECK(!"there is a barrier");
 		i_saw = yours;
 		while (stage < i)
 			arch_pause();
