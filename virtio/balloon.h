@@ -88,7 +88,7 @@ struct cf_balloon_status {
 
 /* The driver.  Opaque but for its size; see virtio/balloon_internal.h. */
 struct cf_balloon {
-	uint64_t opaque[512];
+	uint64_t opaque[1536];
 };
 
 /* Memory to be shared with the device. */

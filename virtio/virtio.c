@@ -106,6 +106,7 @@ int cf_virtio_negotiate(struct cf_virtio *device, uint64_t wanted)
 	if (!(offered & CF_VIRTIO_F_VERSION_1))
 		return cf_virtio_break(device, CF_VIRTIO_BROKEN_VERSION,
 				       offered);
+	device->offered = offered;
 	device->features = offered & (wanted | CF_VIRTIO_F_VERSION_1);
 	device->ops->set_features(device->transport, device->features);
 	add_status(device, CF_VIRTIO_FEATURES_OK);

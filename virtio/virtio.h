@@ -104,6 +104,7 @@ struct cf_virtio_memory {
 struct cf_virtio {
 	const struct cf_virtio_ops *ops;	/* (C) */
 	void *transport;		/* (C) */
+	uint64_t offered;		/* (N) by the device */
 	uint64_t features;		/* (N) both sides agreed on */
 	uint32_t generation;		/* (W) of the configuration last read */
 	enum cf_virtio_broken broken;	/* (W) */

@@ -35,8 +35,11 @@ static bool make_map(const struct scene_config *config)
 	return CHECK_EQ(cf_host_memory_create(&host, &s.memory), 0) &&
 	       CHECK_EQ(cf_host_map_create(&s.memory, &map, &s.map), 0) &&
 	       CHECK_EQ(cf_block_add(s.map, 0, s.boot_last, &block), 0) &&
-	       CHECK_EQ(cf_block_online(s.map, 0, s.boot_last, CF_ZONE_NORMAL,
-					NULL), 0);
+	       CHECK_EQ(cf_block_online(s.map, 0, s.block, CF_ZONE_NORMAL,
+					NULL), 0) &&
+	       CHECK_EQ(cf_block_online(s.map, s.block, s.boot_last,
+					config->movable ? CF_ZONE_MOVABLE :
+					CF_ZONE_NORMAL, NULL), 0);
 }
 
 bool scene_make(struct scene_config config)
@@ -125,6 +128,16 @@ static void end_drivers(void)
 		CHECK_EQ(cf_vmem_remove(&s.vmem, true), 0);
 		s.vmem_open = false;
 	}
+	if (!s.balloon_open)
+		return;
+	cf_balloon_drain(&s.balloon, true);
+	if (!scene_balloon_status().broken) {
+		scene_balloon_until(10000);
+		if (!s.bal->model.tricked)
+			CHECK_EQ(scene_balloon_status().held, 0);
+	}
+	CHECK_EQ(cf_balloon_remove(&s.balloon, NULL), 0);
+	s.balloon_open = false;
 }
 
 /* Frames of drivers that are gone. */
@@ -162,6 +175,10 @@ bool scene_end(void)
 		CHECK_EQ(s.mem->model.violations, 0);
 	if (s.mem && s.mem->model.violation)
 		tap_print("# violation: %s\n", s.mem->model.violation);
+	if (s.bal)
+		CHECK_EQ(s.bal->model.violations, 0);
+	if (s.bal && s.bal->model.violation)
+		tap_print("# violation: %s\n", s.bal->model.violation);
 	if (s.data.owner)
 		CHECK_EQ(cf_owner_unregister(s.map, s.data.owner, NULL), 0);
 	if (s.shared)
@@ -173,6 +190,8 @@ bool scene_end(void)
 	CHECK_EQ(cf_host_map_destroy(s.map), 0);
 	cf_host_memory_destroy(&s.memory);
 	model_mem_destroy(s.mem);
+	model_balloon_destroy(s.bal);
+	free(s.reported);
 	free(s.storage);
 	s.map = NULL;
 	return !tap.broken;
@@ -342,6 +361,109 @@ bool scene_mem_check(void)
 	cf_walk_end(s.map);
 	if (!ok)
 		tap_print("# in use and not plugged: [%#llx, %#llx)\n",
+			  (unsigned long long)span.first,
+			  (unsigned long long)span.last);
+	return CHECK(ok) && scene_verify();
+}
+
+bool scene_balloon_model(void)
+{
+	s.bal = model_balloon_create(&s.memory, s.config.balloon_features);
+	return CHECK(s.bal != NULL);
+}
+
+int scene_balloon_open(void)
+{
+	struct cf_balloon_config config = s.config.balloon;
+	int err;
+
+	config.map = s.map;
+	scene_transport(&s.bal->model, &config.ops, &config.transport);
+	if (!scene_share(cf_balloon_shared_bytes(), &config.shared))
+		return -CF_ENOMEM;
+	s.reported = calloc(1, cf_balloon_reported_bytes(s.map));
+	config.reported = s.reported;
+	err = cf_balloon_open(&s.balloon, &config);
+	s.balloon_open = true;
+	return err;
+}
+
+bool scene_balloon(void)
+{
+	return scene_balloon_model() && CHECK_EQ(scene_balloon_open(), 0);
+}
+
+/* Work until there is nothing to do at this time. */
+static struct cf_next work_balloon(void)
+{
+	struct cf_next next = { CF_WHEN_NOW, 0 };
+	unsigned steps;
+
+	for (steps = 0; next.when == CF_WHEN_NOW; steps++) {
+		if (!CHECK(steps < STEPS_MAX))
+			return next;
+		next = cf_balloon_work(&s.balloon, s.now);
+		if (next.when != CF_WHEN_NOW)
+			next = cf_balloon_work(&s.balloon, s.now);
+	}
+	return next;
+}
+
+void scene_balloon_work(void)
+{
+	(void)work_balloon();
+}
+
+void scene_balloon_until(uint64_t ms)
+{
+	uint64_t end = s.now + ms;
+	struct cf_next next;
+
+	for (;;) {
+		next = work_balloon();
+		if (next.when != CF_WHEN_AT || next.at_ms > end)
+			break;
+		s.now = next.at_ms;
+	}
+	s.now = end;
+	(void)work_balloon();
+}
+
+bool scene_balloon_size(uint64_t frames)
+{
+	struct cf_balloon_status status;
+
+	model_balloon_target(s.bal, (uint32_t)frames);
+	scene_balloon_work();
+	status = scene_balloon_status();
+	return status.held == frames && status.phase == CF_BALLOON_IDLE &&
+	       model_balloon_actual(s.bal) == frames &&
+	       s.bal->ballooned == frames;
+}
+
+struct cf_balloon_status scene_balloon_status(void)
+{
+	struct cf_balloon_status status;
+
+	cf_balloon_status(&s.balloon, &status);
+	return status;
+}
+
+bool scene_balloon_check(void)
+{
+	cf_pfn at = 0, pfn, last = s.region_last;
+	struct cf_span span;
+	bool ok = true;
+
+	cf_walk_begin(s.map);
+	while (ok && cf_walk_next(s.map, &at, last, &span))
+		for (pfn = span.first; pfn < span.last && ok; pfn++)
+			ok = !s.bal->held[pfn] ||
+			     (span.kind == CF_SPAN_RUN &&
+			      span.type == CF_TYPE_OFFLINE);
+	cf_walk_end(s.map);
+	if (!ok)
+		tap_print("# the host has [%#llx, %#llx), which is in use\n",
 			  (unsigned long long)span.first,
 			  (unsigned long long)span.last);
 	return CHECK(ok) && scene_verify();

@@ -20,6 +20,7 @@
 #include "machine/virtio/model.h"
 #include "port/host/host.h"
 #include "tests/tap.h"
+#include "virtio/balloon.h"
 #include "virtio/mem.h"
 
 #define MIB		((uint64_t)1 << 20)
@@ -40,6 +41,11 @@ struct scene_config {
 	uint64_t device_block;		/* bytes; 0: 2 MiB */
 	int node;			/* 0: none, else node + 1 */
 	struct cf_vmem_config vmem;	/* policy only */
+	/* virtio-balloon */
+	uint64_t balloon_features;
+	struct cf_balloon_config balloon;	/* policy only */
+	bool movable;			/* the second boot block is MOVABLE */
+	bool fault_tolerant;		/* the port was made to fail */
 };
 
 /* Folios with contents, movable. */
@@ -72,6 +78,11 @@ struct scene {
 	void *storage;
 	bool vmem_open, vmem_started;
 
+	struct model_balloon *bal;
+	struct cf_balloon balloon;
+	void *reported;
+	bool balloon_open;
+
 	struct data data;
 };
 
@@ -96,6 +107,18 @@ bool scene_resize(uint64_t bytes);
 struct cf_vmem_status scene_mem_status(void);
 /* Nothing is in use that the device does not have plugged. */
 bool scene_mem_check(void);
+
+/* The same for a balloon. */
+bool scene_balloon_model(void);
+int scene_balloon_open(void);
+bool scene_balloon(void);
+void scene_balloon_work(void);
+/* Work, let time pass, work, until @ms have passed. */
+void scene_balloon_until(uint64_t ms);
+bool scene_balloon_size(uint64_t frames);
+struct cf_balloon_status scene_balloon_status(void);
+/* What the host has, nobody uses. */
+bool scene_balloon_check(void);
 
 /* What a driver is told of the transport. */
 void scene_transport(struct model *model, const struct cf_virtio_ops **ret_ops,

@@ -1,0 +1,520 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * The virtio-balloon driver against its model: size, migration, statistics,
+ * low memory, reports, hints, poison.
+ */
+
+#include "tests/virtio/scene.h"
+
+#define STATS		CF_BALLOON_F_STATS
+#define LOW		CF_BALLOON_F_DEFLATE_ON_OOM
+#define HINT		CF_BALLOON_F_HINT
+#define POISON		CF_BALLOON_F_POISON
+#define REPORT		CF_BALLOON_F_REPORTING
+#define MUST_TELL	CF_BALLOON_F_MUST_TELL_HOST
+
+static bool balloon_scene(struct scene_config config)
+{
+	return scene_make(config) && scene_balloon();
+}
+
+static uint64_t free_frames(void)
+{
+	struct cf_stat stat;
+
+	cf_stat(s.map, &stat);
+	return stat.free;
+}
+
+static void inflates_and_deflates(void)
+{
+	uint64_t before;
+
+	if (!CHECK(balloon_scene((struct scene_config){ 0 })))
+		return;
+	before = free_frames();
+	CHECK(scene_balloon_size(10));
+	CHECK(scene_balloon_size(5000));
+	CHECK_EQ(free_frames(), before - 5000);
+	CHECK(scene_balloon_check());
+	CHECK(scene_balloon_size(4999));
+	CHECK(scene_balloon_size(700));
+	CHECK(scene_balloon_check());
+	CHECK(scene_balloon_size(701));
+	CHECK(scene_balloon_size(0));
+	CHECK_EQ(free_frames(), before);
+	CHECK(s.bal->chunk_max <= 512);
+	CHECK(scene_end());
+}
+
+static void single_frames(void)
+{
+	struct scene_config config = {
+		.balloon.small = true,
+		.bus = BUS_MMIO,
+		.balloon_features = MUST_TELL,
+	};
+
+	if (!CHECK(balloon_scene(config)))
+		return;
+	CHECK_EQ(scene_balloon_status().features,
+		 CF_VIRTIO_F_VERSION_1 | MUST_TELL);
+	CHECK(scene_balloon_size(3000));
+	CHECK_EQ(s.bal->chunk_max, 256);
+	CHECK(scene_balloon_size(1500));
+	CHECK(scene_balloon_check());
+	CHECK(scene_end());
+}
+
+/* Memory that the host takes is gone from the process. */
+static void gives_memory_back(void)
+{
+	uint64_t before, full, after;
+	cf_pfn pfn;
+
+	if (!CHECK(balloon_scene((struct scene_config){ 0 })))
+		return;
+	for (pfn = 0; pfn < s.boot_last; pfn++)
+		if (pfn < s.shared_pfn || pfn >= s.shared_pfn + 32)
+			s.memory.base[pfn * CF_FRAME_BYTES] = 1;
+	before = cf_host_resident_bytes();
+	CHECK(scene_balloon_size(48 * MIB_FRAMES));
+	full = cf_host_resident_bytes();
+	CHECK(before - full > 47 * MIB);
+	CHECK(scene_balloon_size(0));
+	after = cf_host_resident_bytes();
+	CHECK(after - full < 2 * MIB);
+	CHECK(scene_end());
+}
+
+/* The host asks for more than there is. */
+static void runs_out(void)
+{
+	struct cf_next next;
+	uint64_t held;
+
+	if (!CHECK(balloon_scene((struct scene_config){ 0 })))
+		return;
+	CHECK(data_add(3000, 0));
+	CHECK(!scene_balloon_size(1000000));
+	CHECK_EQ(scene_balloon_status().phase, CF_BALLOON_BACKING_OFF);
+	held = scene_balloon_status().held;
+	CHECK_EQ(held, s.bal->ballooned);
+	CHECK_EQ(held, model_balloon_actual(s.bal));
+	next = cf_balloon_work(&s.balloon, s.now);
+	CHECK_EQ(next.when, CF_WHEN_AT);
+	CHECK_EQ(next.at_ms, s.now + 200);
+	/* What is freed goes the same way, later. */
+	data_drop(1000);
+	scene_balloon_work();
+	CHECK_EQ(scene_balloon_status().held, held);
+	s.now += 200;
+	scene_balloon_work();
+	CHECK_EQ(scene_balloon_status().held, held + 1000);
+	CHECK(data_check() && scene_balloon_check());
+	CHECK(scene_end());
+}
+
+/* Blocks full of balloon go offline: the balloon moves. */
+static void migrates(void)
+{
+	struct scene_config config = {
+		.boot_blocks = 4, .movable = true,
+	};
+	struct cf_report report;
+
+	if (!CHECK(balloon_scene(config)))
+		return;
+	CHECK(scene_balloon_size(20000));
+	CHECK(data_add(2000, 0));
+	CHECK_EQ(cf_block_offline(s.map, s.block, 2 * s.block, 16, &report),
+		 0);
+	CHECK(scene_balloon_status().migrated > 0);
+	CHECK_EQ(scene_balloon_status().held, 20000);
+	CHECK_EQ(s.bal->ballooned, 20000);
+	CHECK_EQ(s.bal->model.violations, 0);
+	CHECK(data_check() && scene_balloon_check());
+	CHECK_EQ(cf_block_online(s.map, s.block, 2 * s.block, CF_ZONE_MOVABLE,
+				 NULL), 0);
+	CHECK(scene_balloon_size(100));
+	CHECK(data_check() && scene_balloon_check());
+	CHECK(scene_end());
+}
+
+/* A device that does not answer in time: nothing is used twice. */
+static void migrates_late(void)
+{
+	struct scene_config config = {
+		.boot_blocks = 3, .movable = true,
+		.balloon = { .patience = 100, .small = true },
+	};
+	struct cf_report report;
+	unsigned answers;
+
+	for (answers = 0; answers < 6; answers++) {
+		if (!CHECK(balloon_scene(config)))
+			return;
+		CHECK(scene_balloon_size(12000));
+		model_late(&s.bal->model, true);
+		s.bal->model.may_answer = answers;
+		CHECK(cf_block_offline(s.map, s.block, 2 * s.block, 4,
+				       &report) != 0);
+		CHECK_EQ(report.reason, CF_REASON_OWNER);
+		CHECK(scene_balloon_check());
+		/* While it is late, nothing else moves or deflates. */
+		model_balloon_target(s.bal, 0);
+		scene_balloon_work();
+		CHECK(scene_balloon_status().waiting);
+		CHECK_EQ(scene_balloon_status().deflating, 0);
+		CHECK(scene_balloon_check());
+		model_balloon_target(s.bal, 12000);
+		model_late(&s.bal->model, false);
+		scene_balloon_until(1000);
+		CHECK_EQ(scene_balloon_status().held, 12000);
+		CHECK_EQ(s.bal->ballooned, 12000);
+		CHECK(scene_balloon_check());
+		/* In time again, it moves as ever. */
+		CHECK_EQ(cf_block_offline(s.map, s.block, 2 * s.block, 64,
+					  &report), 0);
+		CHECK_EQ(s.bal->ballooned, 12000);
+		CHECK(scene_balloon_check());
+		CHECK(scene_end());
+	}
+}
+
+static void says_why_it_stays(void)
+{
+	struct scene_config config = { .movable = true };
+	struct cf_report report;
+
+	if (!CHECK(balloon_scene(config)))
+		return;
+	model_late(&s.bal->model, true);
+	model_balloon_target(s.bal, 3000);
+	scene_balloon_work();
+	CHECK_EQ(cf_block_offline(s.map, s.block, 2 * s.block, 2, &report),
+		 -CF_EBUSY);
+	CHECK_EQ(report.reason, CF_REASON_OWNER);
+	CHECK(report.detail && strstr(report.detail, "on its way"));
+	model_late(&s.bal->model, false);
+	scene_balloon_work();
+	CHECK_EQ(scene_balloon_status().held, 3000);
+	CHECK(scene_end());
+}
+
+static size_t more_stats(void *context, struct cf_balloon_stat *stats,
+			 size_t max)
+{
+	(void)context;
+	CHECK(max >= 2);
+	stats[0] = (struct cf_balloon_stat){ CF_BALLOON_CACHES, 12345 };
+	stats[1] = (struct cf_balloon_stat){ CF_BALLOON_SWAP_IN, 7 };
+	return 2;
+}
+
+static void tells_statistics(void)
+{
+	struct scene_config config = {
+		.balloon_features = STATS,
+		.balloon.stats = more_stats,
+	};
+	struct cf_stat stat;
+
+	if (!CHECK(balloon_scene(config)))
+		return;
+	scene_balloon_work();
+	CHECK_EQ(s.bal->stats_reports, 1);
+	CHECK(scene_balloon_size(1000));
+	CHECK(model_balloon_ask(s.bal));
+	CHECK(!model_balloon_ask(s.bal));
+	scene_balloon_work();
+	CHECK_EQ(s.bal->stats_reports, 2);
+	CHECK_EQ(s.bal->stats, 5);
+	cf_stat(s.map, &stat);
+	CHECK_EQ(s.bal->stat[CF_BALLOON_FREE], stat.free << CF_FRAME_SHIFT);
+	CHECK_EQ(s.bal->stat[CF_BALLOON_TOTAL],
+		 stat.managed << CF_FRAME_SHIFT);
+	CHECK_EQ(s.bal->stat[CF_BALLOON_CACHES], 12345);
+	CHECK_EQ(s.bal->stat[CF_BALLOON_SWAP_IN], 7);
+	CHECK_EQ(s.bal->stat[CF_BALLOON_SWAP_OUT], ~(uint64_t)0);
+	CHECK(model_balloon_ask(s.bal));
+	CHECK(scene_end());
+}
+
+static void gives_way(void)
+{
+	struct scene_config config = { .balloon_features = LOW };
+	struct cf_watermarks marks = { 0, 1000, 1500 };
+	uint64_t held;
+
+	if (!CHECK(balloon_scene(config)))
+		return;
+	CHECK(scene_balloon_size(12000));
+	CHECK_EQ(cf_zone_set_watermarks(s.map, 0, CF_ZONE_NORMAL, marks), 0);
+	CHECK(data_add(3600, 0));
+	CHECK(s.low_signals > 0);
+	CHECK(cf_balloon_low(&s.balloon));
+	scene_balloon_work();
+	held = scene_balloon_status().held;
+	CHECK_EQ(held, 12000 - 512);
+	CHECK_EQ(scene_balloon_status().low_deflated, 512);
+	CHECK_EQ(scene_balloon_status().phase, CF_BALLOON_BACKING_OFF);
+	CHECK(cf_balloon_low(&s.balloon));
+	scene_balloon_work();
+	CHECK_EQ(scene_balloon_status().held, held - 512);
+	/* Not again at once; later it follows the target again. */
+	s.now += 1999;
+	scene_balloon_work();
+	CHECK_EQ(scene_balloon_status().held, held - 512);
+	data_drop(2000);
+	s.now += 1;
+	scene_balloon_work();
+	CHECK_EQ(scene_balloon_status().held, 12000);
+	CHECK(data_check() && scene_balloon_check());
+	CHECK(scene_end());
+	/* Without the feature it keeps what it has. */
+	config.balloon_features = 0;
+	if (!CHECK(balloon_scene(config)))
+		return;
+	CHECK(scene_balloon_size(12000));
+	CHECK(!cf_balloon_low(&s.balloon));
+	scene_balloon_work();
+	CHECK_EQ(scene_balloon_status().held, 12000);
+	CHECK(scene_end());
+}
+
+static void reports_free_memory(void)
+{
+	struct scene_config config = {
+		.boot_blocks = 4, .movable = true,
+		.balloon_features = REPORT | STATS,
+	};
+	uint64_t before, first;
+
+	if (!CHECK(balloon_scene(config)))
+		return;
+	CHECK_EQ(s.bal->report_queue, 3);
+	before = free_frames();
+	scene_balloon_until(100);
+	first = scene_balloon_status().reported;
+	/* All free chunks, the one with the queues excepted. */
+	CHECK_EQ(first, s.boot_last - CF_CHUNK_FRAMES);
+	CHECK_EQ(s.bal->reported, first);
+	CHECK_EQ(free_frames(), before);
+	CHECK_EQ(scene_balloon_status().reporting, 0);
+	/* The same memory is not reported again and again. */
+	scene_balloon_until(10000);
+	CHECK_EQ(scene_balloon_status().reported, first);
+	/* What was used since is. */
+	CHECK(data_add(1000, 0));
+	scene_balloon_until(3000);
+	data_drop(1000);
+	scene_balloon_until(3000);
+	CHECK(scene_balloon_status().reported > first);
+	CHECK(scene_balloon_status().reported <= first + 1536);
+	CHECK(scene_verify());
+	CHECK(scene_end());
+}
+
+/* Isolated while reported: nobody gets it, and it comes back. */
+static void isolates_reported(void)
+{
+	struct scene_config config = {
+		.boot_blocks = 4, .balloon_features = REPORT,
+	};
+	uint64_t before;
+
+	if (!CHECK(balloon_scene(config)))
+		return;
+	before = free_frames();
+	model_late(&s.bal->model, true);
+	scene_balloon_work();
+	CHECK_EQ(scene_balloon_status().reporting, 32 * 512);
+	CHECK_EQ(free_frames(), before - 32 * 512);
+	CHECK(data_add(10000, 0));
+	model_late(&s.bal->model, false);
+	CHECK(data_check());
+	scene_balloon_work();
+	CHECK_EQ(free_frames(), before - 10000);
+	CHECK(data_check() && scene_verify());
+	/* Removed in the middle: it comes back, too. */
+	model_late(&s.bal->model, true);
+	data_drop(10000);
+	scene_balloon_until(5000);
+	CHECK(scene_balloon_status().reporting > 0);
+	CHECK_EQ(cf_balloon_remove(&s.balloon, NULL), 0);
+	s.balloon_open = false;
+	CHECK_EQ(free_frames(), before);
+	CHECK(scene_end());
+}
+
+static void hints(void)
+{
+	struct scene_config config = {
+		.boot_blocks = 4, .balloon_features = HINT | STATS | REPORT,
+		.balloon.no_reporting = true,
+	};
+	uint64_t before, kept;
+
+	if (!CHECK(balloon_scene(config)))
+		return;
+	CHECK_EQ(s.bal->hint_queue, 3);
+	before = free_frames();
+	CHECK(data_add(5000, 0));
+	model_balloon_hint(s.bal, 5);
+	scene_balloon_work();
+	CHECK_EQ(s.bal->hint_round, 5);
+	CHECK(s.bal->hint_stopped);
+	kept = scene_balloon_status().hinted;
+	CHECK(kept > 16000);
+	CHECK_EQ(s.bal->hinted, kept);
+	CHECK_EQ(free_frames(), before - 5000 - kept);
+	/* Some stays for the guest. */
+	CHECK(free_frames() > 1500);
+	CHECK(data_add(500, 0));
+	/* STOP alone gives nothing back. */
+	model_balloon_hint(s.bal, CF_BALLOON_HINT_STOP);
+	scene_balloon_work();
+	CHECK_EQ(scene_balloon_status().hinted, kept);
+	model_balloon_hint(s.bal, CF_BALLOON_HINT_DONE);
+	scene_balloon_work();
+	CHECK_EQ(scene_balloon_status().hinted, 0);
+	CHECK_EQ(free_frames(), before - 5500);
+	CHECK(data_check() && scene_verify());
+	/* Another round; it ends in the middle of the next. */
+	model_balloon_hint(s.bal, 6);
+	scene_balloon_work();
+	CHECK_EQ(s.bal->hint_round, 6);
+	model_balloon_hint(s.bal, 7);
+	scene_balloon_work();
+	CHECK_EQ(s.bal->hint_round, 7);
+	CHECK_EQ(scene_balloon_status().hint_rounds, 3);
+	CHECK_EQ(cf_balloon_remove(&s.balloon, NULL), 0);
+	s.balloon_open = false;
+	CHECK_EQ(free_frames(), before - 5500);
+	CHECK(data_check());
+	CHECK(scene_end());
+}
+
+static void hints_interrupted(void)
+{
+	struct scene_config config = {
+		.boot_blocks = 4, .balloon_features = HINT,
+	};
+	uint64_t before;
+	unsigned i;
+
+	if (!CHECK(balloon_scene(config)))
+		return;
+	before = free_frames();
+	model_late(&s.bal->model, true);
+	model_balloon_hint(s.bal, 2);
+	for (i = 0; i < 40; i++) {
+		(void)cf_balloon_work(&s.balloon, s.now);
+		if (i % 3 == 0)
+			model_answer(&s.bal->model, 1);
+		if (i == 20)
+			model_balloon_hint(s.bal, 3);
+	}
+	model_balloon_hint(s.bal, CF_BALLOON_HINT_DONE);
+	scene_balloon_work();
+	/* Not before the device is done with each of them. */
+	CHECK(scene_balloon_status().hinted > 0);
+	model_late(&s.bal->model, false);
+	scene_balloon_work();
+	CHECK_EQ(scene_balloon_status().hinted, 0);
+	CHECK_EQ(free_frames(), before);
+	CHECK(scene_end());
+}
+
+static void poison(void)
+{
+	struct scene_config config = {
+		.balloon_features = POISON | REPORT | HINT | STATS,
+		.balloon = { .poisoned = true, .poison = 0xaaaaaaaa },
+	};
+
+	if (!CHECK(balloon_scene(config)))
+		return;
+	CHECK_EQ(cf_wire_get32(s.bal->model.config + CF_BALLOON_POISON_VALUE),
+		 0xaaaaaaaa);
+	CHECK_EQ(s.bal->model.features, config.balloon_features |
+		 CF_VIRTIO_F_VERSION_1);
+	CHECK(scene_end());
+	/* A host that knows nothing of it must not take free contents. */
+	config.balloon_features = REPORT | HINT | STATS;
+	if (!CHECK(balloon_scene(config)))
+		return;
+	CHECK_EQ(s.bal->model.features, STATS | CF_VIRTIO_F_VERSION_1);
+	scene_balloon_until(5000);
+	CHECK_EQ(s.bal->reported, 0);
+	CHECK(scene_end());
+	/* And without poison nobody speaks of it. */
+	config.balloon_features = POISON;
+	config.balloon.poisoned = false;
+	if (!CHECK(balloon_scene(config)))
+		return;
+	CHECK_EQ(s.bal->model.features, CF_VIRTIO_F_VERSION_1);
+	CHECK(scene_end());
+}
+
+static void removal_leaves_orphans(void)
+{
+	uint64_t orphans = 0, before;
+
+	if (!CHECK(balloon_scene((struct scene_config){ 0 })))
+		return;
+	before = free_frames();
+	CHECK(scene_balloon_size(1234));
+	CHECK_EQ(cf_balloon_remove(&s.balloon, &orphans), 0);
+	s.balloon_open = false;
+	CHECK_EQ(orphans, 1234);
+	CHECK_EQ(free_frames(), before - 1234);
+	CHECK(scene_balloon_check());
+	CHECK(scene_end());
+}
+
+static void drains(void)
+{
+	uint64_t orphans = 1;
+
+	if (!CHECK(balloon_scene((struct scene_config){ 0 })))
+		return;
+	CHECK(scene_balloon_size(4321));
+	cf_balloon_drain(&s.balloon, true);
+	scene_balloon_work();
+	CHECK_EQ(s.bal->ballooned, 0);
+	CHECK_EQ(model_balloon_actual(s.bal), 0);
+	cf_balloon_drain(&s.balloon, false);
+	scene_balloon_work();
+	CHECK_EQ(s.bal->ballooned, 4321);
+	cf_balloon_drain(&s.balloon, true);
+	scene_balloon_work();
+	CHECK_EQ(cf_balloon_remove(&s.balloon, &orphans), 0);
+	CHECK_EQ(orphans, 0);
+	s.balloon_open = false;
+	CHECK(scene_end());
+}
+
+int main(void)
+{
+	cf_host_enter();
+	tap_run("inflates and deflates", inflates_and_deflates);
+	tap_run("single frames, MMIO, must tell", single_frames);
+	tap_run("memory is really given back", gives_memory_back);
+	tap_run("runs out of memory", runs_out);
+	tap_run("migrates", migrates);
+	tap_run("migrates, answers are late", migrates_late);
+	tap_run("says why a frame stays", says_why_it_stays);
+	tap_run("statistics", tells_statistics);
+	tap_run("gives way to low memory", gives_way);
+	tap_run("reports free memory", reports_free_memory);
+	tap_run("isolates what is reported", isolates_reported);
+	tap_run("hints", hints);
+	tap_run("hints, interrupted", hints_interrupted);
+	tap_run("poison", poison);
+	tap_run("removal leaves orphans", removal_leaves_orphans);
+	tap_run("drains", drains);
+	return tap_done();
+}
