@@ -33,6 +33,7 @@
 struct cpu {
 	struct cf_bare_context *context;	/* (P) first: see bare.h */
 	struct cpu *self;		/* (C) second: see arch_this_cpu() */
+	struct cf_bare_context interrupt;	/* (P) of handlers */
 	struct thread *thread;		/* (P) what it runs */
 	struct thread *idle;		/* (C) */
 	unsigned number;		/* (C) */
@@ -127,6 +128,9 @@ bool boot_option(const char *name, char *value, size_t bytes);
 uint64_t page_alloc(void);		/* zeroed */
 void page_free(uint64_t page);
 uint64_t pages_free(void);
+
+/* Memory in one piece that nobody has had, for good; 0: none. */
+uint64_t page_take_top(uint64_t bytes, uint64_t align);
 
 /* Everything allocated from here on, and freed, is undone at the end. */
 void page_begin_copy(void);
@@ -237,8 +241,30 @@ _Noreturn void guest_fault(const char *what, const struct trap *trap,
 int main(int count, char **words);
 _Noreturn void guest_end(int status);	/* exit() */
 
-/* A device's interrupt, by vector (irq.c). */
+/* ---- devices (irq.c, pci.c) ---- */
+
+/* Call @fn at each interrupt of a vector. False: too many. */
+bool interrupt_attach(unsigned vector, void (*fn)(void *context),
+		      void *context);
 void interrupt_raised(unsigned vector);
-uint64_t interrupt_count(unsigned vector);
+
+/* Wait for one that is not among those @seen, or until then. */
+uint64_t interrupt_count(void);
+void interrupt_wait(uint64_t seen, uint64_t until_ns);
+
+/* Let the lines through; the vector that all of them raise. */
+void arch_intx_init(void);
+unsigned arch_intx_vector(void);
+
+/* What a device is to write to raise message @number; its vector. */
+unsigned arch_message(unsigned number, uint64_t *ret_address,
+		      uint32_t *ret_data);
+
+/* Configuration space where there is no ECAM. */
+uint32_t arch_pci_read(uint32_t address, unsigned bytes);
+void arch_pci_write(uint32_t address, unsigned bytes, uint32_t value);
+
+/* Addresses for a BAR that has none, or 0. */
+uint64_t arch_pci_room(uint64_t bytes);
 
 #endif

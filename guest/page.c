@@ -109,6 +109,26 @@ uint64_t pages_free(void)
 	return count - range_used / PAGE_BYTES;
 }
 
+uint64_t page_take_top(uint64_t bytes, uint64_t align)
+{
+	unsigned long state = kernel_enter();
+	uint64_t found = 0;
+	unsigned i = boot.memories;
+
+	while (!found && i-- > range) {
+		struct memory *memory = &boot.memory[i];
+		uint64_t used = i == range ? range_used : 0;
+		uint64_t at = (memory->last - bytes) & ~(align - 1);
+
+		if (bytes > memory->last || at < memory->first + used)
+			continue;
+		found = at;
+		memory->last = at;
+	}
+	kernel_leave(state);
+	return found;
+}
+
 void page_begin_copy(void)
 {
 	copying = true;

@@ -319,6 +319,9 @@ void thread_init_idle(struct cpu *cpu)
 	cpu->idle = idle;
 	cpu->thread = idle;
 	cpu->context = &idle->context;
+	/* Of handlers, which may open read sections. */
+	if (cf_bare_context_add(&cpu->interrupt))
+		console_say("guest: no room for a context\n");
 }
 
 /* Runs on the stack the CPU was started on. */

@@ -103,6 +103,7 @@ static void tables_init(struct arch_cpu *arch)
 void arch_cpu_init(struct cpu *cpu)
 {
 	cpu->self = cpu;
+	cpu->interrupt.cpu = CF_CPU_NONE;
 	if (cpu->number == 0)
 		gates_init();
 	tables_init(&cpu->arch);
@@ -191,7 +192,8 @@ void arch_trap(const struct trap *trap)
 	}
 	if (trap->vector == VECTOR_QUESTION)
 		cpu_served();
-	else
+	else if (trap->vector >= VECTOR_INTX &&
+		 trap->vector != VECTOR_SPURIOUS)
 		interrupt_raised((unsigned)trap->vector);
 	apic_end();
 }

@@ -9,7 +9,8 @@
 #define VECTOR_BYTES	16
 #define VECTOR_QUESTION	0x40		/* of another CPU */
 #define VECTOR_TIMER	0x41
-#define VECTOR_DEVICE	0x50		/* and the next ones */
+#define VECTOR_INTX	0x50
+#define VECTOR_MESSAGE	0x60		/* and the next ones */
 #define VECTOR_SPURIOUS	0xff
 
 void write_msr(uint32_t msr, uint64_t value);
