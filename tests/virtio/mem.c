@@ -316,8 +316,6 @@ static void unplugs_all_first(void)
 	CHECK(scene_resize(8 * MIB));
 	CHECK_EQ(cf_vmem_remove(&s.vmem, false), -CF_EBUSY);
 	CHECK_EQ(cf_vmem_remove(&s.vmem, true), 0);
-	cf_free_frozen(s.map, s.shared_pfn, 5);
-	s.shared = false;
 	/* The map still has its block: not now. */
 	CHECK_EQ(info(0).state, CF_BLOCK_ONLINE);
 	free(s.storage);

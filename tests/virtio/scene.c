@@ -181,8 +181,8 @@ bool scene_end(void)
 		tap_print("# violation: %s\n", s.bal->model.violation);
 	if (s.data.owner)
 		CHECK_EQ(cf_owner_unregister(s.map, s.data.owner, NULL), 0);
-	if (s.shared)
-		cf_free_frozen(s.map, s.shared_pfn, 5);
+	while (s.shares)
+		cf_free_frozen(s.map, s.shared[--s.shares], 5);
 	scene_verify();
 	adopt_orphans();
 	scene_verify();
@@ -238,10 +238,11 @@ bool scene_share(size_t bytes, struct cf_virtio_memory *ret_shared)
 		.flags = CF_ALLOC_FROZEN | CF_ALLOC_ZERO,
 	};
 
-	if (!CHECK_EQ(cf_alloc(s.map, request, &s.shared_pfn), 0) ||
+	if (!CHECK(s.shares < 4) ||
+	    !CHECK_EQ(cf_alloc(s.map, request, &s.shared_pfn), 0) ||
 	    !CHECK(bytes <= 32 * CF_FRAME_BYTES))
 		return false;
-	s.shared = true;
+	s.shared[s.shares++] = s.shared_pfn;
 	*ret_shared = (struct cf_virtio_memory){
 		.address = s.memory.base + s.shared_pfn * CF_FRAME_BYTES,
 		.phys = s.shared_pfn << CF_FRAME_SHIFT,

@@ -69,8 +69,9 @@ struct scene {
 	struct cf_virtio_pci pci;
 	struct cf_virtio_mmio mmio;
 	unsigned interrupts;
-	cf_pfn shared_pfn;
-	bool shared;			/* with a device, from there on */
+	cf_pfn shared_pfn;		/* the last driver's queues */
+	cf_pfn shared[4];		/* all of them */
+	unsigned shares;
 	unsigned low_signals;
 
 	struct model_mem *mem;
@@ -124,7 +125,7 @@ bool scene_balloon_check(void);
 void scene_transport(struct model *model, const struct cf_virtio_ops **ret_ops,
 		     void **ret_transport);
 
-/* Memory for queues, once a scene. */
+/* Memory for queues, until the end of the scene. */
 bool scene_share(size_t bytes, struct cf_virtio_memory *ret_shared);
 
 /* Folios: put them, look at them, drop them. */
