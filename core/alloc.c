@@ -52,25 +52,6 @@ uint64_t cfi_request_word(struct cf_request request)
 	return word_of(request);
 }
 
-/* Where this context's searches of a zone begin, and the place to keep it. */
-static uint32_t home_of(struct cf_map *map, const struct cfi_zone *zone)
-{
-	unsigned number = cf_port_cpu();
-
-	if (number >= map->config.cpus)
-		return 0;
-	return map->cpu[number].home[zone->number];
-}
-
-static void set_home(struct cf_map *map, const struct cfi_zone *zone,
-		     uint64_t number)
-{
-	unsigned cpu = cf_port_cpu();
-
-	if (cpu < map->config.cpus)
-		map->cpu[cpu].home[zone->number] = (uint32_t)number;
-}
-
 /* Would taking @frames leave the zone above its mark?  Tells of low memory. */
 static bool watermark_allows(struct cf_map *map, struct cfi_zone *zone,
 			     uint64_t frames, unsigned flags)
@@ -103,13 +84,17 @@ static bool watermark_allows(struct cf_map *map, struct cfi_zone *zone,
 	       (free >= frames && left >= cfi_load_relaxed(&zone->mark_min));
 }
 
-/* A run inside one block. */
+/* A run inside one block, from where this context's searches begin. */
 static bool take_small(struct cf_map *map, struct cfi_zone *zone,
 		       struct cfi_taking taking, cf_pfn *ret_pfn)
 {
+	unsigned number = cf_port_cpu();
+	uint32_t *home = number < map->config.cpus ?
+			 &map->cpu[number].home[zone->number] : NULL;
 	struct cfi_want want = {
 		.order = taking.order,
-		.home = home_of(map, zone),
+		.home = home ? *home : 0,
+		.context = home ? number + 1 : 0,
 		.frames = ret_pfn,
 		.most = 1,
 	};
@@ -117,8 +102,8 @@ static bool take_small(struct cf_map *map, struct cfi_zone *zone,
 
 	found = cfi_search(map, zone, &want,
 			   !(taking.flags & CF_ALLOC_NOSPLIT));
-	if (found)
-		set_home(map, zone, want.home);
+	if (found && home)
+		*home = want.home;
 	return found;
 }
 
@@ -287,15 +272,26 @@ static int alloc_run(struct cf_map *map, struct cf_request request,
 	return 0;
 }
 
+/* A request as one word, so that it is looked at in one step. */
+union request {
+	struct cf_request fields;
+	uint64_t word;
+};
+
 /* Is it nothing but a type and an order, and the own node will do? */
 static inline bool is_plain(const struct cf_map *map,
 			    struct cf_request request)
 {
+	const union request given = { .fields = request };
+	const union request unusual = { .fields = {
+		.owner = (uint16_t)~CF_OWNER_NONE,
+		.zone = (uint8_t)~CF_ZONE_NORMAL,
+		.flags = (uint16_t)~CF_ALLOC_FROZEN,
+	} };
 	unsigned types = 1u << CF_TYPE_KERNEL | 1u << CF_TYPE_FOLIO |
 			 WORD_FROZEN_TYPES;
 
-	if (request.owner | request.zone |
-	    (request.flags & ~(unsigned)CF_ALLOC_FROZEN))
+	if (given.word & unusual.word)
 		return false;
 	if (request.order > CF_BLOCK_ORDER_MAX ||
 	    request.type >= CF_TYPE_COUNT || !(types >> request.type & 1))
@@ -317,8 +313,7 @@ static inline bool alloc_plain(struct cf_map *map, struct cf_request request,
 	cpu = cfi_cpu_enter(map);
 	if (!cpu)
 		return false;
-	pfn = cfi_cache_pop(&cpu->cache[cfi_local_zone(map, cpu)],
-			    request.order);
+	pfn = cfi_cache_pop(cpu->local, request.order);
 	if (pfn != CF_PFN_NONE)
 		cfi_count_here(cpu, word_type(word),
 			       (int64_t)word_frames(word));
@@ -330,8 +325,10 @@ static inline bool alloc_plain(struct cf_map *map, struct cf_request request,
 	return true;
 }
 
-static int alloc(struct cf_map *map, struct cf_request request,
-		 cf_pfn *ret_pfn)
+/* Any other; apart, so that it costs plain ones nothing. */
+static __attribute__((noinline)) int alloc(struct cf_map *map,
+					   struct cf_request request,
+					   cf_pfn *ret_pfn)
 {
 	int err;
 

@@ -161,24 +161,23 @@ static bool cover_run(struct audit *audit, cf_pfn first, cf_pfn last)
 static bool cover_cached(struct audit *audit, const struct cfi_cache *cache,
 			 unsigned zone)
 {
-	const struct cfi_magazine *magazine;
-	unsigned order;
-	uint64_t i;
-	cf_pfn pfn;
+	const struct cfi_magazine *magazine = cache->magazine;
+	const struct cfi_stack *stack = cache->stack;
+	unsigned i, order;
+	uint64_t at;
 
 	(void)zone;
-	for (magazine = cache->magazine; magazine < cache->magazine + 2;
-	     magazine++)
-		for (i = 0; i < load(&magazine->count); i++)
-			if (!cover_run(audit, magazine->frame[i],
-				       magazine->frame[i] + 1))
+	for (i = 0; i < 2; i++)
+		for (at = 0; at < load(&magazine[i].count); at++)
+			if (!cover_run(audit, magazine[i].frame[at],
+				       magazine[i].frame[at] + 1))
 				return false;
-	for (order = 1; order <= CF_BLOCK_ORDER_MAX; order++) {
-		pfn = load(&cache->run[order]) - 1;
-		if (pfn != CF_PFN_NONE &&
-		    !cover_run(audit, pfn, pfn + ((cf_pfn)1 << order)))
-			return false;
-	}
+	for (order = 1; order <= CF_BLOCK_ORDER_MAX; order++)
+		for (at = 0; at < load(&stack[order].count); at++)
+			if (!cover_run(audit, stack[order].run[at],
+				       stack[order].run[at] +
+				       ((cf_pfn)1 << order)))
+				return false;
 	return true;
 }
 

@@ -54,7 +54,7 @@ static inline uint64_t bits_fold(uint64_t bits, unsigned order)
 {
 	unsigned step;
 
-	for (step = 1; step <= order; step++)
+	for (step = 1; step <= order && bits; step++)
 		bits = bits_fold_once(bits, step);
 	return bits;
 }
@@ -82,12 +82,26 @@ static inline uint64_t bitmap_full_words(const struct cfi_bitmap *map)
 	return full;
 }
 
+/* Fold every word from groups of half an order to groups of @order. */
+static inline uint64_t bitmap_fold_once(struct cfi_bitmap *groups,
+					unsigned order)
+{
+	uint64_t any = 0;
+	unsigned i;
+
+	for (i = 0; i < BITMAP_WORDS; i++) {
+		groups->word[i] = bits_fold_once(groups->word[i], order);
+		any |= groups->word[i];
+	}
+	return any;
+}
+
 /* Order of the largest aligned free run, 0..9, or BITMAP_NONE. */
 static inline unsigned bitmap_largest(const struct cfi_bitmap *map)
 {
 	uint64_t full = bitmap_full_words(map);
-	uint64_t any = 0;
-	unsigned order, i;
+	struct cfi_bitmap groups = *map;
+	unsigned order;
 
 	if (full) {
 		for (order = 3; order > 0; order--)
@@ -95,12 +109,50 @@ static inline unsigned bitmap_largest(const struct cfi_bitmap *map)
 				break;
 		return order + 6;
 	}
-	for (order = 6; order-- > 0;) {
-		for (i = 0, any = 0; i < BITMAP_WORDS; i++)
-			any |= bits_fold(map->word[i], order);
-		if (any)
-			return order;
+	for (order = 0; order < 6; order++)
+		if (!bitmap_fold_once(&groups, order))
+			break;
+	return order - 1;
+}
+
+/* The first free run of @order, 0..8, or BITMAP_NONE. */
+static inline unsigned bitmap_first(const struct cfi_bitmap *map,
+				    unsigned order)
+{
+	uint64_t groups;
+	unsigned i;
+
+	if (order >= 6) {
+		groups = bits_fold(bitmap_full_words(map), order - 6) & 0xff;
+		return groups ? bits_first(groups) * 64 : BITMAP_NONE;
 	}
+	for (i = 0; i < BITMAP_WORDS; i++) {
+		groups = bits_fold(map->word[i], order);
+		if (groups)
+			return i * 64 + bits_first(groups);
+	}
+	return BITMAP_NONE;
+}
+
+/* As bitmap_find(), from a group below a word; orders from 6 up have none. */
+static inline unsigned bitmap_find_small(const struct cfi_bitmap *map,
+					 unsigned order)
+{
+	struct cfi_bitmap groups = *map;
+	uint64_t larger, exact;
+	unsigned step, i;
+
+	for (step = 1; step <= order && order < 6; step++)
+		(void)bitmap_fold_once(&groups, step);
+	for (; order < 6; order++)
+		for (i = 0; i < BITMAP_WORDS; i++) {
+			larger = bits_fold_once(groups.word[i], order + 1);
+			exact = groups.word[i] &
+				~(larger | larger << (1u << order));
+			if (exact)
+				return i * 64 + bits_first(exact);
+			groups.word[i] = larger;
+		}
 	return BITMAP_NONE;
 }
 
@@ -108,16 +160,12 @@ static inline unsigned bitmap_largest(const struct cfi_bitmap *map)
 static inline unsigned bitmap_find(const struct cfi_bitmap *map,
 				   unsigned order)
 {
+	unsigned frame = bitmap_find_small(map, order);
 	uint64_t full, exact;
-	unsigned try, i;
+	unsigned try;
 
-	for (try = order; try < 6; try++) {
-		for (i = 0; i < BITMAP_WORDS; i++) {
-			exact = bits_exact(map->word[i], try);
-			if (exact)
-				return i * 64 + bits_first(exact);
-		}
-	}
+	if (frame != BITMAP_NONE)
+		return frame;
 	full = bitmap_full_words(map);
 	for (try = order > 6 ? order - 6 : 0; try <= 3; try++) {
 		exact = bits_exact(full, try) & 0xff;

@@ -2,7 +2,7 @@
 
 /*
  * Caches: runs that execution contexts keep in stock, single frames by the
- * magazine and of each higher order one.
+ * magazine and a few of each higher order.
  *
  * The owner of a cache enters with a BUSY mark, looks at a DIVERT flag in the
  * same line, works, leaves: no locked instruction.  Without an asymmetric
@@ -53,25 +53,25 @@ bool cfi_caches_stocked(struct cf_map *map)
 }
 
 /*
- * How large runs contexts may keep: all together, if each keeps one of each
- * order, at most an eighth of the memory that is online.  Caller holds
+ * How large runs contexts may keep: all that all of them keep of one order is
+ * at most a sixteenth of the memory that is online.  Caller holds
  * map->hotplug.
  */
 void cfi_set_stock_order(struct cf_map *map)
 {
 	uint64_t frames = 0;
-	unsigned order = 0;
+	unsigned order = 1;
 	unsigned i;
 
 	for (i = 0; i < map->zones; i++)
 		/* Relaxed: written under the lock we hold. */
 		frames += cfi_load_relaxed(&map->zone[i].blocks)
 			  << map->block_shift;
-	while (order < map->block_shift &&
-	       (uint64_t)map->config.cpus << (order + 1) <= frames / 16)
+	while (order <= map->block_shift && (uint64_t)map->config.cpus *
+	       cfi_stack_most(order) << order <= frames / 16)
 		order++;
 	/* Relaxed: a hint. */
-	cfi_store_relaxed(&map->stock_order, order);
+	cfi_store_relaxed(&map->stock_order, order - 1);
 }
 
 /* Refills stop early enough that watermarks are the slow path's decision. */
@@ -114,6 +114,7 @@ static bool refill(struct cf_map *map, struct cfi_cpu *cpu,
 	struct cfi_want want = {
 		.order = 0,
 		.home = cpu->home[zone->number],
+		.context = cpu->number + 1,
 		.frames = magazine->frame,
 		.most = MAGAZINE_FRAMES,
 	};
@@ -156,7 +157,9 @@ static cf_pfn pop_frame(struct cf_map *map, struct cfi_cpu *cpu,
 		if (!above_marks(zone))
 			return CF_PFN_NONE;
 		*ret_searched = true;
-		if (!refill(map, cpu, zone, magazine))
+		/* To find out what is not there costs no exchange. */
+		if (!cfi_index_any(zone, 0) ||
+		    !refill(map, cpu, zone, magazine))
 			return CF_PFN_NONE;
 	}
 	return cfi_cache_pop(cache, 0);
@@ -224,33 +227,38 @@ static bool is_in_order(const struct cfi_magazine *magazine)
 	return breaks <= MAGAZINE_FRAMES / 8;
 }
 
-/* Sort by frame, so that a block is locked once: Shell's method. */
-static void sort(struct cfi_magazine *magazine)
+/*
+ * Put frames of one block together, so that it is locked once, and have what
+ * giving them back will write on its way.  Counts by block number, which takes
+ * no branch that depends on it.
+ */
+#define GROUPS	64
+_Static_assert(MAGAZINE_FRAMES <= UINT8_MAX, "counts of frames fit");
+
+static void group(const struct cf_map *map, struct cfi_magazine *magazine)
 {
-	static const uint8_t gaps[] = { 23, 10, 4, 1 };
-	unsigned i, j, k, gap;
-
-	for (k = 0; k < sizeof(gaps); k++) {
-		gap = gaps[k];
-		for (i = gap; i < cfi_stock(magazine); i++) {
-			cf_pfn frame = magazine->frame[i];
-
-			for (j = i; j >= gap &&
-			     magazine->frame[j - gap] > frame; j -= gap)
-				magazine->frame[j] = magazine->frame[j - gap];
-			magazine->frame[j] = frame;
-		}
-	}
-}
-
-/* Have what giving the frames back will write on its way. */
-static void fetch(const struct cf_map *map, const struct cfi_magazine *magazine)
-{
+	uint8_t place[GROUPS + 1] = { 0 };
+	cf_pfn grouped[MAGAZINE_FRAMES];
+	/* Contexts do not all go through the blocks in the same order. */
+	unsigned mix = cf_port_cpu() * 5;
+	cf_pfn frame, at;
 	unsigned i;
 
-	for (i = 0; i < cfi_stock(magazine); i++)
-		cfi_chunk_fetch(cfi_block_held(map, magazine->frame[i]),
-				magazine->frame[i]);
+	for (i = 0; i < count; i++) {
+		frame = magazine->frame[i];
+		at = ((frame >> map->block_shift) ^ mix) % GROUPS;
+		place[at + 1]++;
+		cfi_fetch(cfi_block_held(map, frame), frame);
+	}
+	for (i = 1; i < GROUPS; i++)
+		place[i] = (uint8_t)(place[i] + place[i - 1]);
+	for (i = 0; i < count; i++) {
+		frame = magazine->frame[i];
+		at = ((frame >> map->block_shift) ^ mix) % GROUPS;
+		grouped[place[at]++] = frame;
+	}
+	for (i = 0; i < count; i++)
+		magazine->frame[i] = grouped[i];
 }
 
 /*
@@ -268,10 +276,8 @@ static cf_pfn empty_magazine(struct cf_map *map,
 	cf_pfn first, last;
 	unsigned i = 0;
 
-	if (!is_in_order(magazine)) {
-		sort(magazine);
-		fetch(map, magazine);
-	}
+	if (!is_in_order(magazine))
+		group(map, magazine);
 	while (i < cfi_stock(magazine)) {
 		i = stretch(map, magazine, i, &first, &last);
 		next = cfi_block_held(map, first);
@@ -317,27 +323,35 @@ bool cfi_cache_make_room(struct cf_map *map, const struct cfi_block *block)
 	return true;
 }
 
+/* Send one run home. Returns as empty_magazine(). */
+static cf_pfn send_home(struct cf_map *map, cf_pfn pfn, unsigned order)
+{
+	struct cfi_block *block = cfi_block_held(map, pfn);
+	unsigned long state = cfi_block_lock(block);
+	uint64_t empty;
+
+	empty = cfi_give(map, block, pfn, pfn + ((cf_pfn)1 << order));
+	cfi_block_unlock(block, state);
+	return empty == 0 ? CF_PFN_NONE : block->first +
+	       ((cf_pfn)bits_first(empty) << CF_CHUNK_ORDER);
+}
+
 /* Send home the runs of the orders from 1 up. */
-static cf_pfn empty_runs(struct cf_map *map, struct cfi_cache *cache)
+static cf_pfn empty_stacks(struct cf_map *map, struct cfi_cache *cache)
 {
 	cf_pfn emptied = CF_PFN_NONE;
-	struct cfi_block *block;
-	unsigned long state;
-	unsigned order;
-	uint64_t empty;
-	cf_pfn pfn;
+	cf_pfn pfn, chunk;
+	unsigned order = 1;
 
-	for (order = 1; order <= CF_BLOCK_ORDER_MAX; order++) {
+	while (order <= CF_BLOCK_ORDER_MAX) {
 		pfn = cfi_cache_pop(cache, order);
-		if (pfn == CF_PFN_NONE)
+		if (pfn == CF_PFN_NONE) {
+			order++;
 			continue;
-		block = cfi_block_held(map, pfn);
-		state = cfi_block_lock(block);
-		empty = cfi_give(map, block, pfn, pfn + ((cf_pfn)1 << order));
-		cfi_block_unlock(block, state);
-		if (empty)
-			emptied = block->first + ((cf_pfn)bits_first(empty) <<
-						  CF_CHUNK_ORDER);
+		}
+		chunk = send_home(map, pfn, order);
+		if (chunk != CF_PFN_NONE)
+			emptied = chunk;
 	}
 	return emptied;
 }
@@ -360,7 +374,7 @@ cf_pfn cfi_cache_empty(struct cf_map *map, struct cfi_cpu *cpu)
 			if (chunk != CF_PFN_NONE)
 				emptied = chunk;
 		}
-		chunk = empty_runs(map, cache);
+		chunk = empty_stacks(map, cache);
 		if (chunk != CF_PFN_NONE)
 			emptied = chunk;
 	}

@@ -18,7 +18,7 @@ static inline struct cfi_cpu *cfi_cpu_enter(struct cf_map *map)
 	unsigned number = cf_port_cpu();
 	struct cfi_cpu *cpu;
 
-	if (number >= map->config.cpus)
+	if (number >= map->stock_cpus)
 		return NULL;
 	cpu = &map->cpu[number];
 	/* Relaxed: only this context sets it; a handler stays out then. */
@@ -65,43 +65,40 @@ static inline void cfi_count_here(struct cfi_cpu *cpu, enum cf_type type,
 
 static inline unsigned cfi_stock(const struct cfi_magazine *magazine)
 {
-	/* Relaxed: only this context writes; others count what is cached. */
+	/* Relaxed: as in cfi_cache_pop(). */
 	return (unsigned)cfi_load_relaxed(&magazine->count);
 }
 
 static inline void cfi_set_stock(struct cfi_magazine *magazine, unsigned count)
 {
-	/* Relaxed: as in cfi_stock(). */
+	/* Relaxed: as in cfi_cache_pop(). */
 	cfi_store_relaxed(&magazine->count, count);
 }
 
-/* The running context's own node's NORMAL zone. */
-static inline uint32_t cfi_local_zone(const struct cf_map *map,
-				      const struct cfi_cpu *cpu)
+/* How many runs of an order from 1 up are kept. */
+static inline unsigned cfi_stack_most(unsigned order)
 {
-	if (map->config.nodes == 1)
-		return CF_ZONE_NORMAL;
-	return cpu->number % map->config.nodes * 2 + CF_ZONE_NORMAL;
+	return order <= CF_CHUNK_ORDER ? STACK_RUNS : 1;
 }
 
 /* Take a run that is in stock, or CF_PFN_NONE. */
 static inline cf_pfn cfi_cache_pop(struct cfi_cache *cache, unsigned order)
 {
 	struct cfi_magazine *magazine = &cache->magazine[cache->loaded];
-	unsigned count;
-	cf_pfn pfn;
+	cfi_u64 *count = &magazine->count;
+	const cf_pfn *runs = magazine->frame;
+	uint64_t left;
 
 	if (order > 0) {
-		/* Relaxed: as in cfi_stock(). */
-		pfn = cfi_load_relaxed(&cache->run[order]) - 1;
-		cfi_store_relaxed(&cache->run[order], 0);
-		return pfn;
+		count = &cache->stack[order].count;
+		runs = cache->stack[order].run;
 	}
-	count = cfi_stock(magazine);
-	if (__builtin_expect(count == 0, 0))
+	/* Relaxed: only this context writes; others count what is cached. */
+	left = cfi_load_relaxed(count);
+	if (__builtin_expect(left == 0, 0))
 		return CF_PFN_NONE;
-	cfi_set_stock(magazine, --count);
-	return magazine->frame[count];
+	cfi_store_relaxed(count, --left);
+	return runs[left];
 }
 
 /* Take a run into stock; false: there is no room for it. */
@@ -109,20 +106,22 @@ static inline bool cfi_cache_push(struct cfi_cache *cache, unsigned order,
 				  cf_pfn pfn)
 {
 	struct cfi_magazine *magazine = &cache->magazine[cache->loaded];
-	unsigned count;
+	cfi_u64 *count = &magazine->count;
+	cf_pfn *runs = magazine->frame;
+	unsigned most = MAGAZINE_FRAMES;
+	uint64_t there;
 
 	if (order > 0) {
-		/* Relaxed: as in cfi_stock(). */
-		if (cfi_load_relaxed(&cache->run[order]) != 0)
-			return false;
-		cfi_store_relaxed(&cache->run[order], pfn + 1);
-		return true;
+		count = &cache->stack[order].count;
+		runs = cache->stack[order].run;
+		most = cfi_stack_most(order);
 	}
-	count = cfi_stock(magazine);
-	if (__builtin_expect(count == MAGAZINE_FRAMES, 0))
+	/* Relaxed: as in cfi_cache_pop(). */
+	there = cfi_load_relaxed(count);
+	if (__builtin_expect(there == most, 0))
 		return false;
-	magazine->frame[count] = pfn;
-	cfi_set_stock(magazine, count + 1);
+	runs[there] = pfn;
+	cfi_store_relaxed(count, there + 1);
 	return true;
 }
 

@@ -209,6 +209,18 @@ unsigned cfi_tightest(const struct cfi_block *block, unsigned first,
 	return CLASS_NONE;
 }
 
+/* Class of a chunk of @class from which a run of @order was taken. */
+static unsigned class_without(const struct cfi_block *block, unsigned chunk,
+			      unsigned order, unsigned class)
+{
+	/* Of a larger run, the largest of what is left is half of it. */
+	if (class >= CLASS_WHOLE)
+		return CF_CHUNK_ORDER - 1;
+	if (bitmap_first(&block->bitmap[chunk], class) != BITMAP_NONE)
+		return class;
+	return order < class ? class - 1 : class_of(block, chunk);
+}
+
 /**
  * cfi_take_run() - take a run of @order from a maximal free run of @class.
  *
@@ -228,9 +240,13 @@ bool cfi_take_run(struct cf_map *map, struct cfi_block *block, unsigned order,
 	} else {
 		if (class >= CLASS_WHOLE)
 			break_whole(map, block, chunk);
-		frame = bitmap_find(&block->bitmap[chunk], order);
+		/* If the chunk has no larger run there is nothing to choose. */
+		frame = order == class ?
+			bitmap_first(&block->bitmap[chunk], order) :
+			bitmap_find(&block->bitmap[chunk], order);
 		take_bits(map, block, chunk, frame, order);
-		cfi_chunk_reclass(map, block, chunk);
+		set_class(map, block, chunk,
+			  class_without(block, chunk, order, class));
 	}
 	*ret_pfn = block->first + ((cf_pfn)chunk << CF_CHUNK_ORDER) + frame;
 	return true;
@@ -357,13 +373,51 @@ uint64_t cfi_chunk_settle(struct cfi_block *block, unsigned chunk)
 	return 0;
 }
 
+/* Order of the free run that the aligned run of @count at @frame is in now. */
+static unsigned order_around(const struct cfi_bitmap *bitmap, unsigned frame,
+			     unsigned count)
+{
+	unsigned beside = frame ^ count;
+
+	if (!bitmap_is(bitmap, beside, beside + count, true))
+		return bits_first(count);
+	return bitmap_run_around(bitmap, frame);
+}
+
+/*
+ * What comes back most: an aligned run of a chunk that stays partly free.
+ * False if it is anything else.
+ */
+static bool give_run(struct cf_map *map, struct cfi_block *block,
+		     cf_pfn first, unsigned count)
+{
+	unsigned chunk = cfi_chunk_index(block, first);
+	unsigned frame = (unsigned)(first % CF_CHUNK_FRAMES);
+	struct cfi_bitmap *bitmap = &block->bitmap[chunk];
+	struct cfi_chunk *c = &block->chunk[chunk];
+	unsigned around;
+
+	if (count & (count - 1) || frame & (count - 1) ||
+	    c->free + count >= CF_CHUNK_FRAMES || !is_split(block, chunk) ||
+	    cfi_isolated(block) ||
+	    cfi_block_state(block) == CF_BLOCK_GOING_ONLINE)
+		return false;
+	CF_CHECK2(bitmap_is(bitmap, frame, frame + count, false), first, count);
+	bitmap_set(bitmap, frame, frame + count, true);
+	c->free = (uint16_t)(c->free + count);
+	count_free(map, block, count);
+	around = order_around(bitmap, frame, count);
+	if (c->class == CLASS_NONE || around > c->class)
+		set_class(map, block, chunk, around);
+	return true;
+}
+
 static void give_piece(struct cf_map *map, struct cfi_block *block,
 		       const struct piece *piece)
 {
 	struct cfi_chunk *c = &block->chunk[piece->chunk];
 	struct cfi_bitmap *bitmap = &block->bitmap[piece->chunk];
 	unsigned count = piece->last - piece->first;
-	unsigned around;
 
 	CF_CHECK2(c->free + count <= CF_CHUNK_FRAMES, block->first,
 		  piece->chunk);
@@ -377,14 +431,6 @@ static void give_piece(struct cf_map *map, struct cfi_block *block,
 	count_free(map, block, count);
 	if (c->free == CF_CHUNK_FRAMES && is_split(block, piece->chunk))
 		set_split(block, piece->chunk, false);
-	if (c->class < CLASS_WHOLE && c->free < CF_CHUNK_FRAMES &&
-	    !(count & (count - 1)) && !(piece->first & (count - 1))) {
-		/* One aligned run more: no need to search the bitmap. */
-		around = bitmap_run_around(bitmap, piece->first);
-		if (around > c->class)
-			set_class(map, block, piece->chunk, around);
-		return;
-	}
 	cfi_chunk_reclass(map, block, piece->chunk);
 }
 
@@ -432,7 +478,9 @@ uint64_t cfi_give(struct cf_map *map, struct cfi_block *block, cf_pfn first,
 	uint64_t empty = 0;
 	struct piece piece;
 
-	if (give_chunks(map, block, first, last))
+	if (last - first < CF_CHUNK_FRAMES ?
+	    give_run(map, block, first, (unsigned)(last - first)) :
+	    give_chunks(map, block, first, last))
 		return 0;
 	while (next_piece(block, &first, last, &piece)) {
 		give_piece(map, block, &piece);

@@ -67,7 +67,7 @@ static int drain_all(struct cf_map *map)
 	if (!map->config.fenced && cf_port_barrier_all() != 0)
 		return -CF_EAGAIN;
 	cfi_moves_begin(&map->moves);
-	for (i = 0; i < map->config.cpus; i++)
+	for (i = 0; i < map->stock_cpus; i++)
 		if (drain_cpu(map, &map->cpu[i]))
 			err = -CF_EAGAIN;
 	cfi_moves_end(&map->moves);
@@ -80,7 +80,7 @@ static void raise_divert(struct cf_map *map)
 
 	if (map->divert_holds++)
 		return;
-	for (i = 0; i < map->config.cpus; i++)
+	for (i = 0; i < map->stock_cpus; i++)
 		/* Seq_cst: as in drain_cpu(). [cache-divert] */
 		(void)cfi_swap_seq_cst(&map->cpu[i].divert, 1);
 }
@@ -117,7 +117,7 @@ void cfi_divert_end(struct cf_map *map)
 
 	CF_CHECK(map->divert_holds > 0, map->divert_holds);
 	map->divert_holds--;
-	for (i = 0; i < map->config.cpus && map->divert_holds == 0; i++)
+	for (i = 0; i < map->stock_cpus && map->divert_holds == 0; i++)
 		/* Release: owners see their caches empty. [cache-divert] */
 		cfi_store_release(&map->cpu[i].divert, 0);
 	cf_unlock(&map->drain_lock, state);
@@ -136,7 +136,7 @@ void cf_drain_cpu(struct cf_map *map)
 	unsigned number = cf_port_cpu();
 	unsigned long state;
 
-	if (number >= map->config.cpus)
+	if (number >= map->stock_cpus)
 		return;
 	state = cf_lock(&map->drain_lock);
 	/* Relaxed: this context sets it; inside its cache this is misuse. */

@@ -181,9 +181,8 @@ static inline cfi_u64 *held_word(struct cf_map *map, cf_pfn pfn,
 				 struct cfi_block **ret_block)
 {
 	struct cfi_block *block = cfi_block_held(map, pfn);
-	cfi_u64 *word;
+	cfi_u64 *word = cfi_word_at(block, pfn);
 
-	word = cfi_word_at(block, pfn);
 	CF_CHECK(word != NULL, pfn);
 	*ret_block = block;
 	return word;
@@ -353,9 +352,10 @@ static bool put_plain(struct cf_map *map, struct cfi_block *block,
 	return true;
 }
 
-/* Any put. */
-static void put(struct cf_map *map, struct cfi_block *block, cfi_u64 *word,
-		cf_pfn pfn)
+/* Any put; apart, so that it costs most of them nothing. */
+static __attribute__((noinline)) void put(struct cf_map *map,
+					  struct cfi_block *block,
+					  cfi_u64 *word, cf_pfn pfn)
 {
 	if (put_plain(map, block, word, pfn))
 		return;

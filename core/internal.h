@@ -167,7 +167,8 @@ bool cfi_is_free(const struct cfi_block *block, cf_pfn first, cf_pfn last);
 uint64_t cfi_give(struct cf_map *map, struct cfi_block *block, cf_pfn first,
 		  cf_pfn last);
 uint64_t cfi_chunk_settle(struct cfi_block *block, unsigned chunk);
-static inline void cfi_chunk_fetch(const struct cfi_block *block, cf_pfn pfn)
+/* Have what giving a frame back will write on its way. */
+static inline void cfi_fetch(const struct cfi_block *block, cf_pfn pfn)
 {
 	unsigned chunk = cfi_chunk_index(block, pfn);
 
@@ -182,6 +183,9 @@ unsigned cfi_tightest(const struct cfi_block *block, unsigned first,
 struct cfi_want {		/* what cfi_search() looks for */
 	unsigned order;
 	uint32_t home;		/* in: block to ask first; out: that served */
+	uint32_t context;	/* who searches, as in home_of; 0: nobody */
+	bool asked;		/* home was asked */
+	bool passed;		/* homes of others were passed by */
 	cf_pfn *frames;		/* out: frames of order 0, or one run */
 	unsigned most;		/* of order 0: how many */
 	unsigned taken;		/* out */

@@ -151,12 +151,11 @@ static void init_cpus(struct cf_map *map, const struct layout *layout,
 
 		cpu->number = i;
 		cpu->cache = cache + (size_t)i * map->zones;
+		cpu->local = &cpu->cache[i % map->config.nodes * 2 +
+					 CF_ZONE_NORMAL];
 		for (zone = 0; zone < map->zones; zone++)
 			cpu->home[zone] = (uint32_t)((uint64_t)i *
 				map->blocks_max / map->config.cpus);
-		/* Relaxed: nobody else knows the map yet. */
-		if (map->divert_holds)
-			cfi_store_relaxed(&cpu->divert, 1);
 	}
 }
 
@@ -178,8 +177,8 @@ int cf_map_create(const struct cf_map_config *config, void *storage,
 	map->config = full;
 	map->block_shift = full.block_order;
 	map->blocks_max = (uint32_t)(full.last >> full.block_order);
-	/* Without caches every context is kept out for good. */
-	map->divert_holds = full.debug_pagealloc || full.no_caches;
+	map->stock_cpus = full.debug_pagealloc || full.no_caches ? 0 :
+			  full.cpus;
 	map->block = (void *)(bytes + layout.block);
 	map->owner = (void *)(bytes + layout.owner);
 	map->owner_frames = (void *)(bytes + layout.frames);

@@ -8,46 +8,101 @@
  * that served it last - is asked first, and its word is taken for what it
  * has: the index is only read for other blocks.  So a context that allocates
  * and frees over and over stays in one block and writes no shared line but
- * that block's own, and contexts work in different blocks.
+ * that block's own.
+ *
+ * Contexts work in different blocks: a block that is another context's home
+ * comes after one's own whole chunks, and after blocks that are nobody's.
+ * Whose home a block is is a hint; who finds nothing else takes what there is.
  */
 
 #include "internal.h"
+
+/* So many homes of others a search passes by at once, for one class. */
+#define PASSED_MOST	8
+
+/*
+ * Single frames from a run of @class, and on from the block's partly free
+ * chunks until it is enough to come for.
+ */
+static unsigned take_frames(struct cf_map *map, struct cfi_block *block,
+			    const struct cfi_want *want, unsigned class)
+{
+	unsigned taken = 0;
+	unsigned more;
+
+	do {
+		more = cfi_take_many(map, block, class, want->frames + taken,
+				     want->most - taken);
+		taken += more;
+		class = cfi_tightest(block, 0, CLASS_WHOLE);
+	} while (more > 0 && taken < want->most / 4 && class != CLASS_NONE);
+	return taken;
+}
 
 /* Take what is wanted from a run of @class; false: the block has none. */
 static bool take(struct cf_map *map, struct cfi_block *block,
 		 struct cfi_want *want, unsigned class)
 {
 	if (want->order == 0)
-		want->taken = cfi_take_many(map, block, class, want->frames,
-					    want->most);
+		want->taken = take_frames(map, block, want, class);
 	else
 		want->taken = cfi_take_run(map, block, want->order, class,
 					   want->frames);
 	return want->taken > 0;
 }
 
-/*
- * Ask the home block for its tightest class in [first, last).  Sets @asked if
- * the block is one of the zone's, so that the index need not lead there.
- */
+/* Is the block another context's home? */
+static bool is_anothers(const struct cf_map *map, uint64_t number,
+			const struct cfi_want *want)
+{
+	const struct cfi_block *block = cfi_block_at(map, number);
+	uint64_t context;
+
+	if (!block)
+		return false;
+	/* Relaxed: a hint. */
+	context = cfi_load_relaxed(&block->home_of);
+	return context != 0 && context != want->context;
+}
+
+/* The block has served the context, which goes there first from now on. */
+static void come_home(struct cf_map *map, struct cfi_block *block,
+		      struct cfi_want *want)
+{
+	struct cfi_block *old;
+
+	/* Relaxed, all of them: a hint. */
+	if (want->context && cfi_load_relaxed(&block->home_of) == 0)
+		cfi_store_relaxed(&block->home_of, want->context);
+	if (block->number == want->home)
+		return;
+	old = cfi_block_at(map, want->home);
+	want->home = block->number;
+	if (old && want->context &&
+	    cfi_load_relaxed(&old->home_of) == want->context)
+		cfi_store_relaxed(&old->home_of, 0);
+}
+
+/* Ask the home block, if it is one of the zone's, for its tightest class. */
 static bool take_at_home(struct cf_map *map, struct cfi_zone *zone,
-			 struct cfi_want *want, unsigned first, unsigned last,
-			 bool *asked)
+			 struct cfi_want *want, unsigned first, unsigned last)
 {
 	struct cfi_block *block = cfi_block_at(map, want->home);
 	unsigned long state;
 	unsigned class;
 	bool found = false;
 
-	*asked = false;
+	want->asked = false;
 	if (!block)
 		return false;
 	state = cfi_block_lock(block);
 	if (cfi_zone_number(block) == zone->number) {
-		*asked = true;
+		want->asked = true;
 		class = cfi_tightest(block, first, last);
 		found = class != CLASS_NONE && take(map, block, want, class);
 	}
+	if (found)
+		come_home(map, block, want);
 	cfi_block_unlock(block, state);
 	return found;
 }
@@ -65,38 +120,52 @@ static bool take_at(struct cf_map *map, struct cfi_zone *zone,
 	state = cfi_block_lock(block);
 	found = cfi_zone_number(block) == zone->number &&
 		take(map, block, want, class);
-	if (!found)
+	if (found)
+		come_home(map, block, want);
+	else
 		cfi_index_clear(zone, class, number);
 	cfi_block_unlock(block, state);
-	if (found)
-		want->home = (uint32_t)number;
 	return found;
 }
 
-/* The next block to ask for @class that is not the home block. */
+/*
+ * The next block to ask for @class, from home on and around.  Passes home by
+ * once it was asked; with @alone also homes of others, but not many.
+ */
 static uint64_t next_block(const struct cf_map *map,
 			   const struct cfi_zone *zone, unsigned class,
-			   uint32_t home, bool skip_home)
+			   struct cfi_want *want, bool alone)
 {
-	uint64_t number = cfi_index_find(map, zone, class, home);
+	uint64_t from = want->home;
+	uint64_t first = INDEX_NONE;
+	unsigned passed;
+	uint64_t number;
 
-	if (!skip_home || number != home)
-		return number;
-	number = cfi_index_find(map, zone, class, home + 1u);
-	return number == home ? INDEX_NONE : number;
+	for (passed = 0; passed <= PASSED_MOST; passed++) {
+		number = cfi_index_find(map, zone, class, from);
+		if (number == INDEX_NONE || number == first)
+			return INDEX_NONE;
+		if (number == want->home ? !want->asked :
+		    !alone || !is_anothers(map, number, want))
+			return number;
+		want->passed |= number != want->home;
+		if (first == INDEX_NONE)
+			first = number;
+		from = number + 1;
+	}
+	return INDEX_NONE;
 }
 
 /* Blocks by the index, classes [first, last). */
 static bool take_elsewhere(struct cf_map *map, struct cfi_zone *zone,
 			   struct cfi_want *want, unsigned first,
-			   unsigned last, bool skip_home)
+			   unsigned last, bool alone)
 {
-	uint32_t home = want->home;
 	unsigned class = first;
 	uint64_t number;
 
 	while (class < last) {
-		number = next_block(map, zone, class, home, skip_home);
+		number = next_block(map, zone, class, want, alone);
 		if (number == INDEX_NONE)
 			class++;
 		else if (take_at(map, zone, want, class, number))
@@ -104,15 +173,26 @@ static bool take_elsewhere(struct cf_map *map, struct cfi_zone *zone,
 	}
 	return false;
 }
-
-static bool take_in(struct cf_map *map, struct cfi_zone *zone,
-		    struct cfi_want *want, unsigned first, unsigned last)
+/* Partly free chunks, then whole ones, each at home first. */
+static bool search(struct cf_map *map, struct cfi_zone *zone,
+		   struct cfi_want *want, bool may_break)
 {
-	bool asked;
+	unsigned end = map->block_shift + 1;
+	unsigned whole = want->order < CLASS_WHOLE ? CLASS_WHOLE : want->order;
 
+	if (want->order < whole &&
+	    (take_at_home(map, zone, want, want->order, whole) ||
+	     take_elsewhere(map, zone, want, want->order, whole, true)))
+		return true;
 	/* What was whole may have been broken since it was asked. */
-	return take_at_home(map, zone, want, want->order, last, &asked) ||
-	       take_elsewhere(map, zone, want, first, last, asked);
+	if (may_break &&
+	    (take_at_home(map, zone, want, want->order, end) ||
+	     take_elsewhere(map, zone, want, whole, end, true)))
+		return true;
+	/* What is left is others' homes, if there are any. */
+	return want->passed &&
+	       take_elsewhere(map, zone, want, want->order,
+			      may_break ? end : whole, false);
 }
 
 /**
@@ -125,27 +205,24 @@ static bool take_in(struct cf_map *map, struct cfi_zone *zone,
 bool cfi_search(struct cf_map *map, struct cfi_zone *zone,
 		struct cfi_want *want, bool may_break)
 {
-	unsigned end = map->block_shift + 1;
-
-	if (!cfi_index_any(zone, want->order))
-		return false;
-	if (want->order < CLASS_WHOLE &&
-	    take_in(map, zone, want, want->order, CLASS_WHOLE))
-		return true;
-	if (want->order < CLASS_WHOLE && !may_break)
-		return false;
-	return take_in(map, zone, want, want->order < CLASS_WHOLE ?
-		       CLASS_WHOLE : want->order, end);
+	/* Relaxed: an empty zone is found empty by its index as well. */
+	return cfi_load_relaxed(&zone->blocks) != 0 &&
+	       search(map, zone, want,
+		      may_break || want->order >= CLASS_WHOLE);
 }
 
 /* Take the one free run of a whole block; false: it is not wholly free. */
 static bool take_block(struct cf_map *map, struct cfi_zone *zone,
 		       uint64_t number)
 {
-	struct cfi_want want = { .order = map->block_shift, .most = 1 };
 	cf_pfn pfn;
+	struct cfi_want want = {
+		.order = map->block_shift,
+		.home = (uint32_t)number,
+		.frames = &pfn,
+		.most = 1,
+	};
 
-	want.frames = &pfn;
 	return cfi_index_test(zone, map->block_shift, number) &&
 	       take_at(map, zone, &want, map->block_shift, number);
 }

@@ -75,8 +75,7 @@ uint64_t cfi_cache_frames(const struct cfi_cache *cache)
 	frames = cfi_load_relaxed(&cache->magazine[0].count) +
 		 cfi_load_relaxed(&cache->magazine[1].count);
 	for (order = 1; order <= CF_BLOCK_ORDER_MAX; order++)
-		if (cfi_load_relaxed(&cache->run[order]))
-			frames += (uint64_t)1 << order;
+		frames += cfi_load_relaxed(&cache->stack[order].count) << order;
 	return frames;
 }
 

@@ -54,26 +54,31 @@ struct cfi_block {
 	cfi_u64 split;		/* (A,B) chunks whose frame words are valid
 				 * [split] */
 	cfi_u64 sequence;	/* (A,B) odd while heads change [sequence] */
+	cfi_u64 home_of;	/* (A) context + 1 that comes here first; a
+				 * hint */
 
+	/* What every giving and taking writes, in one line. */
+	_Alignas(64)
 	struct cf_lock lock;	/*     rank BLOCK */
+	uint32_t free;		/* (B) */
+	uint32_t offline;	/* (B) frames logically offline */
+	cfi_u64 isolated;	/* (A,B) */
+	cfi_u64 state;		/* (A,B) enum cf_block_state [block-state] */
+	uint64_t pending;	/* (B) */
 	uint64_t whole;		/* (B) */
+	bool watched;		/* (B) its free frames count in zone->free */
+	bool orphan;		/* (B,H) its range owner is gone */
+
 	uint64_t avail[CLASS_WHOLE]; /* (B) */
 	uint64_t ready;		/* (B) chunks whose frame words were cleared
 				 * once */
-	cfi_u64 isolated;	/* (A,B) */
-	uint64_t pending;	/* (B) */
-	cfi_u64 state;		/* (A,B) enum cf_block_state [block-state] */
-	uint32_t free;		/* (B) */
-	uint32_t offline;	/* (B) frames logically offline */
-	uint32_t never_onlined;	/* (B) of these */
+	uint32_t never_onlined;	/* (B) of those offline */
 	uint32_t skippable;	/* (B) of these */
 	uint32_t retired;	/* (B) */
 	uint32_t reserved;	/* (B) */
 	uint32_t poison;	/* (B) frames of the poison table in here */
 	uint32_t range_owner;	/* (B,H) */
 	uint32_t former_owner;	/* (B,H) while blocks are being adopted */
-	bool orphan;		/* (B,H) its range owner is gone */
-	bool watched;		/* (B) its free frames count in zone->free */
 
 	/* Where this header and what it points to came from. */
 	enum cf_meta meta;	/* (C) */
@@ -126,37 +131,45 @@ struct cfi_zone {
 
 /*
  * What a context has in stock of one zone: two magazines of single frames,
- * and of each higher order the run it freed last.  Their bits are clear and
- * their words are 0.
+ * and of each higher order the runs it freed last, one of more than 2 MiB.
+ * Their bits are clear and their words are 0.
  */
 #define MAGAZINE_FRAMES	64
+#define STACK_RUNS	4
 
 struct cfi_magazine {
 	cfi_u64 count;		/* (A,P) */
 	cf_pfn frame[MAGAZINE_FRAMES]; /* (P) */
 };
 
+struct cfi_stack {
+	cfi_u64 count;		/* (A,P) */
+	cf_pfn run[STACK_RUNS];	/* (P) */
+};
+
 struct cfi_cache {
 	_Alignas(64)
+	struct cfi_stack stack[CF_BLOCK_ORDER_MAX + 1]; /* by order; [0]: no
+							 * use */
 	uint64_t loaded;	/* (P) which of the two is in use */
 	struct cfi_magazine magazine[2]; /* (P) */
-	cfi_u64 run[CF_BLOCK_ORDER_MAX + 1]; /* (A,P) by order from 1 on: its
-					      * frame + 1, or 0 */
 };
 
 /*
  * An execution context.  busy and divert share a line: entering is a store,
- * a load of that line, and nothing else.
+ * a load of that line, and nothing else.  They do not begin a page, as frame
+ * words of chunks do: a load waits for a store 4096 bytes away.
  */
 struct cfi_cpu {
 	_Alignas(128)
+	cfi_u64 type_frames[CF_TYPE_COUNT]; /* (A,P) may be negative */
 	cfi_u64 busy;		/* (A) its owner is inside [cache-leave] */
 	cfi_u64 divert;		/* (A) stay out [cache-divert] */
-	cfi_u64 type_frames[CF_TYPE_COUNT]; /* (A,P) may be negative */
 	uint32_t number;	/* (C) */
 	uint32_t listed;	/* (P) its bit in map->stocked is set */
-	uint32_t home[CF_NODES_MAX * 2]; /* this context: block last used */
 	struct cfi_cache *cache; /* (C) one a zone */
+	struct cfi_cache *local; /* (C) of its own node's NORMAL zone */
+	uint32_t home[CF_NODES_MAX * 2]; /* this context: block last used */
 };
 
 /* Owner ids: free, open, or closing: no new runs, puts go to the orphan. */
@@ -216,6 +229,7 @@ struct cf_map {
 	uint32_t block_shift;		/* (C) block order */
 	uint32_t blocks_max;		/* (C) */
 	uint32_t zones;			/* (C) */
+	uint32_t stock_cpus;		/* (C) contexts below this keep stock */
 	cfi_u64 blocks_end;		/* (A,H) one past the highest block
 					 * ever */
 

@@ -64,23 +64,36 @@ static bool check_magazine(struct audit *audit,
 	return true;
 }
 
+static bool check_stack(struct audit *audit, const struct cfi_stack *stack,
+			unsigned order, unsigned zone)
+{
+	uint64_t count = load(&stack->count);
+	cf_pfn pfn, last;
+	uint64_t i;
+
+	if (count > STACK_RUNS)
+		return fail(audit, CF_FINDING_CACHED_TWICE, CF_PFN_NONE,
+			    STACK_RUNS, count);
+	for (i = 0; i < count; i++) {
+		pfn = stack->run[i];
+		for (last = pfn + ((cf_pfn)1 << order); pfn < last; pfn++)
+			if (!check_cached(audit, pfn, zone))
+				return false;
+	}
+	return true;
+}
+
 /* Every frame of the runs in stock, single ones too. */
 static bool check_cache(struct audit *audit, const struct cfi_cache *cache,
 			unsigned zone)
 {
 	unsigned order;
-	cf_pfn pfn, i;
 
-	if (!check_magazine(audit, &cache->magazine[0], zone) ||
-	    !check_magazine(audit, &cache->magazine[1], zone))
-		return false;
-	for (order = 1; order <= CF_BLOCK_ORDER_MAX; order++) {
-		pfn = load(&cache->run[order]) - 1;
-		for (i = 0; pfn != CF_PFN_NONE && i < (cf_pfn)1 << order; i++)
-			if (!check_cached(audit, pfn + i, zone))
-				return false;
-	}
-	return true;
+	for (order = 1; order <= CF_BLOCK_ORDER_MAX; order++)
+		if (!check_stack(audit, &cache->stack[order], order, zone))
+			return false;
+	return check_magazine(audit, &cache->magazine[0], zone) &&
+	       check_magazine(audit, &cache->magazine[1], zone);
 }
 
 static uint64_t stock_of(const struct cf_map *map, const struct cfi_cpu *cpu)

@@ -106,7 +106,8 @@ enum cf_alloc_flag {
 };
 
 /*
- * What to allocate.  Eight bytes, passed by value.
+ * What to allocate.  Eight bytes, passed by value; aligned as one word, so
+ * that compilers build it in a register.
  * A request of all zeroes but for the type is one kernel frame of node 0.
  */
 struct cf_request {
@@ -117,7 +118,7 @@ struct cf_request {
 				 * NORMAL */
 	uint8_t node;		/* preferred node, or CF_NODE_ANY */
 	uint16_t flags;		/* enum cf_alloc_flag */
-};
+} __attribute__((aligned(8)));
 
 /* Why something could not be done.  One row a reason in the manual. */
 enum cf_reason {

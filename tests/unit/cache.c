@@ -104,38 +104,48 @@ static void stock_is_bounded(void)
 	CHECK(machine_end());
 }
 
-/* The run freed last of each order, up to what the machine bears. */
+/* Alloc @count runs of @order, free them, and say how many are in stock. */
+static unsigned kept(unsigned order, unsigned count)
+{
+	struct cf_stat before, after;
+	unsigned i;
+
+	for (i = 0; i < count; i++)
+		frame[i] = alloc(kernel(order));
+	cf_stat(m.map, &before);
+	for (i = 0; i < count; i++)
+		cf_put(m.map, frame[i]);
+	cf_stat(m.map, &after);
+	CHECK_EQ(after.by_type[CF_TYPE_KERNEL], 0);
+	return (unsigned)((after.cached - before.cached) >> order);
+}
+
+/* The runs freed last of each order, up to what the machine bears. */
 static void runs_in_stock(void)
 {
-	struct machine_config config = { .blocks = 2, .block_order = 11 };
+	struct machine_config config = { .blocks = 16, .block_order = 12 };
 	struct cf_stat stat;
-	cf_pfn pfn, other;
 	unsigned most;
 
 	if (!CHECK(machine_make(config)))
 		return;
 	most = (unsigned)cfi_load_relaxed(&m.map->stock_order);
-	/* Both contexts' runs of one order: a sixteenth of 4096 frames. */
-	CHECK_EQ((cf_pfn)m.map->config.cpus << most, 4096 / 16);
-	pfn = alloc(kernel(3));
-	other = alloc(kernel(3));
-	cf_put(m.map, pfn);
-	cf_put(m.map, other);
-	cf_stat(m.map, &stat);
-	CHECK_EQ(stat.cached, 8);
-	CHECK_EQ(stat.free, 4096 - 8);
-	CHECK_EQ(stat.by_type[CF_TYPE_KERNEL], 0);
-	CHECK_EQ(cf_find_head(m.map, pfn + 1), CF_PFN_NONE);
-	CHECK_EQ(alloc(kernel(3)), pfn);
-	cf_put(m.map, pfn);
-	cf_put(m.map, alloc(kernel(most)));
-	cf_put(m.map, alloc(kernel(most + 1)));
-	cf_stat(m.map, &stat);
-	CHECK_EQ(stat.cached, 8 + (1u << most));
+	/* Both contexts' runs of one order: a sixteenth of 65536 frames. */
+	CHECK_EQ(m.map->config.cpus, 2);
+	CHECK_EQ(most, 11);
+	CHECK_EQ(kept(3, 6), 4);
+	CHECK_EQ(cf_find_head(m.map, frame[3] + 1), CF_PFN_NONE);
+	CHECK_EQ(alloc(kernel(3)), frame[3]);
+	CHECK_EQ(alloc(kernel(3)), frame[2]);
+	cf_put(m.map, frame[2]);
+	cf_put(m.map, frame[3]);
+	CHECK_EQ(kept(8, 5), 4);
+	CHECK_EQ(kept(most, 2), 1);
+	CHECK_EQ(kept(most + 1, 1), 0);
 	CHECK_EQ(cf_drain(m.map), 0);
 	cf_stat(m.map, &stat);
 	CHECK_EQ(stat.cached, 0);
-	CHECK_EQ(stat.free, 4096);
+	CHECK_EQ(stat.free, 65536);
 	CHECK(machine_end());
 }
 
@@ -533,7 +543,7 @@ int main(void)
 {
 	tap_run("last in, first out; lowest first", last_in_first_out);
 	tap_run("two magazines are the most", stock_is_bounded);
-	tap_run("of higher orders the run freed last", runs_in_stock);
+	tap_run("of higher orders the runs freed last", runs_in_stock);
 	tap_run("the own stock is looked through first", runs_out_of_stock);
 	tap_run("draining empties, and the cache serves on", draining);
 	tap_run("caches are drained by others", drained_by_others);

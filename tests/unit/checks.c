@@ -138,10 +138,10 @@ static void chunks(void)
 	CHECK(panics(give_again, 0));
 	CHECK(panics(give_to_a_full_chunk, 0));
 	cf_free_range(m.map, 0, 16);
-	/* The chunk is named. */
+	/* The frames are named. */
 	pfn = m.block + 512;
 	CHECK_EQ(cf_alloc_range(m.map, pfn, pfn + 16, kernel(0), NULL), 0);
-	CHECK(panics(give_beside, pfn));
+	CHECK(panics(give_beside, pfn + 16));
 	cf_free_range(m.map, pfn, pfn + 16);
 	CHECK(machine_end());
 }

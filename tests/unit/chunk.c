@@ -423,7 +423,7 @@ static void misuse(void)
 	if (!begin(BLOCK_ORDER))
 		return;
 	take_exactly(0, 2);
-	CHECK(panics(give_twice, 0));
+	CHECK(panics(give_twice, 3));
 	CHECK(panics(give_chunk_twice, 0));
 	give_everything();
 	CHECK(machine_end());
