@@ -86,28 +86,30 @@ static void look_up(struct lx_scan *scan, uint64_t pfn)
 		scan->known = ask_ram(scan->host, pfn, &scan->known_last);
 }
 
-static void count(struct lx_piece *piece, enum lx_class class, uint64_t pfn,
-		  uint64_t frames)
+static void count(struct lx_scan *scan, struct lx_piece *piece,
+		  enum lx_class class, uint64_t pfn, uint64_t frames)
 {
+	if (scan->run)
+		scan->run(scan->context, class, pfn, frames);
 	if (!piece->count[class])
 		piece->at[class] = pfn;
 	piece->count[class] += frames;
 }
 
-static void count_mute(struct lx_scan *scan, struct lx_piece *piece,
-		       uint64_t word, uint64_t last)
+/* Frames up to @last are @class, where there is memory at all. */
+static void count_there(struct lx_scan *scan, struct lx_piece *piece,
+			enum lx_class class, uint64_t last)
 {
 	uint64_t pfn = scan->pfn;
 
 	scan->head = LX_CLASS_UNTYPED;
 	while (pfn < last) {
-		enum lx_class class;
 		uint64_t stop;
 
 		look_up(scan, pfn);
-		class = word ? LX_CLASS_ABSENT : scan->known;
 		stop = smaller(last, scan->known_last);
-		count(piece, class, pfn, stop - pfn);
+		count(scan, piece, scan->known == LX_CLASS_ABSENT ?
+		      LX_CLASS_ABSENT : class, pfn, stop - pfn);
 		pfn = stop;
 	}
 }
@@ -134,6 +136,12 @@ static void count_alike(struct lx_scan *scan, struct lx_piece *piece,
 		count_unknown(scan, piece, word, last - pfn);
 	if (!(word & LX_CF(COMPOUND_TAIL)))
 		scan->head_pfn = last - 1;
+	/* Holes at the edge of memory have descriptors that say so. */
+	if (class == LX_CLASS_RESERVED) {
+		count_there(scan, piece, class, last);
+		scan->head = class;
+		return;
+	}
 	if (class == LX_CLASS_COUNT)
 		class = scan->head;
 	else
@@ -142,13 +150,14 @@ static void count_alike(struct lx_scan *scan, struct lx_piece *piece,
 		uint64_t small = scan->head_pfn + GIGANTIC_FRAMES;
 
 		if (small > pfn)
-			count(piece, class, pfn, smaller(small, last) - pfn);
+			count(scan, piece, class, pfn,
+			      smaller(small, last) - pfn);
 		if (small >= last)
 			return;
 		pfn = small > pfn ? small : pfn;
 		class = LX_CLASS_GIGANTIC;
 	}
-	count(piece, class, pfn, last - pfn);
+	count(scan, piece, class, pfn, last - pfn);
 }
 
 /* Count what the batch has of the frames up to @last. */
@@ -167,7 +176,8 @@ static void count_batch(struct lx_scan *scan, struct lx_piece *piece,
 			end++;
 		stop = scan->pfn + (end - scan->next);
 		if (lx_kpf_is_mute(word))
-			count_mute(scan, piece, word, stop);
+			count_there(scan, piece, word ? LX_CLASS_ABSENT :
+				    LX_CLASS_UNTYPED, stop);
 		else
 			count_alike(scan, piece, word, stop);
 		piece->frames += stop - scan->pfn;

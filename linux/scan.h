@@ -28,6 +28,10 @@ typedef void (*lx_progress_fn)(void *context, uint64_t done, uint64_t all);
 /* Called for each chunk that was counted, or a part of one. */
 typedef void (*lx_chunk_fn)(void *context, const struct lx_piece *chunk);
 
+/* Called for each run of frames of one class, as they are counted. */
+typedef void (*lx_run_fn)(void *context, enum lx_class class, uint64_t pfn,
+			  uint64_t frames);
+
 /*
  * One pass over proc/kpageflags.  A batch of words is in memory at a time,
  * and what no block has is not read.
@@ -47,6 +51,7 @@ struct lx_scan {
 	uint64_t done, all;		/* frames, for progress */
 	lx_progress_fn progress;
 	lx_chunk_fn chunk;
+	lx_run_fn run;
 	void *context;
 };
 

@@ -70,7 +70,7 @@ def test_block():
     found = as_json(root, '1', '--no-owners')['answers'][0]
     ok(not found['processes'] and not found['cgroups'], '--no-owners')
     out = run('why', '-s', root.path, '2')[1]
-    ok('empty' in out and 'chmem --disable --blocks 2\n' in out,
+    ok('empty' in out and 'chmem -d -b 2\n' in out,
        'a block that can go: how to try it', out)
 
 

@@ -14,11 +14,17 @@ enum command_exit {
  * A command: one file a command, called with argv[0] "coldframe NAME", which
  * getopt_long() puts in front of what it says.  Returns an exit status.
  */
+int cmd_account(int argc, char **argv);
 int cmd_blocks(int argc, char **argv);
 int cmd_capture(int argc, char **argv);
+int cmd_chunks(int argc, char **argv);
+int cmd_diff(int argc, char **argv);
 int cmd_map(int argc, char **argv);
+int cmd_offline_map(int argc, char **argv);
+int cmd_plan(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_types(int argc, char **argv);
+int cmd_watch(int argc, char **argv);
 int cmd_why(int argc, char **argv);
 
 #endif

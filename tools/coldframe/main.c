@@ -18,8 +18,20 @@ static const struct command {
 	  cmd_blocks },
 	{ "why", "coldframe why", "what keeps memory from going offline",
 	  cmd_why },
+	{ "chunks", "coldframe chunks", "which chunks make huge pages",
+	  cmd_chunks },
+	{ "offline-map", "coldframe offline-map",
+	  "where memory is that nobody uses", cmd_offline_map },
+	{ "account", "coldframe account", "from the firmware to MemTotal",
+	  cmd_account },
+	{ "plan", "coldframe plan", "which blocks to take offline, in order",
+	  cmd_plan },
+	{ "watch", "coldframe watch", "watch a block going offline",
+	  cmd_watch },
 	{ "capture", "coldframe capture", "keep what a host tells in a file",
 	  cmd_capture },
+	{ "diff", "coldframe diff", "compare a host at two moments",
+	  cmd_diff },
 	{ "types", "coldframe types", "count page frames by what they are",
 	  cmd_types },
 	{ "map", "coldframe map", "draw page frames as a map", cmd_map },
@@ -35,7 +47,7 @@ static void print_help(FILE *out)
 	      "\n"
 	      "Commands:\n", out);
 	for (i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
-		fprintf(out, "  %-8s  %s\n", commands[i].name,
+		fprintf(out, "  %-11s  %s\n", commands[i].name,
 			commands[i].help);
 	fputs("\n"
 	      "'coldframe COMMAND --help' explains a command, 'man "

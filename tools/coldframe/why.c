@@ -452,7 +452,7 @@ static void print_tail(const struct options *options,
 	if (answer->blocks == 1 &&
 	    (answer->judgement.verdict == LX_VERDICT_CANDIDATE ||
 	     answer->judgement.verdict == LX_VERDICT_EMPTY))
-		printf("To try it: chmem --disable --blocks %" PRIu64 "\n",
+		printf("To try it: chmem -d -b %" PRIu64 "\n",
 		       answer->block->id);
 }
 

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: MIT
+"""coldframe account: each sum is the one above less what is named below it,
+with the rest shown."""
+
+import json
+
+import cli
+from cli import fails, guest, ok, run
+from hosts import BLOCK, block, host
+
+RESERVED, NEVER = 1 << 32, 0x800010
+
+
+def as_json(root, *options):
+    return json.loads(run('account', '-s', root.path, '-J', *options)[1])
+
+
+def adds_up(lines):
+    """Does every sum follow from the one above?"""
+    total = None
+    for line in lines:
+        if line['what'] == 'of which free':
+            continue
+        if line['sum']:
+            if total not in (None, line['frames']):
+                return False
+            total = line['frames']
+        else:
+            total -= line['frames']
+    return True
+
+
+def some(managed, total):
+    root = host([block((RESERVED, 100), (NEVER, 30)), block(), block()],
+                states={2: 'offline'})
+    root.write('proc/zoneinfo', 'Node 0, zone   Normal\n        present  %d\n'
+               '        managed  %d\n' % (2 * BLOCK, managed))
+    root.write('proc/meminfo', 'MemTotal: %d kB\nMemFree: 400 kB\n'
+               % (4 * total))
+    return root
+
+
+def test_statement():
+    lines = as_json(some(2 * BLOCK - 130, 2 * BLOCK - 130))['lines']
+    ok([(line['what'], line['frames']) for line in lines] == [
+        ('system memory, by the firmware', 3 * BLOCK),
+        ('in blocks that are offline', BLOCK),
+        ('present in zones', 2 * BLOCK), ('reserved at boot', 100),
+        ('never onlined', 30),
+        ('managed by the allocator', 2 * BLOCK - 130),
+        ('MemTotal', 2 * BLOCK - 130), ('of which free', 100)],
+       'every gap has its name', json.dumps(lines))
+    ok(adds_up(lines), 'it adds up')
+    lines = as_json(some(2 * BLOCK - 137, 2 * BLOCK - 133))['lines']
+    ok([line['frames'] for line in lines
+        if line['what'] == 'not explained'] == [7, -4] and adds_up(lines),
+       'what nothing explains is shown', json.dumps(lines))
+    lines = as_json(guest())['lines']
+    ok(adds_up(lines) and sum(abs(line['frames']) for line in lines
+                              if line['what'] == 'not explained') <= 1,
+       'a guest with a balloon and memory that is not plugged',
+       json.dumps(lines))
+    out = run('account', '-s', guest().path)[1]
+    ok('MemTotal' in out and '-256M' in out, 'as a table', out)
+
+
+def test_usage():
+    root = some(2 * BLOCK, 2 * BLOCK)
+    fails(run('account', '-s', root.path, '7'), 2, "'7'", 'an argument')
+    root.write('proc/iomem', '00000000-00000000 : System RAM\n')
+    result = run('account', '-s', root.path)
+    ok(result[0] == 0 and 'iomem' in result[2] and
+       'firmware' not in result[1], 'an iomem that hides its addresses',
+       repr(result))
+    root.remove('proc/zoneinfo')
+    fails(run('account', '-s', root.path), 1, 'zoneinfo', 'no zoneinfo')
+
+
+for test in (test_statement, test_usage):
+    test()
+cli.done()

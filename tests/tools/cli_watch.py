@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: MIT
+"""coldframe watch: passes over a block that changes meanwhile."""
+
+import json
+import subprocess
+
+import cli
+from cli import BLOCKS, fails, ok, run
+from hosts import FILE, MLOCKED, SLAB, block, host
+
+
+def test_passes():
+    root = host([block((SLAB, 1)), block((FILE, 9), (SLAB, 2), (MLOCKED, 3))],
+                states={1: 'going-offline'})
+    status, out, err = run('watch', '-s', root.path, '1', '-c', '6', '-d', '0',
+                           '-J')
+    lines = [json.loads(line) for line in out.splitlines()]
+    ok(status == 1 and len(lines) == 6 and lines[0] == {
+        'schema': 1, 'block': 1, 'pass': 1, 'state': 'going-offline',
+        'movable_frames': 9, 'doubtful_frames': 3, 'blocking_frames': 2,
+        'stuck_frames': 0}, 'what is left after each pass', out)
+    ok(lines[3]['stuck_frames'] == 0 and lines[4]['stuck_frames'] == 14 and
+       lines[4]['stuck_pfn'] == 2048, 'what stays for 5 passes is stuck')
+    ok('interrupt' in err and 'coldframe why 1' in err,
+       'when nothing moves it says so', err)
+    out = run('watch', '-s', root.path, '1', '-c', '1')[1].splitlines()
+    ok(len(out) == 2 and out[1].split() == ['1', 'going-offline', '9', '3',
+                                            '2', '0'], 'for people',
+       '\n'.join(out))
+
+
+def test_end():
+    root = host([block(), block((FILE, 9))])
+    root.write(BLOCKS + '/memory1/state', 'offline\n')
+    ok(run('watch', '-s', root.path, '1')[0] == 0,
+       'a block that is offline: done')
+    root.write(BLOCKS + '/memory1/state', 'going-offline\n')
+    with subprocess.Popen([cli.COLDFRAME, 'watch', '-s', root.path, '1', '-d',
+                           '0.05', '-J'], stdout=subprocess.PIPE) as process:
+        first = json.loads(process.stdout.readline())
+        root.write(BLOCKS + '/memory1/state', 'offline\n')
+        rest = process.stdout.read().splitlines()
+    ok(first['state'] == 'going-offline' and process.returncode == 0 and
+       json.loads(rest[-1])['state'] == 'offline',
+       'it ends when the block goes offline')
+
+
+def test_usage():
+    root = host([block()])
+    for arguments, status, part in (
+            ([], 2, 'one block'), (['0', '1'], 2, 'one block'),
+            (['0', '-d', 'x'], 2, "'x'"), (['0', '-d', '-1'], 2, "'-1'"),
+            (['0', '-c', '0'], 2, "'0'"), (['9'], 1, 'no memory block')):
+        fails(run('watch', '-s', root.path, *arguments), status, part,
+              'wrong: ' + ' '.join(arguments))
+
+
+for test in (test_passes, test_end, test_usage):
+    test()
+cli.done()
