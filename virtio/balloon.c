@@ -258,8 +258,8 @@ static bool low_memory(struct balloon *balloon)
 /* One step towards the size. True: more can be done now. */
 static bool resize(struct balloon *balloon)
 {
-	uint64_t held = balloon->held + ((uint64_t)balloon->in_runs <<
-					 balloon->in_order);
+	uint64_t held = balloon_held(balloon) +
+			((uint64_t)balloon->in_runs << balloon->in_order);
 	bool waits = balloon->now < balloon->retry_at;
 
 	if (low_memory(balloon)) {
@@ -287,10 +287,11 @@ static void tell_actual(struct balloon *balloon)
 	cf_unlock(&balloon->lock, state);
 }
 
-/* Has the device used something that was not taken yet? */
+/* Is there something to be seen to at once?  Caller holds the lock. */
 static bool has_answers(struct balloon *balloon)
 {
-	bool any = false;
+	bool any = balloon->in.done || balloon->stats.done ||
+		   balloon->report.done;
 	unsigned i;
 
 	for (i = 0; i < QUEUE_COUNT; i++)
@@ -310,6 +311,7 @@ static void sooner(struct cf_next *next, uint64_t now, uint64_t at_ms)
 
 static struct cf_next next(struct balloon *balloon, bool more)
 {
+	unsigned long state = cf_lock(&balloon->lock);
 	struct cf_next next = { CF_WHEN_EVENT, 0 };
 	uint64_t now = balloon->now;
 
@@ -317,13 +319,15 @@ static struct cf_next next(struct balloon *balloon, bool more)
 		next.when = CF_WHEN_NEVER;
 	else if (more || has_answers(balloon))
 		next.when = CF_WHEN_NOW;
-	if (next.when != CF_WHEN_EVENT)
-		return next;
-	sooner(&next, now, balloon->retry_at);
-	if (balloon->held < goal(balloon))
-		sooner(&next, now, balloon->low_until);
-	if (balloon->ring[QUEUE_REPORT].size && !balloon->report.in_flight)
-		sooner(&next, now, balloon->report_at);
+	if (next.when == CF_WHEN_EVENT) {
+		sooner(&next, now, balloon->retry_at);
+		if (balloon->held < goal(balloon))
+			sooner(&next, now, balloon->low_until);
+		if (balloon->ring[QUEUE_REPORT].size &&
+		    !balloon->report.in_flight)
+			sooner(&next, now, balloon->report_at);
+	}
+	cf_unlock(&balloon->lock, state);
 	return next;
 }
 

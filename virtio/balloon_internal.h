@@ -146,6 +146,9 @@ void balloon_reap(struct balloon *balloon);
 bool balloon_wait(struct balloon *balloon, struct sending *sending);
 /* A sending that came back, once. */
 bool balloon_take_done(struct balloon *balloon, struct sending *sending);
+/* What others change, as it is now. */
+bool balloon_in_flight(struct balloon *balloon, const struct sending *sending);
+uint64_t balloon_held(struct balloon *balloon);
 /* Begin to choose frames. False: a migration goes on, or is late. */
 bool balloon_collect_begin(struct balloon *balloon);
 void balloon_collect_end(struct balloon *balloon);

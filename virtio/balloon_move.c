@@ -95,15 +95,9 @@ static void hook_putback(void *context, cf_pfn pfn, unsigned order)
 
 static const char *hook_describe(void *context, cf_pfn pfn)
 {
-	struct balloon *balloon = context;
-	struct cf_snapshot snapshot;
-
-	if (balloon->device.broken)
-		return "in the balloon of a broken device";
-	if (cf_snapshot(balloon->config.map, pfn, &snapshot) == 0 &&
-	    snapshot.payload != FRAME_HELD)
-		return "on its way to or from the host";
-	return "in the balloon";
+	(void)context;
+	(void)pfn;
+	return "in the balloon, or on its way";
 }
 
 void balloon_hooks_init(struct balloon *balloon)
@@ -131,15 +125,19 @@ static bool came_late(struct balloon *balloon)
 
 void balloon_settle_move(struct balloon *balloon)
 {
-	cf_pfn source = balloon->move_source;
-	cf_pfn last = source + ((cf_pfn)1 << balloon->move_order);
 	unsigned long state;
+	cf_pfn source, last;
 
-	if (!came_late(balloon))
+	if (balloon->now < balloon->retry_at || !came_late(balloon))
 		return;
+	/* Until it is settled no migration writes these. */
+	source = balloon->move_source;
+	last = source + ((cf_pfn)1 << balloon->move_order);
 	/* The host gave back what then was not moved: it is free. */
-	if (!balloon_free(balloon, source, last))
+	if (!balloon_free(balloon, source, last)) {
+		balloon->retry_at = balloon->now + balloon->config.retry_ms;
 		return;
+	}
 	balloon_count(balloon, -(int64_t)(last - source));
 	state = cf_lock(&balloon->lock);
 	balloon->move_out.done = false;

@@ -90,16 +90,36 @@ bool balloon_take_done(struct balloon *balloon, struct sending *sending)
 	return done;
 }
 
+bool balloon_in_flight(struct balloon *balloon, const struct sending *sending)
+{
+	unsigned long state = cf_lock(&balloon->lock);
+	bool in_flight = sending->in_flight;
+
+	cf_unlock(&balloon->lock, state);
+	return in_flight;
+}
+
+uint64_t balloon_held(struct balloon *balloon)
+{
+	unsigned long state = cf_lock(&balloon->lock);
+	uint64_t held = balloon->held;
+
+	cf_unlock(&balloon->lock, state);
+	return held;
+}
+
 bool balloon_collect_begin(struct balloon *balloon)
 {
 	unsigned long state = cf_lock(&balloon->lock);
+	bool begun;
 
 	balloon->collecting = !balloon->moving &&
 			      !balloon->move_out.in_flight &&
 			      !balloon->move_out.done &&
 			      !balloon->move_in.in_flight;
+	begun = balloon->collecting;
 	cf_unlock(&balloon->lock, state);
-	return balloon->collecting;
+	return begun;
 }
 
 void balloon_collect_end(struct balloon *balloon)

@@ -165,7 +165,8 @@ bool balloon_report(struct balloon *balloon)
 {
 	bool more;
 
-	if (!balloon->ring[QUEUE_REPORT].size || balloon->report.in_flight)
+	if (!balloon->ring[QUEUE_REPORT].size ||
+	    balloon_in_flight(balloon, &balloon->report))
 		return false;
 	if (balloon->report_chunks) {
 		(void)balloon_take_done(balloon, &balloon->report);
@@ -189,5 +190,5 @@ bool balloon_report(struct balloon *balloon)
 		give_back(balloon, false);
 	if (!more)
 		end(balloon);
-	return more && !balloon->report.in_flight;
+	return more && !balloon_in_flight(balloon, &balloon->report);
 }

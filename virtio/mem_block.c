@@ -264,11 +264,9 @@ static void hook_done(void *context, enum cf_event event, cf_pfn first,
 
 static const char *hook_describe(void *context, cf_pfn pfn)
 {
-	struct vmem *vmem = context;
-
+	(void)context;
 	(void)pfn;
-	return vmem->device.broken ? "not plugged; the device is broken" :
-	       "not plugged";
+	return "not plugged, or on its way";
 }
 
 void vmem_hooks_init(struct vmem *vmem)

@@ -90,12 +90,21 @@ static bool unit_fits(const struct vmem *vmem, uint64_t unit)
 	       vmem->addr + vmem->usable;
 }
 
+static uint64_t offline_frames(struct vmem *vmem)
+{
+	unsigned long state = cf_lock(&vmem->lock);
+	uint64_t frames = vmem->offline_frames;
+
+	cf_unlock(&vmem->lock, state);
+	return frames;
+}
+
 static bool find_unused(struct vmem *vmem, struct vmem_part *part)
 {
 	uint64_t most = vmem->config.offline_max_frames;
 	struct vmem_block nothing = { .mode = MODE_ABSENT };
 
-	if (vmem->offline_frames + vmem->unit_blocks * vmem->block_frames >
+	if (offline_frames(vmem) + vmem->unit_blocks * vmem->block_frames >
 	    most)
 		return false;
 	for (part->block = 0; part->block < vmem->blocks;

@@ -55,12 +55,17 @@ static int data_isolate(void *context, cf_pfn pfn, unsigned order)
 	return s.data.stubborn;
 }
 
-static int data_migrate(void *context, cf_pfn source, cf_pfn target,
-			unsigned order)
+static pthread_mutex_t *shared_lock;
+
+void data_share(pthread_mutex_t *lock)
+{
+	shared_lock = lock;
+}
+
+static int move(cf_pfn source, cf_pfn target, unsigned order)
 {
 	unsigned index = data_find(source, source + 1);
 
-	(void)context;
 	if (index == ~0u || cf_freeze(s.map, source, 2))
 		return -CF_EAGAIN;
 	if (cf_copy_run(s.map, source, target, order)) {
@@ -71,6 +76,20 @@ static int data_migrate(void *context, cf_pfn source, cf_pfn target,
 	s.data.moved++;
 	cf_unfreeze(s.map, target, 1);
 	return 0;
+}
+
+static int data_migrate(void *context, cf_pfn source, cf_pfn target,
+			unsigned order)
+{
+	int err;
+
+	(void)context;
+	if (shared_lock)
+		pthread_mutex_lock(shared_lock);
+	err = move(source, target, order);
+	if (shared_lock)
+		pthread_mutex_unlock(shared_lock);
+	return err;
 }
 
 static const struct cf_owner_ops data_ops = {

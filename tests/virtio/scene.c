@@ -14,7 +14,8 @@ static void heard(void *context, enum cf_signal what, cf_pfn pfn)
 {
 	(void)context;
 	(void)pfn;
-	s.low_signals += what == CF_SIGNAL_LOW;
+	if (what == CF_SIGNAL_LOW)
+		__atomic_fetch_add(&s.low_signals, 1, __ATOMIC_RELAXED);
 }
 
 static bool make_map(const struct scene_config *config)
@@ -27,7 +28,7 @@ static bool make_map(const struct scene_config *config)
 		.block_order = config->block_order,
 		.cpus = 2,
 		.nodes = config->nodes,
-		.no_caches = true,
+		.no_caches = !config->caches,
 	};
 	struct cf_block_config block = { .meta = CF_META_PORT };
 
@@ -204,29 +205,32 @@ static void interrupt(void *context, bool msix, uint64_t address,
 	(void)msix;
 	(void)address;
 	(void)data;
-	s.interrupts++;
+	__atomic_fetch_add(&s.interrupts, 1, __ATOMIC_RELAXED);
 }
 
 void scene_transport(struct model *model, const struct cf_virtio_ops **ret_ops,
 		     void **ret_transport)
 {
+	unsigned bus = s.mem && model == &s.mem->model ? 0 : 1;
+	struct cf_virtio_pci *pci = &s.bus[bus].pci;
+
 	model->interrupt = interrupt;
 	if (s.config.bus == BUS_MMIO) {
-		s.mmio = model_mmio(model);
-		CHECK_EQ(cf_virtio_mmio_probe(&s.mmio), 0);
+		s.bus[bus].mmio = model_mmio(model);
+		CHECK_EQ(cf_virtio_mmio_probe(&s.bus[bus].mmio), 0);
 		*ret_ops = &cf_virtio_mmio_ops;
-		*ret_transport = &s.mmio;
+		*ret_transport = &s.bus[bus].mmio;
 		return;
 	}
-	s.access = model_pci(model, s.config.bus == BUS_PCI_MSIX);
-	CHECK_EQ(cf_virtio_pci_probe(&s.pci, &s.access), 0);
+	s.bus[bus].access = model_pci(model, s.config.bus == BUS_PCI_MSIX);
+	CHECK_EQ(cf_virtio_pci_probe(pci, &s.bus[bus].access), 0);
 	if (s.config.bus == BUS_PCI_MSIX) {
-		CHECK_EQ(cf_virtio_pci_vector(&s.pci, 0, 0xfee00000, 1), 0);
-		CHECK_EQ(cf_virtio_pci_vector(&s.pci, 1, 0xfee00000, 2), 0);
-		CHECK_EQ(cf_virtio_pci_msix(&s.pci, true), 0);
+		CHECK_EQ(cf_virtio_pci_vector(pci, 0, 0xfee00000, 1), 0);
+		CHECK_EQ(cf_virtio_pci_vector(pci, 1, 0xfee00000, 2), 0);
+		CHECK_EQ(cf_virtio_pci_msix(pci, true), 0);
 	}
 	*ret_ops = &cf_virtio_pci_ops;
-	*ret_transport = &s.pci;
+	*ret_transport = pci;
 }
 
 /* 128 KiB of boot memory for queues. */

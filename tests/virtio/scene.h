@@ -45,7 +45,7 @@ struct scene_config {
 	uint64_t balloon_features;
 	struct cf_balloon_config balloon;	/* policy only */
 	bool movable;			/* the second boot block is MOVABLE */
-	bool fault_tolerant;		/* the port was made to fail */
+	bool caches;			/* contexts have caches */
 };
 
 /* Folios with contents, movable. */
@@ -65,9 +65,12 @@ struct scene {
 	cf_pfn block, boot_last;	/* frames */
 	cf_pfn region_first, region_last;	/* the region's, as told */
 	uint64_t now;			/* ms, as far as the drivers know */
-	struct cf_pci_access access;
-	struct cf_virtio_pci pci;
-	struct cf_virtio_mmio mmio;
+	/* Of virtio-mem and of the balloon. */
+	struct {
+		struct cf_pci_access access;
+		struct cf_virtio_pci pci;
+		struct cf_virtio_mmio mmio;
+	} bus[2];
 	unsigned interrupts;
 	cf_pfn shared_pfn;		/* the last driver's queues */
 	cf_pfn shared[4];		/* all of them */
@@ -132,6 +135,8 @@ bool scene_share(size_t bytes, struct cf_virtio_memory *ret_shared);
 bool data_add(unsigned count, unsigned order);
 bool data_check(void);
 void data_drop(unsigned count);
+/* Let the owner's hook take a lock that holders of the data have. */
+void data_share(pthread_mutex_t *lock);
 /* Keep one of @keep. */
 void data_thin(unsigned keep);
 /* The first folio in [first, last), or ~0u. */
