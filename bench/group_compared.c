@@ -41,6 +41,69 @@ static bool (*const run_fits)(unsigned order) = free_run_fits;
 static const struct phase phases_bulk_8gib[] = PHASES_BULK("8 GiB of 4 KiB");
 static const struct phase phases_bulk_huge[] = PHASES_BULK("8 GiB of 2 MiB");
 
+#ifdef BENCH_MANY
+#define BATCH	512u
+
+static uint64_t batch_at(const struct load *load, uint64_t at)
+{
+	return load->room - at < BATCH ? load->room - at : BATCH;
+}
+
+static uint64_t loop_take_many(struct worker *worker)
+{
+	const struct cf_request request = { .type = CF_TYPE_KERNEL };
+	const struct load *load = load_of(worker);
+	uint64_t *handles = hold_of(worker)->handles;
+	uint64_t i, batch;
+
+	for (i = 0; i < load->room; i += batch) {
+		batch = batch_at(load, i);
+		if (cf_alloc_many(engine.map, request, batch, handles + i) !=
+		    batch)
+			engine_die("alloc_many", -CF_ENOMEM);
+	}
+	return load->room;
+}
+
+static uint64_t loop_give_many(struct worker *worker)
+{
+	const struct load *load = load_of(worker);
+	const uint64_t *handles = hold_of(worker)->handles;
+	uint64_t i, batch;
+
+	for (i = 0; i < load->room; i += batch) {
+		batch = batch_at(load, i);
+		cf_put_many(engine.map, handles + i, batch);
+	}
+	return load->room;
+}
+
+static const struct phase phases_many[] = {
+	{ .name = "8 GiB of 4 KiB: alloc all, 512 at once",
+	  .body = loop_take_many },
+	{ .name = "8 GiB of 4 KiB: free in order, 512 at once",
+	  .body = loop_give_many },
+	{ .body = loop_take_many },
+	{ .body = loop_shuffle_own },
+	{ .name = "8 GiB of 4 KiB: free own at random, 512 at once",
+	  .body = loop_give_many },
+};
+
+static void rows_many(struct bench_case bench, unsigned threads)
+{
+	bench.phases = phases_many;
+	bench.count = ARRAY_COUNT(phases_many);
+	rows_bulk(bench, threads, LOOP_FRAMES - BLOCK_FRAMES, 0,
+		  bench_quick ? 1 : 5);
+}
+#else
+static void rows_many(struct bench_case bench, unsigned threads)
+{
+	(void)bench;
+	(void)threads;
+}
+#endif
+
 /* The bulk rows again, for all there is; in the engine's own section. */
 static void rows_bulk_all(struct bench_case bench)
 {
@@ -56,6 +119,7 @@ static void rows_bulk_all(struct bench_case bench)
 		bench.phases = phases_bulk_huge;
 		rows_bulk(bench, threads, LOOP_FRAMES - BLOCK_FRAMES,
 			  LOOP_ORDER_HUGE, bench_quick ? 3 : 15);
+		rows_many(bench, threads);
 	}
 }
 
