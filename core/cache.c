@@ -239,6 +239,7 @@ static void group(const struct cf_map *map, struct cfi_magazine *magazine)
 {
 	uint8_t place[GROUPS + 1] = { 0 };
 	cf_pfn grouped[MAGAZINE_FRAMES];
+	unsigned count = cfi_stock(magazine);
 	/* Contexts do not all go through the blocks in the same order. */
 	unsigned mix = cf_port_cpu() * 5;
 	cf_pfn frame, at;
