@@ -204,7 +204,7 @@ int cf_balloon_open(struct cf_balloon *opaque,
 	int err;
 
 	if (!config->map || !config->ops || !config->shared.address ||
-	    config->shared.bytes < SHARED_BYTES)
+	    !config->shared.phys || config->shared.bytes < SHARED_BYTES)
 		return -CF_EINVAL;
 	*balloon = (struct balloon){ .config = *config };
 	fill_in(balloon);

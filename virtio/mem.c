@@ -43,8 +43,9 @@ static bool config_can_be(const struct cf_vmem_config *config)
 	uint64_t big = config->big_block_frames;
 
 	return config->map && config->ops && config->shared.address &&
-	       config->shared.bytes >= SHARED_BYTES &&
-	       config->first <= config->last && (big & (big - 1)) == 0 &&
+	       config->shared.phys && config->shared.bytes >= SHARED_BYTES &&
+	       (!config->last || config->first < config->last) &&
+	       (big & (big - 1)) == 0 &&
 	       config->online <= CF_VMEM_ONLINE_NOT;
 }
 

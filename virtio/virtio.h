@@ -91,7 +91,8 @@ const char *cf_virtio_broken_name(enum cf_virtio_broken broken);
 /* Memory that driver and device share: the caller's. */
 struct cf_virtio_memory {
 	void *address;		/* 4096-aligned, zeroed */
-	uint64_t phys;		/* as the device addresses it */
+	uint64_t phys;		/* as the device addresses it; not 0, which
+				 * devices take for no queue */
 	size_t bytes;
 };
 

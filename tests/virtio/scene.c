@@ -242,11 +242,15 @@ bool scene_share(size_t bytes, struct cf_virtio_memory *ret_shared)
 		.flags = CF_ALLOC_FROZEN | CF_ALLOC_ZERO,
 	};
 
-	if (!CHECK(s.shares < 4) ||
-	    !CHECK_EQ(cf_alloc(s.map, request, &s.shared_pfn), 0) ||
-	    !CHECK(bytes <= 32 * CF_FRAME_BYTES))
+	if (!CHECK(bytes <= 32 * CF_FRAME_BYTES))
 		return false;
-	s.shared[s.shares++] = s.shared_pfn;
+	/* Not at 0: no device takes that for a queue. */
+	do {
+		if (!CHECK(s.shares < 8) ||
+		    !CHECK_EQ(cf_alloc(s.map, request, &s.shared_pfn), 0))
+			return false;
+		s.shared[s.shares++] = s.shared_pfn;
+	} while (s.shared_pfn == 0);
 	*ret_shared = (struct cf_virtio_memory){
 		.address = s.memory.base + s.shared_pfn * CF_FRAME_BYTES,
 		.phys = s.shared_pfn << CF_FRAME_SHIFT,

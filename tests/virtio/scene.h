@@ -73,7 +73,7 @@ struct scene {
 	} bus[2];
 	unsigned interrupts;
 	cf_pfn shared_pfn;		/* the last driver's queues */
-	cf_pfn shared[4];		/* all of them */
+	cf_pfn shared[8];		/* all of them */
 	unsigned shares;
 	unsigned low_signals;
 
