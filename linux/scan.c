@@ -66,12 +66,13 @@ static enum lx_class ask_ram(const struct lx_host *host, uint64_t pfn,
 			     uint64_t *last)
 {
 	size_t i = lx_ranges_find(&host->ram, pfn);
-	const struct lx_range *range = &host->ram.range[i];
+	const struct lx_range *range;
 
 	if (!host->has_ram)
 		return LX_CLASS_UNTYPED;
 	if (i == host->ram.count)
 		return LX_CLASS_ABSENT;
+	range = &host->ram.range[i];
 	*last = smaller(*last, range->first > pfn ? range->first : range->last);
 	return range->first > pfn ? LX_CLASS_ABSENT : LX_CLASS_UNTYPED;
 }

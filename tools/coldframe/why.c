@@ -215,14 +215,18 @@ static bool is_frame(const struct answer *answer)
 	return answer->range.last - answer->range.first == 1;
 }
 
-/* Mark the frames in doubt among some words. */
+/* Mark the frames in doubt among some words; tails are as their heads. */
 static void mark_words(uint64_t *mark, uint64_t at, const uint64_t *word,
 		       size_t count)
 {
+	enum lx_class class = LX_CLASS_UNTYPED, found;
 	size_t i;
 
 	for (i = 0; i < count; i++, at++) {
-		if (lx_class_role(lx_class_of(word[i])) == LX_ROLE_DOUBT)
+		found = lx_class_of(word[i]);
+		if (found != LX_CLASS_COUNT)
+			class = found;
+		if (lx_class_role(class) == LX_ROLE_DOUBT)
 			mark[at / 64] |= UINT64_C(1) << at % 64;
 	}
 }
