@@ -41,16 +41,25 @@ static int drop_empty(struct vmem *vmem, uint64_t block)
 	return err ? err : vmem_send_away(vmem, block);
 }
 
-static void go_online(struct vmem *vmem, uint64_t block)
+/* Bring online what could not be before, block by block. */
+static bool go_online(struct vmem *vmem, uint64_t unit)
 {
+	struct vmem_block block;
+	bool tried = false;
+	uint64_t i;
 	int err;
 
-	if (!(vmem_look(vmem, block).flags & FLAG_WANT_ONLINE))
-		return;
-	err = vmem_bring_online(vmem, block, vmem->unit_blocks,
-				vmem_kind(vmem));
-	if (err)
-		vmem_pass_failed(vmem, err);
+	for (i = unit; i < unit + vmem->unit_blocks; i++) {
+		block = vmem_look(vmem, i);
+		if (block.mode != MODE_OFFLINE || block.flags & FLAG_MOVING ||
+		    !(block.flags & FLAG_WANT_ONLINE))
+			continue;
+		tried = true;
+		err = vmem_bring_online(vmem, i, 1, vmem_kind(vmem));
+		if (err)
+			vmem_pass_failed(vmem, err);
+	}
+	return tried;
 }
 
 /* All of a unit, or the highest stretch of a block. */
@@ -78,7 +87,7 @@ static void settle_absent(struct vmem *vmem, uint64_t index, uint64_t plugged)
 	if (vmem_plugged_bytes(vmem) <= vmem->requested) {
 		err = vmem_bring_in(vmem, index);
 		if (!err) {
-			go_online(vmem, index);
+			(void)go_online(vmem, index);
 			return;
 		}
 		vmem_pass_stop(vmem, err);
@@ -129,11 +138,7 @@ static bool clean(struct vmem *vmem, uint64_t index)
 			vmem_pass_failed(vmem, err);
 		return true;
 	}
-	if (block.mode == MODE_OFFLINE && block.flags & FLAG_WANT_ONLINE) {
-		go_online(vmem, index);
-		return true;
-	}
-	return false;
+	return go_online(vmem, index);
 }
 
 static void clean_step(struct vmem *vmem)

@@ -236,6 +236,70 @@ static void lies_at_start(void)
 	}
 }
 
+/* For a while the port takes nothing back: it is kept, and tried again. */
+static void port_refuses(void)
+{
+	struct cf_balloon_status status;
+
+	if (!CHECK(make()) || !CHECK_EQ(scene_balloon_open(), 0))
+		return;
+	model_balloon_target(s.bal, 6000);
+	scene_balloon_work();
+	CHECK_EQ(scene_balloon_status().held, 6000);
+	/* Something that was used since it was reported. */
+	CHECK(data_add(2000, 0));
+	scene_balloon_until(3000);
+	data_drop(2000);
+	s.port_refuses = true;
+	scene_balloon_until(3000);
+	CHECK(scene_balloon_status().reporting > 0);
+	model_balloon_target(s.bal, 5900);
+	model_balloon_hint(s.bal, 4);
+	scene_balloon_until(3000);
+	model_balloon_hint(s.bal, CF_BALLOON_HINT_DONE);
+	scene_balloon_until(3000);
+	status = scene_balloon_status();
+	CHECK_EQ(status.held, 5900);
+	CHECK_EQ(status.deflating, 100);
+	CHECK(status.hinted > 0);
+	CHECK(status.reporting > 0);
+	CHECK_EQ(s.bal->ballooned, 5900);
+	look();
+	s.port_refuses = false;
+	scene_balloon_until(5000);
+	status = scene_balloon_status();
+	CHECK_EQ(status.deflating + status.hinted + status.reporting, 0);
+	CHECK_EQ(status.phase, CF_BALLOON_IDLE);
+	look();
+	CHECK(scene_end());
+}
+
+/* The same for what a migration left. */
+static void port_refuses_late(void)
+{
+	struct cf_report report;
+
+	if (!CHECK(make()) || !CHECK_EQ(scene_balloon_open(), 0))
+		return;
+	model_balloon_target(s.bal, 6000);
+	scene_balloon_work();
+	model_late(&s.bal->model, true);
+	CHECK(cf_block_offline(s.map, s.block, 2 * s.block, 2, &report) != 0);
+	CHECK(scene_balloon_status().waiting);
+	s.port_refuses = true;
+	model_late(&s.bal->model, false);
+	scene_balloon_until(3000);
+	CHECK_EQ(scene_balloon_status().held, 6000);
+	CHECK_EQ(s.bal->ballooned, 6000 - 512);
+	look();
+	s.port_refuses = false;
+	scene_balloon_until(3000);
+	CHECK_EQ(scene_balloon_status().held, 6000);
+	CHECK_EQ(s.bal->ballooned, 6000);
+	look();
+	CHECK(scene_end());
+}
+
 /* What the host asks for may be anything. */
 static void absurd_targets(void)
 {
@@ -261,6 +325,8 @@ int main(void)
 	cf_host_enter();
 	tap_run("lies at the start", lies_at_start);
 	tap_run("absurd targets", absurd_targets);
+	tap_run("the port takes nothing back for a while", port_refuses);
+	tap_run("nor what a migration left", port_refuses_late);
 	tap_run("each answer fails or lies", sweep_tricks);
 	tap_run("each call to the port fails", sweep_port);
 	return tap_done();

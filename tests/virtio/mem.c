@@ -504,6 +504,32 @@ static void vetoed_online(void)
 	CHECK(scene_end());
 }
 
+/* The port exposes nothing for a while: plugged, and not in use. */
+static void port_refuses(void)
+{
+	if (!CHECK(mem_scene((struct scene_config){ 0 })))
+		return;
+	CHECK(scene_resize(4 * MIB));
+	s.port_refuses = true;
+	CHECK(!scene_resize(64 * MIB));
+	CHECK_EQ(scene_mem_status().plugged, 64 * MIB);
+	CHECK_EQ(info(0).free, 4 * MIB_FRAMES);
+	CHECK_EQ(info(1).state, CF_BLOCK_OFFLINE);
+	CHECK(!cf_vmem_has(&s.vmem, s.region_first + 4 * MIB_FRAMES));
+	CHECK(scene_mem_check());
+	/* In that state the block may go and come. */
+	s.port_refuses = false;
+	CHECK_EQ(offline(0), 0);
+	CHECK_EQ(online(0, CF_ZONE_MOVABLE), 0);
+	CHECK(scene_mem_check());
+	s.now += 1000000;
+	scene_mem_work();
+	CHECK_EQ(info(0).free + info(1).free, 64 * MIB_FRAMES);
+	CHECK_EQ(scene_mem_status().phase, CF_VMEM_IDLE);
+	CHECK(scene_mem_check());
+	CHECK(scene_end());
+}
+
 static void left_offline(void)
 {
 	struct scene_config config = {
@@ -642,6 +668,7 @@ int main(void)
 	tap_run("forced unload", forced_unload);
 	tap_run("forced unload, offline blocks", forced_unload_offline);
 	tap_run("vetoes are waited out", vetoed_online);
+	tap_run("the port exposes nothing for a while", port_refuses);
 	tap_run("blocks left offline", left_offline);
 	tap_run("nodes", knows_nodes);
 	tap_run("a region off the blocks", unaligned_region);

@@ -146,6 +146,56 @@ static void new_size_meanwhile(void)
 	CHECK(scene_end());
 }
 
+static int veto(void *context, enum cf_event event, cf_pfn first, cf_pfn last)
+{
+	cf_pfn *unwanted = context;
+
+	return event == CF_EVENT_OFFLINE && first <= *unwanted &&
+	       last > *unwanted;
+}
+
+/* One block must stay; the port does not bring back the other at once. */
+static void comes_back_later(void)
+{
+	cf_pfn unwanted;
+	struct cf_subscriber subscriber = {
+		.name = "veto", .context = &unwanted, .going = veto,
+	};
+
+	if (!CHECK(big_scene(two_blocks)))
+		return;
+	CHECK(scene_resize(128 * MIB));
+	unwanted = s.region_first + 3 * s.block;
+	CHECK_EQ(cf_subscriber_add(s.map, &subscriber), 0);
+	CHECK(model_mem_request(s.mem, 64 * MIB));
+	/* The third block goes, the fourth refuses. */
+	while (info(2).state == CF_BLOCK_ONLINE)
+		(void)cf_vmem_work(&s.vmem, s.now);
+	CHECK_EQ(info(2).state, CF_BLOCK_GOING_OFFLINE);
+	while (info(2).state != CF_BLOCK_OFFLINE)
+		(void)cf_vmem_work(&s.vmem, s.now);
+	s.port_refuses = true;
+	CHECK(model_mem_request(s.mem, 128 * MIB));
+	scene_mem_work();
+	CHECK_EQ(info(2).state, CF_BLOCK_OFFLINE);
+	CHECK_EQ(scene_mem_status().phase, CF_VMEM_BACKING_OFF);
+	s.port_refuses = false;
+	s.now += 1000;
+	scene_mem_work();
+	CHECK_EQ(info(2).state, CF_BLOCK_ONLINE);
+	CHECK_EQ(info(3).state, CF_BLOCK_ONLINE);
+	CHECK_EQ(scene_mem_status().phase, CF_VMEM_IDLE);
+	/* The other unit may go; this one may not. */
+	CHECK(scene_resize(64 * MIB));
+	CHECK_EQ(info(0).state, CF_BLOCK_ABSENT);
+	CHECK(!scene_resize(0));
+	CHECK_EQ(scene_mem_status().report.reason, CF_REASON_VETO);
+	CHECK_EQ(info(2).state, CF_BLOCK_ONLINE);
+	CHECK_EQ(cf_subscriber_remove(s.map, &subscriber), 0);
+	CHECK(scene_resize(0));
+	CHECK(scene_end());
+}
+
 static void forced_unload_meanwhile(void)
 {
 	unsigned i;
@@ -172,6 +222,7 @@ int main(void)
 	tap_run("no parts of a big block", rounds_down);
 	tap_run("a block that cannot go brings back the others", comes_back);
 	tap_run("a unit the device does not take", stays_plugged);
+	tap_run("a block that comes back later", comes_back_later);
 	tap_run("another size in the middle", new_size_meanwhile);
 	tap_run("forced unload in the middle", forced_unload_meanwhile);
 	return tap_done();

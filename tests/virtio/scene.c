@@ -18,11 +18,23 @@ static void heard(void *context, enum cf_signal what, cf_pfn pfn)
 		__atomic_fetch_add(&s.low_signals, 1, __ATOMIC_RELAXED);
 }
 
+static int expose(void *context, cf_pfn first, cf_pfn last)
+{
+	(void)context;
+	(void)first;
+	(void)last;
+	return s.port_refuses;
+}
+
 static bool make_map(const struct scene_config *config)
 {
 	struct cf_host_config host = {
 		.last = s.region_last + s.block,
-		.hooks.signal = heard,
+		.hooks = {
+			.signal = heard,
+			.first_exposed = expose,
+			.returned = expose,
+		},
 	};
 	struct cf_map_config map = {
 		.block_order = config->block_order,

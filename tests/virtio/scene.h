@@ -76,6 +76,7 @@ struct scene {
 	cf_pfn shared[8];		/* all of them */
 	unsigned shares;
 	unsigned low_signals;
+	bool port_refuses;		/* to expose anything */
 
 	struct model_mem *mem;
 	struct cf_vmem vmem;

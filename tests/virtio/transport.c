@@ -310,8 +310,24 @@ static void mmio_probes(void)
 	CHECK_EQ(fake.outside, 0);
 }
 
+/* Each has a name, and what is none has one as well. */
+static void names(void)
+{
+	unsigned i;
+
+	for (i = 0; i <= CF_VIRTIO_BROKEN_COUNT; i++)
+		CHECK(cf_virtio_broken_name((enum cf_virtio_broken)i));
+	for (i = 0; i <= CF_VMEM_PHASE_COUNT; i++)
+		CHECK(cf_vmem_phase_name((enum cf_vmem_phase)i));
+	for (i = 0; i <= CF_BALLOON_PHASE_COUNT; i++)
+		CHECK(cf_balloon_phase_name((enum cf_balloon_phase)i));
+	for (i = 0; i <= MODEL_TRICK_COUNT; i++)
+		CHECK(model_trick_name((enum model_trick)i));
+}
+
 int main(void)
 {
+	tap_run("names", names);
 	tap_run("PCI: finds its structures", finds_structures);
 	tap_run("PCI: other devices", other_devices);
 	tap_run("PCI: structures that are not where they say",
