@@ -126,8 +126,8 @@ static uint16_t answer_unplug_all(struct model_mem *mem)
 		return CF_VMEM_BUSY;
 	give_back(mem, 0, blocks);
 	set_blocks(mem, 0, blocks, false);
-	mem->usable = mem->requested + USABLE_SLACK > mem->region ?
-		      mem->region : mem->requested + USABLE_SLACK;
+	mem->usable = mem->requested + mem->slack > mem->region ?
+		      mem->region : mem->requested + mem->slack;
 	write_config(mem);
 	model_config_changed(&mem->model);
 	return CF_VMEM_ACK;
@@ -286,6 +286,7 @@ struct model_mem *model_mem_create(const struct model_mem_config *config)
 	mem->addr = config->addr;
 	mem->region = config->region;
 	mem->block = config->block;
+	mem->slack = USABLE_SLACK;
 	mem->node = (uint16_t)(config->node >= 0 ? config->node : 0);
 	mem->plugged_map = calloc(config->region / config->block, 1);
 	if (!mem->plugged_map) {
@@ -307,7 +308,7 @@ void model_mem_destroy(struct model_mem *mem)
 
 bool model_mem_request(struct model_mem *mem, uint64_t bytes)
 {
-	uint64_t usable = bytes + USABLE_SLACK;
+	uint64_t usable = bytes + mem->slack;
 
 	if (bytes % mem->block || bytes > mem->region)
 		return false;

@@ -210,6 +210,7 @@ struct model_mem_config {
 struct model_mem {
 	struct model model;
 	uint64_t addr, region, block, usable, plugged, requested;
+	uint64_t slack;			/* usable above requested */
 	uint16_t node;
 	uint8_t *plugged_map;		/* a byte a device block */
 	bool refuse;			/* NACK whatever is asked */

@@ -5,6 +5,10 @@
  * low memory, reports, hints, poison.
  */
 
+#include <pthread.h>
+#include <sched.h>
+#include <time.h>
+
 #include "tests/virtio/scene.h"
 
 #define STATS		CF_BALLOON_F_STATS
@@ -200,7 +204,63 @@ static void says_why_it_stays(void)
 	model_late(&s.bal->model, false);
 	scene_balloon_work();
 	CHECK_EQ(scene_balloon_status().held, 3000);
+	/* On its way back it is not moved either. */
+	model_late(&s.bal->model, true);
+	model_balloon_target(s.bal, 0);
+	scene_balloon_work();
+	CHECK(scene_balloon_status().deflating > 0);
+	CHECK_EQ(cf_block_offline(s.map, s.block, 2 * s.block, 2, &report),
+		 -CF_EBUSY);
+	CHECK_EQ(report.reason, CF_REASON_OWNER);
+	model_late(&s.bal->model, false);
+	scene_balloon_work();
+	CHECK_EQ(s.bal->ballooned, 0);
 	CHECK(scene_end());
+}
+
+/* A dump reads contents: the host may not have a frame until that is done. */
+static void *read_for_a_while(void *context)
+{
+	unsigned ticket = cf_content_begin(s.map);
+	struct timespec time = { 0, 30 * 1000 * 1000 };
+	uint64_t *given = context;
+
+	__atomic_store_n(&given[0], 1, __ATOMIC_RELEASE);
+	nanosleep(&time, NULL);
+	model_lock(&s.bal->model);
+	given[1] = s.bal->ballooned + s.bal->reported + s.bal->hinted;
+	model_unlock(&s.bal->model);
+	cf_content_end(s.map, ticket);
+	return NULL;
+}
+
+static void waits_for_readers(void)
+{
+	struct scene_config config = { .boot_blocks = 4 };
+	uint64_t given[2];
+	pthread_t reader;
+	unsigned i;
+
+	for (i = 0; i < 3; i++) {
+		config.balloon_features = i == 0 ? 0 : i == 1 ? REPORT : HINT;
+		given[0] = 0;
+		given[1] = ~(uint64_t)0;
+		if (!CHECK(balloon_scene(config)) ||
+		    !CHECK_EQ(pthread_create(&reader, NULL, read_for_a_while,
+					     given), 0))
+			return;
+		while (!__atomic_load_n(&given[0], __ATOMIC_ACQUIRE))
+			sched_yield();
+		if (i == 0)
+			model_balloon_target(s.bal, 1000);
+		model_balloon_hint(s.bal, 2);
+		scene_balloon_work();
+		pthread_join(reader, NULL);
+		CHECK_EQ(given[1], 0);
+		CHECK(s.bal->ballooned + s.bal->reported + s.bal->hinted > 0);
+		model_balloon_hint(s.bal, CF_BALLOON_HINT_DONE);
+		CHECK(scene_end());
+	}
 }
 
 static size_t more_stats(void *context, struct cf_balloon_stat *stats,
@@ -321,8 +381,9 @@ static void reports_free_memory(void)
 static void isolates_reported(void)
 {
 	struct scene_config config = {
-		.boot_blocks = 4, .balloon_features = REPORT,
+		.boot_blocks = 4, .balloon_features = REPORT, .movable = true,
 	};
+	struct cf_report report;
 	uint64_t before;
 
 	if (!CHECK(balloon_scene(config)))
@@ -332,6 +393,10 @@ static void isolates_reported(void)
 	scene_balloon_work();
 	CHECK_EQ(scene_balloon_status().reporting, 32 * 512);
 	CHECK_EQ(free_frames(), before - 32 * 512);
+	/* Nor is it moved: it comes back by itself. */
+	CHECK_EQ(cf_block_offline(s.map, s.block, 2 * s.block, 2, &report),
+		 -CF_EBUSY);
+	CHECK_EQ(report.reason, CF_REASON_OWNER);
 	CHECK(data_add(10000, 0));
 	model_late(&s.bal->model, false);
 	CHECK(data_check());
@@ -507,6 +572,7 @@ int main(void)
 	tap_run("migrates", migrates);
 	tap_run("migrates, answers are late", migrates_late);
 	tap_run("says why a frame stays", says_why_it_stays);
+	tap_run("waits for readers of contents", waits_for_readers);
 	tap_run("statistics", tells_statistics);
 	tap_run("gives way to low memory", gives_way);
 	tap_run("reports free memory", reports_free_memory);

@@ -5,7 +5,10 @@
  * order, what it gives back, and what it keeps.
  */
 
+#include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "tests/virtio/scene.h"
 
@@ -179,6 +182,29 @@ static void fills_in_order(void)
 	CHECK(scene_end());
 }
 
+/* Two partial blocks: the one in zone NORMAL is filled first. */
+static void fills_normal_first(void)
+{
+	struct scene_config config = {
+		.vmem.online = CF_VMEM_ONLINE_NOT,
+	};
+
+	if (!CHECK(mem_scene(config)))
+		return;
+	CHECK(scene_resize(60 * MIB));
+	CHECK_EQ(online(1, CF_ZONE_NORMAL), 0);
+	CHECK(scene_resize(56 * MIB));
+	CHECK_EQ(online(0, CF_ZONE_MOVABLE), 0);
+	CHECK_EQ(info(0).free, 28 * MIB_FRAMES);
+	CHECK_EQ(info(1).free, 28 * MIB_FRAMES);
+	CHECK(scene_resize(58 * MIB));
+	CHECK_EQ(info(1).free, 30 * MIB_FRAMES);
+	CHECK(scene_resize(62 * MIB));
+	CHECK_EQ(info(1).free, 32 * MIB_FRAMES);
+	CHECK_EQ(info(0).free, 30 * MIB_FRAMES);
+	CHECK(scene_end());
+}
+
 static void moves_contents(void)
 {
 	if (!CHECK(mem_scene((struct scene_config){ 0 })))
@@ -218,6 +244,7 @@ static void reports_pinned(void)
 	CHECK(status.retries > 0);
 	CHECK(data_check() && scene_mem_check());
 	scene_mem_work();
+	CHECK(cf_vmem_has(&s.vmem, pinned));
 	cf_unpin(s.map, pinned);
 	/* Nothing happens until time is up, or somebody says so. */
 	scene_mem_work();
@@ -596,6 +623,16 @@ static void unaligned_region(void)
 	CHECK(scene_mem_check());
 	CHECK(scene_resize(0));
 	CHECK(scene_end());
+	/* No more is usable than is asked for: not all of it can be had. */
+	if (!CHECK(mem_scene(config)))
+		return;
+	s.mem->slack = 0;
+	CHECK(model_mem_request(s.mem, 60 * MIB));
+	scene_mem_work();
+	CHECK_EQ(scene_mem_status().plugged, 34 * MIB);
+	CHECK_EQ(scene_mem_status().phase, CF_VMEM_IDLE);
+	CHECK(scene_mem_check());
+	CHECK(scene_end());
 }
 
 /* Device blocks smaller and larger than 2 MiB. */
@@ -633,6 +670,42 @@ static void small_blocks(void)
 	CHECK(scene_end());
 }
 
+/* A dump reads a frame: the device may not have it until that is done. */
+static void *read_for_a_while(void *context)
+{
+	unsigned ticket = cf_content_begin(s.map);
+	struct timespec time = { 0, 30 * 1000 * 1000 };
+	uint64_t *unplugs = context;
+
+	__atomic_store_n(&unplugs[0], 1, __ATOMIC_RELEASE);
+	nanosleep(&time, NULL);
+	model_lock(&s.mem->model);
+	unplugs[1] = s.mem->asked[CF_VMEM_UNPLUG];
+	model_unlock(&s.mem->model);
+	cf_content_end(s.map, ticket);
+	return NULL;
+}
+
+static void waits_for_readers(void)
+{
+	uint64_t unplugs[2] = { 0, ~(uint64_t)0 };
+	pthread_t reader;
+
+	if (!CHECK(mem_scene((struct scene_config){ 0 })))
+		return;
+	CHECK(scene_resize(64 * MIB));
+	if (!CHECK_EQ(pthread_create(&reader, NULL, read_for_a_while,
+				     unplugs), 0))
+		return;
+	while (!__atomic_load_n(&unplugs[0], __ATOMIC_ACQUIRE))
+		sched_yield();
+	CHECK(scene_resize(0));
+	pthread_join(reader, NULL);
+	CHECK_EQ(unplugs[1], 0);
+	CHECK(s.mem->asked[CF_VMEM_UNPLUG] > 0);
+	CHECK(scene_end());
+}
+
 /* The region must be in the window, and nobody else's. */
 static void outside_window(void)
 {
@@ -656,6 +729,7 @@ int main(void)
 	tap_run("sees changes", sees_changes);
 	tap_run("fills partial blocks first", fills_partial_first);
 	tap_run("fills and empties in order", fills_in_order);
+	tap_run("fills zone NORMAL first", fills_normal_first);
 	tap_run("moves contents", moves_contents);
 	tap_run("reports what is pinned", reports_pinned);
 	tap_run("backs off, longer and longer", backs_off);
@@ -674,6 +748,7 @@ int main(void)
 	tap_run("a region off the blocks", unaligned_region);
 	tap_run("device blocks of all sizes", device_blocks);
 	tap_run("memory blocks of 4 MiB", small_blocks);
+	tap_run("waits for readers of contents", waits_for_readers);
 	tap_run("a region outside its window", outside_window);
 	return tap_done();
 }
