@@ -6,6 +6,9 @@ import json
 import os
 import random
 import re
+import struct
+import zlib
+from xml.etree import ElementTree
 
 import cli
 from cli import BLOCKS, fails, guest, guest_words, ok, run
@@ -417,6 +420,70 @@ def test_random_text():
     ok(statuses <= {0, 1}, 'files with random bytes: a status, no signal')
 
 
+def png_size(data):
+    return struct.unpack('>II', data[16:24])
+
+
+def svg_signs(text):
+    """The letters of the cells of an SVG, line by line."""
+    rows = {}
+    for element in ElementTree.fromstring(text).iter():
+        if element.tag.endswith('}text') and not (
+                element.text.startswith('0x') or ' ' in element.text):
+            rows.setdefault(int(element.get('y')), []).append(
+                (int(element.get('x')), element.text))
+    return [''.join(part[1] for part in sorted(rows[y])) for y in sorted(rows)]
+
+
+def test_images():
+    root = guest()
+    folder = cli.Sysroot().path
+    svg, png = folder + '/map.svg', folder + '/map.png'
+    status, out, err = run('map', '-s', root.path, '-w', '80', '--svg', svg)
+    ok(status == 0 and not out and not err, '--svg prints nothing', err)
+    with open(svg, encoding='utf-8') as file:
+        text = file.read()
+    lines = [re.sub('[|: ]', '', line.split(' ', 1)[1]) for line in
+             run('map', '-s', root.path, '-w', '80', '-N')[1].splitlines()
+             if line.startswith('0x')]
+    ok(svg_signs(text)[:len(lines)] == lines,
+       'an SVG has the cells of the text', repr(svg_signs(text)[:3]))
+    ok('logically offline' in text and '0x00000000' in text and
+       'lines like the one above' in text and 'A cell is 2 MiB' in text,
+       'an SVG has addresses, a legend and a title')
+    result = run('map', '-s', root.path, '-w', '80', '--png', png)
+    if 'without libpng' in result[2]:
+        cli.skip('PNG', 'built without libpng')
+    else:
+        with open(png, 'rb') as file:
+            data = file.read()
+        height = int(ElementTree.fromstring(text).get('height'))
+        width = int(ElementTree.fromstring(text).get('width'))
+        ok(data[:8] == b'\x89PNG\r\n\x1a\n' and data[12:16] == b'IHDR' and
+           png_size(data) == (width, height) and data[-8:-4] == b'IEND',
+           'a PNG of the same size')
+        pixels = zlib.decompress(b''.join(chunks(data, b'IDAT')))
+        ok(len(pixels) == height * (3 * width + 1), 'with all its rows')
+    fails(run('map', '-s', root.path, '--svg', '/nowhere/x'), 1, '/nowhere/x',
+          'a picture that cannot be written')
+    dice = random.Random(1)
+    root = cli.Sysroot().words(dice.choice((0x400, 0x80, 0x2c))
+                               for _ in range(1 << 16))
+    fails(run('map', '-s', root.path, '-c', '4K', '-w', '20', '--svg', svg),
+          1, '--cell',
+          'a picture too high to be of use')
+    ok(not os.path.exists(svg), 'no file is left behind')
+
+
+def chunks(data, kind):
+    at = 8
+    while at < len(data):
+        length = struct.unpack('>I', data[at:at + 4])[0]
+        if data[at + 4:at + 8] == kind:
+            yield data[at + 8:at + 8 + length]
+        at += 12 + length
+
+
 def test_usage():
     fails(run('map', '-s', 'x', '-F', 'y'), 2, 'name one',
           '--sysroot and --file')
@@ -435,6 +502,6 @@ def test_usage():
 
 for test in (test_guest, test_cells, test_marks, test_states, test_tails,
              test_large, test_color, test_files, test_hostile,
-             test_random_text, test_usage):
+             test_random_text, test_images, test_usage):
     test()
 cli.done()

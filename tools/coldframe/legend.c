@@ -22,6 +22,11 @@ static const char *const meanings[LX_KIND_COUNT] = {
 	[LX_KIND_ABSENT]	= "no memory",
 };
 
+const char *legend_meaning(enum lx_kind kind)
+{
+	return meanings[kind];
+}
+
 void legend_add(struct legend *legend, const struct cell *cell)
 {
 	enum lx_kind kind;

@@ -13,6 +13,9 @@ struct legend {
 	bool mixed;			/* a cell of several kinds was drawn */
 };
 
+/* What a kind is, in words. */
+const char *legend_meaning(enum lx_kind kind);
+
 /* Count a cell that is drawn. */
 void legend_add(struct legend *legend, const struct cell *cell);
 

@@ -3,6 +3,7 @@
 #include "filter.h"
 #include "legend.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <string.h>
 
@@ -18,6 +19,8 @@ struct options {
 	bool cell_is_block;
 	unsigned int width;
 	bool legend;
+	const char *image;		/* file to draw into, or NULL */
+	enum picture_format format;
 };
 
 static const char help[] =
@@ -30,6 +33,8 @@ static const char help[] =
 "                      'chunk' (2 MiB) or a memory 'block'\n"
 "  -w, --width N       columns, instead of those of the terminal or $COLUMNS\n"
 "  -N, --no-legend     only the picture\n"
+"      --svg FILE      draw the picture into FILE instead\n"
+"      --png FILE      the same as PNG\n"
 COMMON_HELP
 "\n"
 "Exit status: 0 done, 1 a file cannot be read or is cut off, 2 wrong usage.\n";
@@ -139,22 +144,46 @@ static void choose_layout(const struct options *options,
 	}
 }
 
-static void print_head(const struct layout *layout)
+/* What a cell is, in a sentence. An image has a gap where text has a bar. */
+static void head_of(const struct layout *layout, bool image, char head[160])
 {
 	uint64_t block = layout->block_frames;
-	char size[24];
+	char cell[24], size[24], rest[100] = "";
 
-	printf("A cell is %s",
-	       common_bytes(layout->cell_frames << CF_FRAME_SHIFT, size));
+	common_bytes(layout->cell_frames << CF_FRAME_SHIFT, cell);
 	common_bytes(block << CF_FRAME_SHIFT, size);
 	if (block > layout->cell_frames)
-		printf(", | begins a block of %s", size);
+		snprintf(rest, sizeof(rest), ", %s begins a block of %s",
+			 image ? "a gap" : "|", size);
 	else if (block == layout->cell_frames)
-		printf(", a block");
+		snprintf(rest, sizeof(rest), ", a block");
 	else if (block)
-		printf(", %llu blocks of %s",
-		       (unsigned long long)(layout->cell_frames / block), size);
-	puts(".");
+		snprintf(rest, sizeof(rest), ", %llu blocks of %s",
+			 (unsigned long long)(layout->cell_frames / block),
+			 size);
+	snprintf(head, 160, "A cell is %s%s.", cell, rest);
+}
+
+static int draw_image(const struct options *options,
+		      const struct picture *picture,
+		      const struct legend *legend, struct lx_error *err)
+{
+	FILE *file = fopen(options->image, "we");
+	char head[160];
+	int ret;
+
+	if (!file)
+		return lx_fail(err, LX_EREAD, "%s: %s", options->image,
+			       strerror(errno));
+	head_of(&picture->layout, true, head);
+	ret = picture_image(picture, head, legend->kind, options->format, file,
+			    err);
+	if (fclose(file) && !ret)
+		ret = lx_fail(err, LX_EREAD, "%s: %s", options->image,
+			      strerror(errno));
+	if (ret)
+		(void)remove(options->image);
+	return ret;
 }
 
 static int draw_cells(struct cells *cells, struct picture *picture,
@@ -197,8 +226,10 @@ static int choose_range(const struct options *options,
 static int draw(const struct options *options, struct cells *cells,
 		struct lx_error *err)
 {
+	struct picture_kept kept = { .lines = 0 };
 	struct picture picture = {
 		.color = common_color_use(options->source.color),
+		.kept = options->image ? &kept : NULL,
 	};
 	struct legend legend = {
 		.picture = &picture,
@@ -206,6 +237,7 @@ static int draw(const struct options *options, struct cells *cells,
 		.sysroot = options->root,
 	};
 	struct lx_range range;
+	char head[160];
 	int ret;
 
 	ret = choose_range(options, cells, &range, err);
@@ -218,14 +250,18 @@ static int draw(const struct options *options, struct cells *cells,
 		if (ret)
 			return ret;
 	}
-	if (options->legend)
-		print_head(&picture.layout);
+	head_of(&picture.layout, false, head);
+	if (options->legend && !options->image)
+		puts(head);
 	ret = draw_cells(cells, &picture, &legend, err);
 	if (!ret && !cells->pfn)
 		ret = lx_fail(err, LX_EFORMAT, "%s: the file is empty",
 			      cells->words.path);
-	if (!ret && options->legend)
+	if (!ret && options->image)
+		ret = draw_image(options, &picture, &legend, err);
+	else if (!ret && options->legend)
 		ret = legend_print(&legend, err);
+	picture_kept_free(&kept);
 	return ret;
 }
 
@@ -300,7 +336,11 @@ static int set_width(struct options *options, const char *text)
 	return 0;
 }
 
+enum { OPT_SVG = 256, OPT_PNG };
+
 static const struct option long_options[] = {
+	{ "svg", required_argument, NULL, OPT_SVG },
+	{ "png", required_argument, NULL, OPT_PNG },
 	COMMON_OPTIONS,
 	{ "addr", required_argument, NULL, 'a' },
 	{ "cell", required_argument, NULL, 'c' },
@@ -319,6 +359,12 @@ static int set_value(struct options *options, int option, const char *value)
 		return set_cell(options, value);
 	if (option == 'w')
 		return set_width(options, value);
+	if (option == OPT_SVG || option == OPT_PNG) {
+		options->image = value;
+		options->format = option == OPT_SVG ? PICTURE_SVG :
+						      PICTURE_PNG;
+		return 0;
+	}
 	if (option == 'a' && options->filter.ranges.count)
 		return common_wrong(options->command, "one --addr is enough");
 	if (option == 'a' && filter_add_frames(&options->filter, value, &err))

@@ -23,6 +23,27 @@ struct layout {
 /* Set cells to what fits, for the other fields as they are. */
 void layout_fit(struct layout *layout);
 
+/* A line that is kept for an image: alike others follow that look like it. */
+struct picture_line {
+	uint64_t pfn, alike;
+	size_t cells;			/* where they begin */
+	unsigned int fill;
+};
+
+/* What picture_image() draws. A byte a cell. */
+struct picture_kept {
+	struct picture_line *line;
+	size_t lines, lines_room;
+	unsigned char *cell;
+	size_t cells, cells_room;
+	bool failed;			/* no memory */
+};
+
+enum picture_format {
+	PICTURE_SVG,
+	PICTURE_PNG,
+};
+
 /*
  * A picture as it is printed, a line at a time.  Lines that look like the one
  * before are counted and told in one line.
@@ -30,6 +51,7 @@ void layout_fit(struct layout *layout);
 struct picture {
 	struct layout layout;
 	bool color;
+	struct picture_kept *kept;	/* NULL: print it */
 	uint64_t line_first;		/* first frame of the next line */
 	unsigned int fill;		/* cells of it so far */
 	unsigned char line[PICTURE_LINE_MAX];
@@ -46,5 +68,19 @@ void picture_end(struct picture *picture);
 
 /* The sign of a kind for whole and for mixed cells, in its colour. */
 void picture_sign(const struct picture *picture, enum lx_kind kind, bool whole);
+
+/**
+ * picture_image() - draw what was kept, with a legend, into a file.
+ * @title: the first line
+ * @kind:  frames, for the legend
+ *
+ * Return: 0, or -LX_EREAD: it cannot be written, or is too large, or this
+ *         program was built without libpng.
+ */
+int picture_image(const struct picture *picture, const char *title,
+		  const uint64_t kind[LX_KIND_COUNT],
+		  enum picture_format format, FILE *file,
+		  struct lx_error *err);
+void picture_kept_free(struct picture_kept *kept);
 
 #endif
