@@ -41,7 +41,7 @@ struct vmem_block {
 	uint64_t taken;		/* (D) nobody may use them */
 	uint8_t mode;		/* (D) enum vmem_mode */
 	uint8_t flags;		/* (D) enum vmem_flag */
-	uint8_t kind;		/* (D) FLAG_OURS: the zone it was in */
+	uint8_t kind;		/* (W) FLAG_OURS: the zone it was in */
 };
 
 /* What the request in flight is for. */
