@@ -271,7 +271,7 @@ void picture_sign(const struct picture *picture, enum lx_kind kind, bool whole)
 #define MARGIN		8
 #define LETTER		(FONT_WIDTH + 1)
 #define LETTER_TOP	((BAND - FONT_HEIGHT) / 2)
-#define HEIGHT_MAX	60000		/* what viewers can be expected to show */
+#define HEIGHT_MAX	60000		/* what viewers can be trusted with */
 #define INK		0x212529
 #define PAPER		0xffffff
 
@@ -460,7 +460,7 @@ static void draw_legend(struct canvas *canvas, enum lx_kind kind)
 		    common_bytes(bytes, size), legend_meaning(kind));
 }
 
-/* The bands after the title and the lines: a blank one, then kinds there are. */
+/* The bands after title and lines: a blank one, then one a kind. */
 static unsigned int legend_bands(const struct canvas *canvas)
 {
 	unsigned int kind, bands = 2;

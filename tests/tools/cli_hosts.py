@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: MIT
+"""Odd hosts: no hotplug, one block, gaps, nodes that take turns, 256 GiB
+in blocks of 2 GiB, and what scenarios export. Every command on each of them ends
+as documented, and the sums hold."""
+
+import array
+import json
+import os
+import subprocess
+import sys
+
+import cli
+from cli import BLOCKS, ok, run
+from hosts import BLOCK, FILE, FREE, IOMEM, SLAB, block, host
+
+COMMANDS = [['blocks'], ['blocks', '-J'], ['chunks'], ['chunks', '-l'],
+            ['offline-map'], ['account'], ['why', '-a', '0'],
+            ['why', '--spoilers'], ['plan', '--shrink', '8M'], ['map'],
+            ['types']]
+LIMIT = 64 << 10                        # KiB of memory
+HERE = os.path.dirname(os.path.dirname(cli.HERE))
+
+
+def every_command(root, name, statuses=(0, 1, 64)):
+    bad = [(command, result) for command in COMMANDS
+           for result in [run(*command, '-s', root.path)]
+           if result[0] not in statuses or (result[0] == 1 and not result[2])]
+    ok(not bad, 'every command on ' + name, repr(bad[:1]))
+
+
+def as_json(root, *words):
+    return json.loads(run(*words, '-s', root.path, '-J')[1])
+
+
+def sizes(root, *words):
+    """(exit status, KiB of memory at most) of a command."""
+    with open(os.devnull, 'wb') as nowhere, subprocess.Popen(
+            [cli.COLDFRAME, *words, '-s', root.path], stdout=nowhere,
+            stderr=nowhere) as process:
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    return process.returncode, usage.ru_maxrss
+
+
+def test_no_hotplug():
+    root = cli.Sysroot().words(block((SLAB, 1)) + block())
+    root.write('proc/iomem', IOMEM % (2 * BLOCK * 4096 - 1))
+    every_command(root, 'a kernel without memory hotplug')
+    found = as_json(root, 'blocks')
+    ok(found['block_size_assumed'] and
+       {one['verdict'] for one in found['blocks']} == {'never'} and
+       found['frames'] == {'free': 2 * BLOCK - 1, 'slab': 1},
+       'without hotplug: never, with all frames counted')
+
+
+def test_one_block():
+    root = host([block((FILE, 3))])
+    every_command(root, 'one block')
+    ok(run('plan', '-s', root.path, '--shrink', '8M')[0] == 0,
+       'the only block is a candidate')
+
+
+def test_gaps():
+    """Blocks 1, 2 and 9; node 1 lies within node 0."""
+    root = host([block()])
+    root.remove(BLOCKS + '/memory0/state').remove(BLOCKS +
+                                                  '/memory0/valid_zones')
+    os.rmdir(os.path.join(root.path, BLOCKS, 'memory0'))
+    for number, node in ((1, 0), (2, 1), (9, 0)):
+        root.write('%s/memory%d/state' % (BLOCKS, number), 'online\n')
+        root.write('%s/memory%d/valid_zones' % (BLOCKS, number), 'Normal\n')
+        root.write('sys/devices/system/node/node%d/memory%d/x'
+                   % (node, number), '')
+    root.write('proc/iomem', '00800000-017fffff : System RAM\n'
+               '04800000-04ffffff : System RAM\n')
+    root.words(BLOCK * [0x100000] + block() + block((SLAB, 2)) +
+               6 * BLOCK * [0] + block((FILE, 1)))
+    every_command(root, 'blocks with gaps and nodes in turns')
+    found = as_json(root, 'blocks')
+    ok([(one['block'], one['node'], one['verdict'])
+        for one in found['blocks']] == [(1, 0, 'empty'), (2, 1, 'blocked'),
+                                        (9, 0, 'candidate')],
+       'each block once, with its node', json.dumps(found['blocks']))
+    ok(sum(found['frames'].values()) == 3 * BLOCK,
+       'what lies in the gaps is not counted')
+    root.write('sys/devices/system/node/node0/memory2/x', '')
+    ok(as_json(root, 'blocks', '2')['blocks'][0]['verdict'] == 'never',
+       'a block of two nodes never goes')
+
+
+def test_large():
+    """256 GiB; the file has holes, so it takes no room."""
+    root = cli.Sysroot()
+    root.write(BLOCKS + '/block_size_bytes', '80000000\n')
+    for number in range(128):
+        root.write('%s/memory%d/state' % (BLOCKS, number), 'online\n')
+        root.write('%s/memory%d/valid_zones' % (BLOCKS, number), 'Normal\n')
+    root.write('proc/iomem', IOMEM % ((1 << 38) - 1))
+    root.write('proc/kpageflags', '')
+    with open(os.path.join(root.path, 'proc/kpageflags'), 'r+b') as file:
+        file.truncate(128 << 22)
+        for number in (3, 100):
+            file.seek(number << 22)
+            file.write(array.array('Q', 1000 * [FREE, SLAB]).tobytes())
+    # With a sanitizer even saying nothing takes more than a program may.
+    sanitized = sizes(root, 'types', '-d', '0')[1] > LIMIT // 4
+    for command in (['blocks', '-a'], ['chunks', '-l'], ['map'],
+                    ['offline-map']):
+        status, memory = sizes(root, *command)
+        ok(status == 0 and (memory < LIMIT or sanitized),
+           '256 GiB in 2 GiB blocks, below 64 MiB of memory: ' + command[0],
+           'status %d, %d KiB' % (status, memory))
+    found = as_json(root, 'blocks')
+    ok(len(found['blocks']) == 128 and found['frames']['slab'] == 2000 and
+       sum(found['frames'].values()) == 1 << 26, 'all frames are counted')
+
+
+def test_scenarios():
+    """An export says to these commands what it says to types."""
+    if 'no command' in run('run', '--help')[2]:
+        cli.skip('exports of scenarios', 'no run command in this build')
+        return
+    for name in ('demo', 'balloon', 'partly-plugged'):
+        root = cli.Sysroot()
+        run('run', os.path.join(HERE, 'scenarios', name + '.cf'), '--export',
+            root.path)
+        if not os.path.exists(os.path.join(root.path, 'proc/kpageflags')):
+            cli.skip('the export of ' + name, 'it was not written')
+            continue
+        every_command(root, 'the export of ' + name)
+        types = {row['flags']: row['frames'] for row in json.loads(run(
+            'types', '-s', root.path, '--json', '-r')[1])['types']}
+        offline = sum(frames for flags, frames in types.items()
+                      if int(flags, 16) >> 23 & 1)
+        found = as_json(root, 'offline-map')['frames']
+        ok(found['balloon'] + found['offline'] + found['never-onlined'] ==
+           offline, 'offline frames in the export of ' + name,
+           '%s, %d' % (json.dumps(found), offline))
+
+
+for test in (test_no_hotplug, test_one_block, test_gaps, test_large,
+             test_scenarios):
+    test()
+sys.exit(cli.done())
