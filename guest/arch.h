@@ -6,8 +6,10 @@
 
 #if defined(__x86_64__)
 #include "x86_64/arch.h"
+#elif defined(__aarch64__)
+#include "aarch64/arch.h"
 #else
-#error "the guest knows x86-64"
+#error "the guest knows x86-64 and aarch64"
 #endif
 
 #endif

@@ -86,8 +86,10 @@ bool fork_fault(uint64_t *entry)
 	for (i = 0; i < PAGE_BYTES / sizeof(*to); i++)
 		to[i] = from[i];
 	fork_note(entry);
-	*entry = page | PTE_PAGE;
+	/* What leads elsewhere must not be seen both ways at once. */
+	*entry = 0;
 	arch_flush();
+	*entry = page | PTE_PAGE;
 	return true;
 }
 

@@ -33,6 +33,8 @@
 struct cpu {
 	struct cf_bare_context *context;	/* (P) first: see bare.h */
 	struct cpu *self;		/* (C) second: see arch_this_cpu() */
+	uintptr_t trap_stack;		/* (C) third: of exceptions, if the
+					 * processor does not know it */
 	struct cf_bare_context interrupt;	/* (P) of handlers */
 	struct thread *thread;		/* (P) what it runs */
 	struct thread *idle;		/* (C) */
@@ -256,7 +258,7 @@ void interrupt_wait(uint64_t seen, uint64_t until_ns);
 void arch_intx_init(void);
 unsigned arch_intx_vector(void);
 
-/* What a device is to write to raise message @number; its vector. */
+/* What a device is to write to raise message @number; its vector, 0: none. */
 unsigned arch_message(unsigned number, uint64_t *ret_address,
 		      uint32_t *ret_data);
 

@@ -173,6 +173,7 @@ bool space_fault(uintptr_t address, bool write)
 		done = !write || pte_writable(*entry) || fork_fault(entry);
 	else if (entry && found)
 		done = populate(entry, found->access);
+	arch_tables_changed();
 	kernel_leave(state);
 	return done;
 }
@@ -350,6 +351,7 @@ bool space_populate(uintptr_t first, uintptr_t last)
 
 		done = entry && populate(entry, true);
 	}
+	arch_tables_changed();
 	kernel_leave(state);
 	return done;
 }
@@ -369,6 +371,7 @@ bool space_map(uintptr_t first, uint64_t physical, size_t bytes)
 		fork_note(entry);
 		*entry = (physical + at) | PTE_PAGE | PTE_FOREIGN;
 	}
+	arch_tables_changed();
 	kernel_leave(state);
 	return done;
 }

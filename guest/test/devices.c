@@ -319,12 +319,15 @@ static void use(void)
 		.owner = (uint16_t)owner,
 		.zone = CF_ZONE_MOVABLE,
 	};
+	struct cf_vmem_status status;
 	unsigned i, at;
 
+	cf_vmem_status(&vmem, &status);
 	for (i = 0; i < KEPT; i++) {
 		if (!CHECK(cf_alloc(map, request, &kept[i]) == 0))
 			return;
-		CHECK(kept[i] >= ((cf_pfn)1 << 20));
+		CHECK(kept[i] * CF_FRAME_BYTES >= status.addr);
+		CHECK(kept[i] * CF_FRAME_BYTES < status.addr + status.region);
 		for (at = 0; at < 512; at++)
 			words_of(i)[at] = (uint64_t)i << 32 | at;
 	}
@@ -442,6 +445,14 @@ static void hear_message(void *context)
 	messages += cf_virtio_interrupt(context, CF_VIRTIO_ISR_QUEUE) != 0;
 }
 
+static bool can_message(void)
+{
+	uint64_t address;
+	uint32_t data;
+
+	return arch_message(0, &address, &data) != 0;
+}
+
 /* One vector for all there is. */
 static bool use_msix(struct cf_virtio_pci *pci, struct cf_virtio *device)
 {
@@ -480,6 +491,10 @@ static void message(void)
 	struct cf_ring_buffer buffer = { .bytes = ENTROPY_BYTES,
 					 .device_writes = true };
 
+	if (!can_message()) {
+		tap_skip_this("this interrupt controller takes no messages");
+		return;
+	}
 	entropy_device.function = find(0x1044, 0x1044);
 	if (!probe(&entropy_device, 8192) ||
 	    !CHECK(cf_virtio_open(&device, &cf_virtio_pci_ops,

@@ -99,6 +99,11 @@ static inline void arch_flush(void)
 			 "memory");
 }
 
+/* The processor sees entries that were made present. */
+static inline void arch_tables_changed(void)
+{
+}
+
 static inline uint8_t in8(uint16_t port)
 {
 	uint8_t value;

@@ -54,10 +54,10 @@ static inline void cpu_pause(void)
 
 static inline struct cf_bare_context *cpu_context(void)
 {
-	struct cf_bare_context **cpu;
+	struct cf_bare_context *volatile *cpu;
 
 	__asm__ volatile("mrs %0, tpidr_el1" : "=r"(cpu));
-	return *(struct cf_bare_context *volatile *)cpu;
+	return *cpu;
 }
 
 #define CPU_IRQ_MASKED	0x80ul

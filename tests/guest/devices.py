@@ -89,14 +89,14 @@ def main():
         machine, interrupts, program = sys.argv[1:4]
         memory, cpus = '256M,maxmem=8G', '2'
         words = ['irq=' + sys.argv[2]]
-    if not run.is_there():
+    if not run.is_there(Options.machine, Options.program):
         return 77
     good = True
     plan = False
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, 'monitor')
         monitor = Monitor(path)
-        line = run.command(Options, run.QEMU['x86_64'][0]) + [
+        line = run.command(Options) + [
             '-object', 'memory-backend-ram,id=vm0,size=1G,reserve=off',
             '-device', 'virtio-mem-pci,id=vmem0,memdev=vm0,requested-size=0',
             '-device', 'virtio-balloon-pci,id=bal0',

@@ -11,14 +11,27 @@ status. Exit status: 0 all passed; 1 not; 77 QEMU is not installed.
 """
 
 import argparse
+import os
 import re
 import shutil
 import subprocess
 import sys
 
 PASSED = 33                             # the guest's exit status 0
-QEMU = {
-    'x86_64': ('qemu-system-x86_64', 'qemu-system-x86'),
+
+# Never KVM, even where there is one: the guest runs in ring 0, which nested
+# or para-virtual KVM interprets a thousand times slower than TCG.
+COMMON = ['-nodefaults', '-no-user-config', '-display', 'none', '-serial',
+          'stdio', '-no-reboot', '-accel', 'tcg', '-cpu', 'max']
+
+# By machine: program, package, how the guest can say its exit status.
+PC = ('qemu-system-x86_64', 'qemu-system-x86',
+      ['-device', 'isa-debug-exit,iobase=0xf4,iosize=4'])
+MACHINES = {
+    'q35': PC,
+    'pc': PC,
+    'virt': ('qemu-system-aarch64', 'qemu-system-arm',
+             ['-semihosting-config', 'enable=on,target=native']),
 }
 
 
@@ -33,36 +46,36 @@ def arguments():
     return parser.parse_args()
 
 
-def command(options, qemu):
-    # Never KVM, even where there is one: the guest runs in ring 0, which
-    # nested or para-virtual KVM interprets a thousand times slower than TCG.
-    line = [qemu, '-nodefaults', '-no-user-config', '-display', 'none',
-            '-serial', 'stdio', '-no-reboot', '-accel', 'tcg',
-            '-device', 'isa-debug-exit,iobase=0xf4,iosize=4',
-            '-M', options.machine, '-cpu', 'max', '-smp', options.cpus,
-            '-m', options.memory, '-kernel', options.program]
+def command(options):
+    line = [MACHINES[options.machine][0]] + COMMON + MACHINES[
+        options.machine][2] + ['-M', options.machine, '-smp', options.cpus,
+                               '-m', options.memory, '-kernel',
+                               options.program]
     return line + (['-append', ' '.join(options.words)] if options.words
                    else [])
 
 
-def is_there():
-    """Is QEMU installed? If not, say that the test is skipped."""
-    qemu, package = QEMU['x86_64']
-    if shutil.which(qemu):
+def is_there(machine, program):
+    """Are QEMU and the program there? If not, say why the test is skipped."""
+    qemu, package = MACHINES[machine][:2]
+    if not shutil.which(qemu):
+        print('1..0 # SKIP no %s: apt-get install %s' % (qemu, package))
+    elif not os.path.exists(program):
+        print('1..0 # SKIP not built, for want of a cross compiler: apt-get '
+              'install gcc-aarch64-linux-gnu')
+    else:
         return True
-    print('1..0 # SKIP no %s: apt-get install %s' % (qemu, package))
     return False
 
 
 def main():
     options = arguments()
-    qemu = QEMU['x86_64'][0]
-    if not is_there():
+    if not is_there(options.machine, options.program):
         return 77
     plan = False
     failed = 0
     with subprocess.Popen(['timeout', '-k', '5', str(options.seconds)] +
-                          command(options, qemu), stdin=subprocess.DEVNULL,
+                          command(options), stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, text=True,
                           errors='replace') as guest:
         for line in guest.stdout:

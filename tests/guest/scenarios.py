@@ -3,7 +3,7 @@
 """Every scenario comes to the same on both machines: the embedded one, and
 the guest in QEMU. Method: run each on both, compare the reports.
 
-usage: tests/guest/scenarios.py COMMAND GUEST SCENARIO...
+usage: tests/guest/scenarios.py COMMAND MACHINE GUEST SCENARIO...
 
 Not compared: times, and resident memory but for what a scenario expects of
 it. Of scenarios with threads that race, a load or walkers, only how each step
@@ -20,6 +20,7 @@ import run
 
 RACES = re.compile(r'^\s*(load|walker)\b', re.M)
 RESIDENT = re.compile(r'\brss ((?:fell by|rose by|is) )?[\d.]+ ?\w+')
+PLACE = re.compile(r' at \S*/(?=core/)')  # where a check is, as built
 SECONDS = 100
 
 
@@ -31,9 +32,10 @@ def embedded(command, file):
 
 def in_guest(guest, file):
     class Options:
-        machine, memory, cpus, program = 'q35', '512M', '2', guest
+        machine, program = guest
+        memory, cpus = '512M', '2'
         words = ['name=' + file]
-    line = run.command(Options, run.QEMU['x86_64'][0]) + [
+    line = run.command(Options) + [
         '-fw_cfg', 'name=opt/coldframe/scenario,file=' + file]
     done = subprocess.run(['timeout', '-k', '5', str(SECONDS)] + line,
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -67,7 +69,9 @@ def comparable(value):
                 if key not in ('ns', 'rss')}
     if isinstance(value, list):
         return [comparable(of) for of in value]
-    return RESIDENT.sub(r'rss \1', value) if isinstance(value, str) else value
+    if isinstance(value, str):
+        return PLACE.sub(' at ', RESIDENT.sub(r'rss \1', value))
+    return value
 
 
 def differences(a, b, path=''):
@@ -96,8 +100,8 @@ def compare(command, guest, file):
 
 
 def main():
-    command, guest, files = sys.argv[1], sys.argv[2], sys.argv[3:]
-    if not run.is_there():
+    command, guest, files = sys.argv[1], sys.argv[2:4], sys.argv[4:]
+    if not run.is_there(*guest):
         return 77
     print('1..%d' % len(files))
     failed = 0
