@@ -244,7 +244,7 @@ static uint64_t goal(const struct balloon *balloon)
 	return balloon->draining ? 0 : balloon->target;
 }
 
-static bool low_memory(struct balloon *balloon)
+static bool told_low(struct balloon *balloon)
 {
 	struct cf_virtio *device = &balloon->device;
 	unsigned long state = cf_lock(&device->lock);
@@ -252,7 +252,48 @@ static bool low_memory(struct balloon *balloon)
 
 	device->events &= (uint8_t)~EVENT_LOW;
 	cf_unlock(&device->lock, state);
-	return low && balloon_has(balloon, CF_BALLOON_F_DEFLATE_ON_OOM);
+	return low;
+}
+
+/* Is a zone below the mark at which it is not low any more? */
+static bool is_low(struct balloon *balloon)
+{
+	uint32_t nodes = cf_map_config_of(balloon->config.map)->nodes, node;
+	struct cf_zone_stat stat;
+	unsigned kind;
+
+	for (node = 0; node < nodes; node++)
+		for (kind = CF_ZONE_NORMAL; kind <= CF_ZONE_MOVABLE; kind++)
+			if (cf_zone_stat(balloon->config.map, node,
+					 (enum cf_zone_kind)kind, &stat) ==
+			    0 && stat.marks.low && stat.present &&
+			    stat.free < stat.marks.high)
+				return true;
+	return false;
+}
+
+/*
+ * Give some back, below the target; at least once, and on until no zone is
+ * low.  The signal comes but once.
+ */
+static bool give_way(struct balloon *balloon)
+{
+	balloon->low_told |= told_low(balloon);
+	balloon->low |= balloon->low_told;
+	if (!balloon->low || balloon->out_parts)
+		return false;
+	balloon->low_until = balloon->now + balloon->config.low_ms;
+	balloon->low = balloon->low_told || is_low(balloon);
+	if (!balloon->low)
+		return false;
+	if (balloon_deflate(balloon, BATCH_FRAMES, true)) {
+		balloon->low_told = false;
+		return true;
+	}
+	/* A migration is late: when it is over. */
+	balloon->low_told = balloon_held(balloon) != 0;
+	balloon->low = balloon->low_told;
+	return false;
 }
 
 /* One step towards the size. True: more can be done now. */
@@ -262,11 +303,8 @@ static bool resize(struct balloon *balloon)
 			((uint64_t)balloon->in_runs << balloon->in_order);
 	bool waits = balloon->now < balloon->retry_at;
 
-	if (low_memory(balloon)) {
-		balloon->low_until = balloon->now + balloon->config.low_ms;
-		if (balloon_deflate(balloon, BATCH_FRAMES, true))
-			return true;
-	}
+	if (give_way(balloon))
+		return true;
 	if (held > goal(balloon))
 		return balloon_deflate(balloon, held - goal(balloon), false);
 	if (held < goal(balloon) && !waits &&

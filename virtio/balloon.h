@@ -128,6 +128,8 @@ uint8_t cf_balloon_interrupt(struct cf_balloon *balloon, uint8_t isr);
 
 /**
  * cf_balloon_low() - memory is low, as CF_SIGNAL_LOW says. Context: any.
+ *
+ * Gives frames back, 512 at least, until no zone is below its high watermark.
  * Return: whether the driver now wants work: it may deflate below the target.
  */
 bool cf_balloon_low(struct cf_balloon *balloon);

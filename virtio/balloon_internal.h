@@ -113,6 +113,8 @@ struct balloon {
 	/* Waiting. */
 	uint64_t retry_at;		/* (W) 0: not */
 	uint64_t low_until;		/* (W) */
+	bool low_told;			/* (W) and nothing was given yet */
+	bool low;			/* (W) memory is: give some back */
 
 	/* Counts. */
 	uint64_t held;			/* (D) */
