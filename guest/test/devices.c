@@ -39,6 +39,7 @@ static unsigned functions;
 static struct device mem_device, balloon_device;
 static struct cf_vmem vmem;
 static struct cf_balloon balloon;
+static bool balloon_is_open;
 static struct cf_map *map;
 static cf_pfn boot_first;
 static uint32_t owner;
@@ -127,12 +128,16 @@ static void make_map(void)
 	CHECK(cf_owner_register(map, "test", &owner_ops, NULL, &owner) == 0);
 }
 
+/* What is being reported this moment is only away for that. */
 static uint64_t managed_bytes(void)
 {
+	struct cf_balloon_status status = { .reporting = 0 };
 	struct cf_stat stat;
 
 	cf_stat(map, &stat);
-	return stat.managed * CF_FRAME_BYTES;
+	if (balloon_is_open)
+		cf_balloon_status(&balloon, &status);
+	return (stat.managed + status.reporting) * CF_FRAME_BYTES;
 }
 
 /* ---- PCI ---- */
@@ -197,7 +202,17 @@ static struct cf_virtio_memory shared_of(const struct device *device,
 	};
 }
 
-/* ---- waiting for what a driver waits for ---- */
+/* ---- the host, and waiting for what a driver waits for ---- */
+
+/* Until it has done or seen that. */
+static void want(const char *what, uint64_t value)
+{
+	uint64_t end = arch_now_ns() + PATIENCE_NS;
+
+	tap_print("# want %s %llu\n", what, (unsigned long long)value);
+	while (arch_get() != '\n' && CHECK(arch_now_ns() < end))
+		thread_sleep(arch_now_ns() + 200000);
+}
 
 static uint64_t now_ms(void)
 {
@@ -299,8 +314,7 @@ static void plug(void)
 {
 	uint64_t before = managed_bytes();
 
-	tap_print("# want vmem0 requested-size %llu\n",
-		  (unsigned long long)PLUGGED);
+	want("vmem0 requested-size", PLUGGED);
 	CHECK(work_mem(PLUGGED));
 	CHECK_EQ(managed_bytes() - before, PLUGGED);
 	CHECK(cf_verify(map, NULL));
@@ -345,8 +359,7 @@ static void keep(void)
 
 static void shrink(void)
 {
-	tap_print("# want vmem0 requested-size %llu\n",
-		  (unsigned long long)(PLUGGED / 2));
+	want("vmem0 requested-size", PLUGGED / 2);
 	CHECK(work_mem(PLUGGED / 2));
 	keep();
 	CHECK(cf_verify(map, NULL));
@@ -356,7 +369,7 @@ static void unplug(void)
 {
 	unsigned i;
 
-	tap_print("# want vmem0 requested-size 0\n");
+	want("vmem0 requested-size", 0);
 	CHECK(work_mem(0));
 	keep();
 	for (i = 0; i < KEPT; i++) {
@@ -370,11 +383,99 @@ static void unplug(void)
 
 static void plug_again(void)
 {
-	tap_print("# want vmem0 requested-size %llu\n",
-		  (unsigned long long)PLUGGED);
+	want("vmem0 requested-size", PLUGGED);
 	CHECK(work_mem(PLUGGED));
-	tap_print("# want vmem0 size %llu\n", (unsigned long long)PLUGGED);
+	want("vmem0 size", PLUGGED);
 	CHECK_EQ(managed_bytes(), BOOT_BYTES + PLUGGED);
+}
+
+/* Until it is gone the report names it. */
+static void pinned_stays(void)
+{
+	struct cf_request request = {
+		.type = CF_TYPE_FOLIO,
+		.owner = (uint16_t)owner,
+		.zone = CF_ZONE_MOVABLE,
+	};
+	uint64_t end = arch_now_ns() + PATIENCE_NS;
+	struct cf_vmem_status status;
+	cf_pfn pinned;
+
+	if (!CHECK(cf_alloc(map, request, &pinned) == 0) ||
+	    !CHECK(cf_pin(map, pinned) == 0))
+		return;
+	want("vmem0 requested-size", 0);
+	do {
+		uint64_t seen = interrupt_count();
+		struct cf_next next = cf_vmem_work(&vmem, now_ms());
+
+		cf_vmem_status(&vmem, &status);
+		if (status.phase != CF_VMEM_BACKING_OFF)
+			wait_for(next, seen);
+	} while (status.phase != CF_VMEM_BACKING_OFF &&
+		 arch_now_ns() < end);
+	CHECK_EQ(status.plugged, 2 * MIB);
+	CHECK(status.err != 0);
+	CHECK_EQ(status.report.reason, CF_REASON_PINNED);
+	CHECK_EQ(status.report.pfn, pinned);
+	CHECK_EQ(status.report.owner, owner);
+	cf_unpin(map, pinned);
+	cf_put(map, pinned);
+	cf_vmem_kick(&vmem);
+	CHECK(work_mem(0));
+	CHECK_EQ(managed_bytes(), BOOT_BYTES);
+}
+
+/* While the host migrates the machine it answers BUSY. */
+static void busy_host(void)
+{
+	uint64_t end = arch_now_ns() + PATIENCE_NS;
+	struct cf_vmem_status status;
+
+	want("vmem0 requested-size", PLUGGED);
+	CHECK(work_mem(PLUGGED));
+	want("migration", 1);
+	want("vmem0 requested-size", 0);
+	do {
+		(void)cf_vmem_work(&vmem, now_ms());
+		cf_vmem_status(&vmem, &status);
+	} while (!status.busies && arch_now_ns() < end);
+	CHECK(status.busies > 0);
+	CHECK(status.plugged > 0);
+	want("migration", 0);
+	CHECK(work_mem(0));
+	CHECK(cf_verify(map, NULL));
+}
+
+/* There and back, with contents that must survive the way back. */
+static void go_round(unsigned round)
+{
+	unsigned i;
+
+	want("vmem0 requested-size", PLUGGED);
+	if (!CHECK(work_mem(PLUGGED)))
+		return;
+	use();
+	want("vmem0 requested-size", round % 3 * 10 * MIB);
+	CHECK(work_mem(round % 3 * 10 * MIB));
+	keep();
+	for (i = 0; i < KEPT; i++)
+		cf_put(map, kept[i]);
+	CHECK_EQ(managed_bytes(), BOOT_BYTES + round % 3 * 10 * MIB);
+}
+
+static void rounds(void)
+{
+	char count[16] = "10";
+	unsigned long i;
+
+	(void)guest_option("rounds", count, sizeof(count));
+	for (i = strtoul(count, NULL, 10); i > 0 && !tap.broken; i--)
+		go_round((unsigned)i);
+	CHECK(cf_verify(map, NULL));
+	want("vmem0 requested-size", 0);
+	CHECK(work_mem(0));
+	want("vmem0 size", 0);
 }
 
 /* ---- the balloon ---- */
@@ -386,14 +487,15 @@ static void open_balloon(void)
 		.map = map,
 		.ops = &cf_virtio_pci_ops,
 		.transport = &balloon_device.pci,
-		.no_reporting = true,
+		.report_ms = 50,
 	};
 
 	if (!probe(&balloon_device, bytes))
 		return;
 	config.shared = shared_of(&balloon_device, bytes);
+	config.reported = calloc(1, cf_balloon_reported_bytes(map));
 	CHECK(interrupt_attach(arch_intx_vector(), hear_balloon, NULL));
-	CHECK(cf_balloon_open(&balloon, &config) == 0);
+	balloon_is_open = CHECK(cf_balloon_open(&balloon, &config) == 0);
 }
 
 #define BALLOON_BYTES	(24 * MIB)
@@ -402,11 +504,40 @@ static void inflate(void)
 {
 	uint64_t before = managed_bytes();
 
-	tap_print("# want balloon %llu\n", (unsigned long long)BALLOON_BYTES);
+	want("balloon", BALLOON_BYTES);
 	CHECK(work_balloon(BALLOON_BYTES / CF_FRAME_BYTES));
 	CHECK_EQ(before - managed_bytes(), BALLOON_BYTES);
-	tap_print("# want ballooned %llu\n",
-		  (unsigned long long)BALLOON_BYTES);
+	want("ballooned", BALLOON_BYTES);
+	CHECK(cf_verify(map, NULL));
+}
+
+/* Half of the memory goes, and comes again: the balloon makes room. */
+static void ballooned_frames_move(void)
+{
+	cf_pfn first = boot_first + BLOCK, last = first + BLOCK;
+	struct cf_balloon_status before, after;
+	struct cf_report why;
+	struct cf_stat stat;
+
+	cf_balloon_status(&balloon, &before);
+	if (!CHECK(cf_block_offline(map, first, last, 20, &why) == 0)) {
+		tap_print("# %s at %#llx\n", cf_reason_name(why.reason),
+			  (unsigned long long)why.pfn);
+		return;
+	}
+	cf_balloon_status(&balloon, &after);
+	cf_stat(map, &stat);
+	CHECK_EQ(after.held, before.held);
+	CHECK(stat.offline >= BALLOON_BYTES / CF_FRAME_BYTES);
+	CHECK(cf_verify(map, NULL));
+	CHECK(cf_block_online(map, first, last, CF_ZONE_NORMAL, NULL) == 0);
+	first = boot_first;
+	last = first + BLOCK;
+	CHECK(cf_block_offline(map, first, last, 20, NULL) == 0);
+	cf_balloon_status(&balloon, &after);
+	CHECK(after.migrated > 0);
+	CHECK_EQ(after.held, before.held);
+	CHECK(cf_block_online(map, first, last, CF_ZONE_NORMAL, NULL) == 0);
 	CHECK(cf_verify(map, NULL));
 }
 
@@ -414,11 +545,51 @@ static void deflate(void)
 {
 	uint64_t before = managed_bytes();
 
-	tap_print("# want balloon 0\n");
+	want("balloon", 0);
 	CHECK(work_balloon(0));
 	CHECK_EQ(managed_bytes() - before, BALLOON_BYTES);
-	tap_print("# want ballooned 0\n");
+	want("ballooned", 0);
 	CHECK(cf_verify(map, NULL));
+}
+
+/* Free memory is told to the host, and is none the worse for it. */
+static void report(void)
+{
+	uint64_t end = arch_now_ns() + PATIENCE_NS;
+	struct cf_balloon_status status;
+	struct cf_request request = { .order = 9, .type = CF_TYPE_KERNEL };
+	cf_pfn pfn;
+
+	do {
+		uint64_t seen = interrupt_count();
+
+		wait_for(cf_balloon_work(&balloon, now_ms()), seen);
+		cf_balloon_status(&balloon, &status);
+	} while ((!status.reported || status.reporting) &&
+		 arch_now_ns() < end);
+	CHECK(status.reported > 0);
+	if (CHECK(cf_alloc(map, request, &pfn) == 0)) {
+		(void)memset((void *)(pfn * CF_FRAME_BYTES), 7, 2 * MIB);
+		cf_put(map, pfn);
+	}
+	CHECK(cf_verify(map, NULL));
+}
+
+/* The host asks every second. */
+static void statistics(void)
+{
+	uint64_t end = arch_now_ns() + PATIENCE_NS;
+	struct cf_balloon_status status;
+
+	want("statistics", 1);
+	do {
+		uint64_t seen = interrupt_count();
+
+		wait_for(cf_balloon_work(&balloon, now_ms()), seen);
+		cf_balloon_status(&balloon, &status);
+	} while (status.stats_sent < 2 && arch_now_ns() < end);
+	CHECK(status.stats_sent >= 2);
+	want("total-memory", managed_bytes());
 }
 
 static void interrupts_came(void)
@@ -526,7 +697,7 @@ int main(int count, char **words)
 	(void)guest_option("irq", name, sizeof(name));
 	way = !strcmp(name, "poll") ? WAY_POLL : WAY_INTX;
 	arch_intx_init();
-	tap_plan(13);
+	tap_plan(19);
 	tap_run("both devices are found", scan);
 	tap_run("frames where they are", make_map);
 	tap_run("virtio-mem opens", open_mem);
@@ -535,9 +706,15 @@ int main(int count, char **words)
 	tap_run("half of it goes, contents stay", shrink);
 	tap_run("the rest goes, contents stay", unplug);
 	tap_run("it comes again", plug_again);
+	tap_run("what is pinned stays, and is named", pinned_stays);
+	tap_run("a host that is busy is asked again", busy_host);
+	tap_run("round and round", rounds);
 	tap_run("the balloon opens", open_balloon);
 	tap_run("the balloon inflates", inflate);
+	tap_run("ballooned frames move", ballooned_frames_move);
 	tap_run("the balloon deflates", deflate);
+	tap_run("free memory is reported", report);
+	tap_run("statistics are sent", statistics);
 	tap_run("interrupts came, or none where none should", interrupts_came);
 	tap_run("a message of MSI-X", message);
 	return tap_done();

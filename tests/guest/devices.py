@@ -4,7 +4,7 @@
 on QEMU's monitor what the guest's "# want" lines say, and compares what QEMU
 says with what the guest says.
 
-usage: tests/guest/devices.py MACHINE INTERRUPTS PROGRAM
+usage: tests/guest/devices.py MACHINE INTERRUPTS PROGRAM [rounds=N]
        INTERRUPTS: intx, poll
 
 Exit status: 0 all passed; 1 not; 77 QEMU is not installed.
@@ -22,7 +22,7 @@ import time
 import run
 
 MEMORY = 256 << 20
-SECONDS = 90
+SECONDS = int(os.environ.get('SECONDS', '90'))
 
 
 class Monitor:
@@ -78,6 +78,19 @@ def fulfil(monitor, words):
                           'plugged')
     elif words[0] == 'balloon':
         monitor.do('balloon', value=MEMORY - value)
+    elif words[0] == 'migration' and value:
+        monitor.do('migrate-set-parameters', **{'max-bandwidth': 4096})
+        monitor.do('migrate', uri='exec:cat >/dev/null')
+    elif words[0] == 'migration':
+        monitor.do('migrate_cancel')
+    elif words[0] == 'statistics':
+        monitor.do('qom-set', path='/machine/peripheral/bal0',
+                   property='guest-stats-polling-interval', value=value)
+    elif words[0] == 'total-memory':
+        return wait_until(lambda: monitor.do(
+            'qom-get', path='/machine/peripheral/bal0',
+            property='guest-stats')['stats']['stat-total-memory'], value,
+            'total memory')
     elif words[0] == 'ballooned':
         return wait_until(lambda: MEMORY - monitor.do('query-balloon')[
             'actual'], value, 'ballooned')
@@ -88,7 +101,7 @@ def main():
     class Options:
         machine, interrupts, program = sys.argv[1:4]
         memory, cpus = '256M,maxmem=8G', '2'
-        words = ['irq=' + sys.argv[2]]
+        words = ['irq=' + sys.argv[2]] + sys.argv[4:]
     if not run.is_there(Options.machine, Options.program):
         return 77
     good = True
@@ -99,12 +112,13 @@ def main():
         line = run.command(Options) + [
             '-object', 'memory-backend-ram,id=vm0,size=1G,reserve=off',
             '-device', 'virtio-mem-pci,id=vmem0,memdev=vm0,requested-size=0',
-            '-device', 'virtio-balloon-pci,id=bal0',
+            '-device', 'virtio-balloon-pci,id=bal0,'
+            'free-page-reporting=on',
             '-device', 'virtio-rng-pci,disable-legacy=on',
             '-chardev', 'socket,id=mon,path=' + path,
             '-mon', 'chardev=mon,mode=control']
         with subprocess.Popen(['timeout', '-k', '5', str(SECONDS)] + line,
-                              stdin=subprocess.DEVNULL,
+                              stdin=subprocess.PIPE,
                               stdout=subprocess.PIPE, text=True,
                               errors='replace') as guest:
             try:
@@ -116,6 +130,8 @@ def main():
                     good = good and not said.startswith('not ok')
                     if said.startswith('# want '):
                         good = fulfil(monitor, said.split()[2:]) and good
+                        guest.stdin.write('\n')
+                        guest.stdin.flush()
             except (OSError, ValueError) as error:
                 print('Bail out! %s' % error)
                 good = False
