@@ -162,7 +162,7 @@ size_t cf_vmem_bytes(const struct cf_vmem *opaque)
 	const void *self = opaque;
 	const struct vmem *vmem = self;
 
-	return vmem->blocks * sizeof(struct vmem_block);
+	return (size_t)vmem->blocks * sizeof(struct vmem_block);
 }
 
 /* Nobody else's memory may lie where the device says its own is. */

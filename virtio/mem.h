@@ -108,6 +108,8 @@ size_t cf_vmem_bytes(const struct cf_vmem *vmem);
  *           until cf_vmem_remove()
  *
  * If the device has memory plugged, the first work is to unplug all of it.
+ * From now on anybody may take blocks of the region offline and bring them
+ * online; only the driver adds and removes them.
  *
  * Context: takes CF_RANK_HOTPLUG.
  * Return:  0, or

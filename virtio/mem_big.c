@@ -61,9 +61,7 @@ void vmem_big_undo(struct vmem *vmem)
 	uint64_t unit = vmem->leaving, i;
 	struct vmem_block block;
 
-	/* It is going, so it can be cancelled. */
-	if (vmem->operating && cf_block_offline_cancel(&vmem->operation) == 0)
-		vmem->operating = false;
+	vmem_cancel_offline(vmem);
 	vmem->leaving = vmem->blocks;
 	if (unit == vmem->blocks)
 		return;
@@ -100,15 +98,9 @@ static int start_block(struct vmem *vmem)
 			return -CF_EBUSY;
 		vmem->block[i].kind = block.mode == MODE_NORMAL ?
 				      CF_ZONE_NORMAL : CF_ZONE_MOVABLE;
-		err = cf_block_offline_start(vmem->config.map,
-					     &vmem->operation,
-					     vmem_block_first(vmem, i),
-					     vmem_block_first(vmem, i + 1),
-					     &vmem->report);
+		err = vmem_start_offline(vmem, i);
 		if (err)
 			return err;
-		vmem->operating = true;
-		vmem->operating_on = i;
 		vmem->pass.attempts = 0;
 		return -CF_EAGAIN;
 	}

@@ -213,11 +213,16 @@ static void hook_cancel(void *context, enum cf_event event, cf_pfn first,
 			cf_pfn last)
 {
 	struct vmem *vmem = context;
+	unsigned long state;
 	uint64_t at, end;
 
 	(void)event;
-	if (clip(vmem, first, last, &at, &end))
-		vmem_flag(vmem, at, end - at, 0, FLAG_MOVING);
+	if (!clip(vmem, first, last, &at, &end))
+		return;
+	vmem_flag(vmem, at, end - at, 0, FLAG_MOVING);
+	state = cf_lock(&vmem->lock);
+	vmem->kicked |= !vmem->operating_own;
+	cf_unlock(&vmem->lock, state);
 }
 
 static void set_mode(struct vmem *vmem, uint64_t block, enum vmem_mode mode)
@@ -344,6 +349,30 @@ int vmem_take_offline(struct vmem *vmem, uint64_t block)
 			       OFFLINE_PASSES, &vmem->report);
 	own_operation(vmem, false);
 	return err;
+}
+
+int vmem_start_offline(struct vmem *vmem, uint64_t block)
+{
+	int err;
+
+	own_operation(vmem, true);
+	err = cf_block_offline_start(vmem->config.map, &vmem->operation,
+				     vmem_block_first(vmem, block),
+				     vmem_block_first(vmem, block + 1),
+				     &vmem->report);
+	own_operation(vmem, false);
+	vmem->operating = err == 0;
+	vmem->operating_on = block;
+	return err;
+}
+
+void vmem_cancel_offline(struct vmem *vmem)
+{
+	own_operation(vmem, true);
+	/* It is going, so it can be cancelled. */
+	if (vmem->operating && cf_block_offline_cancel(&vmem->operation) == 0)
+		vmem->operating = false;
+	own_operation(vmem, false);
 }
 
 int vmem_step_offline(struct vmem *vmem)

@@ -206,7 +206,9 @@ int vmem_bring_online(struct vmem *vmem, uint64_t block, uint64_t count,
 		      enum cf_zone_kind kind);
 /* Take a block offline that has nothing in use. */
 int vmem_take_offline(struct vmem *vmem, uint64_t block);
-/* Step vmem->operation. */
+/* vmem->operation: begin with a block, give up, step. */
+int vmem_start_offline(struct vmem *vmem, uint64_t block);
+void vmem_cancel_offline(struct vmem *vmem);
 int vmem_step_offline(struct vmem *vmem);
 /* Remove the offline blocks of a unit. */
 int vmem_send_away(struct vmem *vmem, uint64_t block);

@@ -175,9 +175,91 @@ static void everybody(void)
 	CHECK(scene_end());
 }
 
+/* An embedder that works when it is told to, and at no other time. */
+static void *drive_by_interrupts(void *context)
+{
+	unsigned seen, *done = context;
+	struct cf_next mem, balloon;
+	uint64_t at;
+
+	cf_host_enter();
+	while (!stopped()) {
+		seen = __atomic_load_n(&s.interrupts, __ATOMIC_ACQUIRE);
+		mem = cf_vmem_work(&s.vmem, clock_ms());
+		balloon = cf_balloon_work(&s.balloon, clock_ms());
+		if (mem.when == CF_WHEN_NOW || balloon.when == CF_WHEN_NOW)
+			continue;
+		at = ~(uint64_t)0;
+		if (mem.when == CF_WHEN_AT)
+			at = mem.at_ms;
+		if (balloon.when == CF_WHEN_AT && balloon.at_ms < at)
+			at = balloon.at_ms;
+		while (!stopped() && clock_ms() < at && seen ==
+		       __atomic_load_n(&s.interrupts, __ATOMIC_ACQUIRE))
+			nap(20);
+		__atomic_fetch_add(done, 1, __ATOMIC_RELAXED);
+	}
+	cf_host_leave(s.map);
+	return NULL;
+}
+
+static bool reaches(uint64_t bytes, uint64_t frames)
+{
+	uint64_t end = clock_ms() + 10000;
+	bool there = false;
+
+	CHECK(model_mem_request(s.mem, bytes));
+	model_balloon_target(s.bal, (uint32_t)frames);
+	while (!there && clock_ms() < end) {
+		model_answer(&s.mem->model, 1);
+		nap(50);
+		model_answer(&s.bal->model, 1);
+		model_lock(&s.mem->model);
+		there = s.mem->plugged == bytes;
+		model_unlock(&s.mem->model);
+		there &= model_balloon_actual(s.bal) == frames;
+	}
+	return there;
+}
+
+/* Answers come when they come; none of them may be slept through. */
+static void woken_only(void)
+{
+	struct scene_config config = {
+		.block_order = 12,
+		.boot_blocks = 4,
+		.region = 128 * MIB,
+		.caches = true,
+		.bus = BUS_PCI_MSIX,
+		.balloon = { .small = true, .no_reporting = true },
+	};
+	unsigned seed = 5, rounds = 0, i;
+	pthread_t thread;
+
+	stop = false;
+	if (!CHECK(scene_make(config) && scene_mem() && scene_balloon()) ||
+	    !CHECK(pthread_create(&thread, NULL, drive_by_interrupts,
+				  &rounds) == 0))
+		return;
+	model_late(&s.mem->model, true);
+	model_late(&s.bal->model, true);
+	for (i = 0; i < 20; i++)
+		if (!CHECK(reaches((uint64_t)(rand_r(&seed) % 65) * 2 * MIB,
+				   (uint64_t)rand_r(&seed) % 4000)))
+			break;
+	__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
+	pthread_join(thread, NULL);
+	model_late(&s.mem->model, false);
+	model_late(&s.bal->model, false);
+	s.now = clock_ms();
+	CHECK(rounds > 0);
+	CHECK(scene_end());
+}
+
 int main(void)
 {
 	cf_host_enter();
 	tap_run("everybody at once", everybody);
+	tap_run("woken by interrupts only", woken_only);
 	return tap_done();
 }
