@@ -46,6 +46,7 @@ static bool config_can_be(const struct cf_vmem_config *config)
 	       config->shared.phys && config->shared.bytes >= SHARED_BYTES &&
 	       (!config->last || config->first < config->last) &&
 	       (big & (big - 1)) == 0 &&
+	       config->node < cf_map_config_of(config->map)->nodes &&
 	       config->online <= CF_VMEM_ONLINE_NOT;
 }
 

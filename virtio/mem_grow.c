@@ -53,17 +53,30 @@ static bool hole(const struct vmem *vmem, const struct vmem_block *block,
 	return part->last > part->first;
 }
 
-static bool find_partial(struct vmem *vmem, enum vmem_mode mode,
-			 struct vmem_part *part)
+/* In which order holes are filled. */
+static const enum vmem_mode hole_order[] = {
+	MODE_NORMAL, MODE_MOVABLE, MODE_OFFLINE,
+};
+
+#define HOLE_MODES	(sizeof(hole_order) / sizeof(*hole_order))
+
+/* The next hole. What was passed over is not looked at again in this pass. */
+static bool find_hole(struct vmem *vmem, struct vmem_part *part)
 {
+	struct vmem_pass *pass = &vmem->pass;
 	struct vmem_block block;
 
-	for (part->block = 0; part->block < vmem->blocks; part->block++) {
-		block = vmem_look(vmem, part->block);
-		if (block.mode == mode && !(block.flags & FLAG_MOVING) &&
-		    block.plugged != vmem_all(vmem) &&
-		    hole(vmem, &block, part))
-			return true;
+	for (; pass->hole_mode < HOLE_MODES; pass->hole_mode++) {
+		for (; pass->hole_block < vmem->blocks; pass->hole_block++) {
+			part->block = pass->hole_block;
+			block = vmem_look(vmem, part->block);
+			if (block.mode == hole_order[pass->hole_mode] &&
+			    !(block.flags & FLAG_MOVING) &&
+			    block.plugged != vmem_all(vmem) &&
+			    hole(vmem, &block, part))
+				return true;
+		}
+		pass->hole_block = 0;
 	}
 	return false;
 }
@@ -103,12 +116,14 @@ static bool find_unused(struct vmem *vmem, struct vmem_part *part)
 {
 	uint64_t most = vmem->config.offline_max_frames;
 	struct vmem_block nothing = { .mode = MODE_ABSENT };
+	struct vmem_pass *pass = &vmem->pass;
 
 	if (offline_frames(vmem) + vmem->unit_blocks * vmem->block_frames >
 	    most)
 		return false;
-	for (part->block = 0; part->block < vmem->blocks;
-	     part->block += vmem->unit_blocks) {
+	for (; pass->hole_block < vmem->blocks;
+	     pass->hole_block += vmem->unit_blocks) {
+		part->block = pass->hole_block;
 		if (!is_unused(vmem, part->block))
 			continue;
 		if (!vmem->big)
@@ -123,12 +138,8 @@ static bool find_unused(struct vmem *vmem, struct vmem_part *part)
 bool vmem_grow(struct vmem *vmem)
 {
 	struct vmem_part part;
-	bool found = false;
+	bool found = !vmem->big && find_hole(vmem, &part);
 
-	if (!vmem->big)
-		found = find_partial(vmem, MODE_NORMAL, &part) ||
-			find_partial(vmem, MODE_MOVABLE, &part) ||
-			find_partial(vmem, MODE_OFFLINE, &part);
 	if (!found && !find_unused(vmem, &part)) {
 		vmem->err = -CF_ELIMIT;
 		return false;

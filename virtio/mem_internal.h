@@ -69,6 +69,8 @@ enum vmem_stage {
 /* One try to make everything right.  Begins anew when something changed. */
 struct vmem_pass {
 	enum vmem_stage stage;
+	unsigned hole_mode;	/* growing: which holes are looked for, ... */
+	uint64_t hole_block;	/* ... from which block on */
 	unsigned class;		/* shrinking: which blocks are looked at */
 	uint64_t block;		/* cleaning: index; shrinking: index + 1 */
 	unsigned sub;		/* shrinking: one above the next to try */

@@ -30,6 +30,7 @@ static bool make_map(const struct scene_config *config)
 {
 	struct cf_host_config host = {
 		.last = s.region_last + s.block,
+		.debug_pagealloc = config->guarded,
 		.hooks = {
 			.signal = heard,
 			.first_exposed = expose,

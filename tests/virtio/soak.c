@@ -87,9 +87,8 @@ static void round_of(unsigned number)
 		CHECK(scene_mem_check() && untouched());
 }
 
-static void soak(void)
+static void rounds(struct scene_config config)
 {
-	struct scene_config config = { .boot_blocks = 3 };
 	struct cf_vmem_status status;
 	unsigned number;
 
@@ -112,6 +111,24 @@ static void soak(void)
 	CHECK(scene_end());
 }
 
+static void soak(void)
+{
+	rounds((struct scene_config){ .boot_blocks = 3 });
+}
+
+/* A touch of what is not in use, by whomever, ends the program. */
+static void soak_guarded(void)
+{
+	rounds((struct scene_config){ .boot_blocks = 3, .guarded = true });
+}
+
+static void soak_small(void)
+{
+	rounds((struct scene_config){
+		.boot_blocks = 24, .block_order = 10, .caches = true,
+	});
+}
+
 int main(int count, char **words)
 {
 	if (count > 1)
@@ -119,5 +136,7 @@ int main(int count, char **words)
 	tap_print("# seed %u\n", seed);
 	cf_host_enter();
 	tap_run("a thousand rounds", soak);
+	tap_run("a thousand rounds, unused memory guarded", soak_guarded);
+	tap_run("a thousand rounds, blocks of 4 MiB", soak_small);
 	return tap_done();
 }

@@ -83,11 +83,11 @@ static void ballooning(bool small)
 
 int main(void)
 {
-	const uint64_t sizes[] = { 1, 4, 16 };
+	const uint64_t sizes[] = { 1, 4, 16, 1024 };
 	unsigned i;
 
 	cf_host_enter();
-	for (i = 0; i < 3; i++)
+	for (i = 0; i < 4; i++)
 		plugging(sizes[i], false);
 	plugging(1, true);
 	plugging(4, true);
