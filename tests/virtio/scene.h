@@ -46,7 +46,7 @@ struct scene_config {
 	struct cf_balloon_config balloon;	/* policy only */
 	bool movable;			/* the second boot block is MOVABLE */
 	bool caches;			/* contexts have caches */
-	bool guarded;			/* what is not in use cannot be touched */
+	bool guarded;			/* unused memory cannot be touched */
 };
 
 /* Folios with contents, movable. */
