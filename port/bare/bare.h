@@ -6,10 +6,11 @@
  * The port to a bare machine: what a kernel, or a program that is its own
  * kernel, links beside the library.
  *
- * The port knows two kinds of processor, x86-64 and aarch64, and what they
- * have in common: interrupts that are masked, fences, a register that leads
- * to what is this CPU's own. Everything else it asks of the kernel it is
- * part of, by the functions cf_bare_*() at the end of this header.
+ * The port knows three kinds of processor, x86-64, aarch64 and RISC-V (which
+ * has only been compiled), and what they have in common: interrupts that are
+ * masked, fences, a register that leads to what is this CPU's own. Everything
+ * else it asks of the kernel it is part of, by the functions cf_bare_*() at
+ * the end of this header.
  *
  * ask.c and memory.c can be left out by a kernel that defines what is in them
  * itself. With memory.c the machine pointer of every map
@@ -76,9 +77,10 @@ struct cf_bare_machine {
 /*
  * What the kernel brings.
  *
- * The register %gs (x86-64) or TPIDR_EL1 (aarch64) leads to the memory of the
- * running CPU, and the first word there is the struct cf_bare_context * of
- * what it runs. The kernel keeps it right at every switch.
+ * The register %gs (x86-64), TPIDR_EL1 (aarch64) or tp (RISC-V) leads to the
+ * memory of the running CPU, and the first word there is the struct
+ * cf_bare_context * of what it runs. The kernel keeps it right at every
+ * switch.
  */
 
 /* Write the message of a panic, and stop. Any context, locks or not. */
