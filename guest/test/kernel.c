@@ -44,7 +44,8 @@ static void formats(void)
 	says("ab   |   ab|a", "%-5s|%5s|%.1s", "ab", "ab", "ab");
 	says("1.50 2.0 3 0.10", "%.2f %.1f %.0f %.2f", 1.5, 1.999, 3.0, 0.1);
 	says("12.3%, c", "%.*f%%, %c", 1, 12.34, 'c');
-	says("4294967295 -1 255", "%u %zd %hhu", 0xffffffffu, (size_t)-1, 255);
+	says("4294967295 -1 255", "%u %zd %hhu", 0xffffffffu, (ssize_t)-1,
+	     (unsigned char)255);
 	CHECK_EQ(snprintf(small, sizeof(small), "%s", "longer"), 6);
 	CHECK(!strcmp(small, "lon"));
 }

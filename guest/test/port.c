@@ -227,7 +227,7 @@ static void *other_side(void *unused)
 static void barrier_orders(void)
 {
 	uint64_t end_ns = arch_now_ns() + ENOUGH_NS;
-	unsigned i, i_saw, both_missed = 0;
+	unsigned i, i_saw, both_missed = 0, no_barrier = 0;
 	pthread_t other;
 
 	round_of_you = 0;
@@ -239,8 +239,7 @@ static void barrier_orders(void)
 		round_of_you = i;
 		delay(i % 67);
 		mine = 1;
-		if (cf_port_barrier_all())
-			CHECK(!"there is a barrier");
+		no_barrier += cf_port_barrier_all() != 0;
 		i_saw = yours;
 		while (stage < i)
 			arch_pause();
@@ -248,6 +247,7 @@ static void barrier_orders(void)
 	}
 	round_of_you = LAST_ROUND;
 	end(other);
+	CHECK_EQ(no_barrier, 0);
 	CHECK_EQ(both_missed, 0);
 }
 
@@ -391,7 +391,7 @@ static void machine_is_asked(void)
 
 static void machine_may_be_silent(void)
 {
-	static const struct cf_bare_ops none = { NULL };
+	static const struct cf_bare_ops none = { .meta_alloc = NULL };
 	struct cf_bare_machine machine = { &none };
 
 	CHECK(cf_port_meta_alloc(&machine, 4096) == NULL);

@@ -7,7 +7,7 @@ says with what the guest says.
 usage: tests/guest/devices.py MACHINE INTERRUPTS PROGRAM [rounds=N]
        INTERRUPTS: intx, poll
 
-Exit status: 0 all passed; 1 not; 77 QEMU is not installed.
+Exit status: 0 all passed, or skipped; 1 not.
 """
 
 import json
@@ -103,7 +103,7 @@ def main():
         memory, cpus = '256M,maxmem=8G', '2'
         words = ['irq=' + sys.argv[2]] + sys.argv[4:]
     if not run.is_there(Options.machine, Options.program):
-        return 77
+        return 0
     good = True
     plan = False
     with tempfile.TemporaryDirectory() as folder:

@@ -7,7 +7,7 @@ usage: tests/guest/run.py [-M MACHINE] [-m MEMORY] [-s CPUS] [-t SECONDS]
 
 The words become the command line of the guest. Demands a verdict: a TAP
 stream that ends with its plan or began with it, and the guest's own exit
-status. Exit status: 0 all passed; 1 not; 77 QEMU is not installed.
+status. Exit status: 0 all passed, or skipped; 1 not.
 """
 
 import argparse
@@ -60,7 +60,7 @@ def is_there(machine, program):
     qemu, package = MACHINES[machine][:2]
     if not shutil.which(qemu):
         print('1..0 # SKIP no %s: apt-get install %s' % (qemu, package))
-    elif not os.path.exists(program):
+    elif machine == 'virt' and not os.path.exists(program):
         print('1..0 # SKIP not built, for want of a cross compiler: apt-get '
               'install gcc-aarch64-linux-gnu')
     else:
@@ -71,7 +71,7 @@ def is_there(machine, program):
 def main():
     options = arguments()
     if not is_there(options.machine, options.program):
-        return 77
+        return 0
     plan = False
     failed = 0
     with subprocess.Popen(['timeout', '-k', '5', str(options.seconds)] +

