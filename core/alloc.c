@@ -36,22 +36,6 @@ bool cfi_request_fits(const struct cf_map *map, struct cf_request request)
 	       (request.type == CF_TYPE_FOLIO && request.owner != 0);
 }
 
-/* The word of the runs a request makes. */
-static inline uint64_t word_of(struct cf_request request)
-{
-	uint64_t word = word_make((enum cf_type)request.type, request.order, 0,
-				  request.owner);
-
-	if (request.flags & CF_ALLOC_FROZEN || !word_is_counted(word))
-		return word;
-	return word + WORD_ONE_REF;
-}
-
-uint64_t cfi_request_word(struct cf_request request)
-{
-	return word_of(request);
-}
-
 /* Would taking @frames leave the zone above its mark?  Tells of low memory. */
 static bool watermark_allows(struct cf_map *map, struct cfi_zone *zone,
 			     uint64_t frames, unsigned flags)
@@ -214,23 +198,9 @@ int cfi_take(struct cf_map *map, struct cfi_taking taking, cf_pfn *ret_pfn)
 	return take_for(map, taking, CF_TYPE_NONE, ret_pfn);
 }
 
-/* Store the word of a run whose frames the caller has taken. */
-static inline void mark(struct cfi_block *block, cf_pfn pfn, uint64_t word)
-{
-	cfi_u64 *slot = cfi_word_slot(block, pfn, word_order(word));
-
-	/* Relaxed: nobody else writes the word of a frame in transit. */
-	CF_CHECK2(cfi_load_relaxed(slot) == 0, pfn, word);
-	/*
-	 * Release: who gets a reference sees what we wrote into the frames
-	 * and side tables before. [run-word]
-	 */
-	cfi_store_release(slot, word);
-}
-
 void cfi_mark_run(struct cf_map *map, cf_pfn pfn, uint64_t word)
 {
-	mark(cfi_block_held(map, pfn), pfn, word);
+	cfi_mark(cfi_block_held(map, pfn), pfn, word);
 }
 
 static int zero(struct cf_map *map, cf_pfn pfn, unsigned order)
@@ -253,7 +223,7 @@ static int alloc_run(struct cf_map *map, struct cf_request request,
 		.zone = request.zone,
 		.flags = request.flags,
 	};
-	uint64_t word = word_of(request);
+	uint64_t word = cfi_request_word(request);
 	cf_pfn pfn;
 	int err;
 
@@ -272,43 +242,15 @@ static int alloc_run(struct cf_map *map, struct cf_request request,
 	return 0;
 }
 
-/* A request as one word, so that it is looked at in one step. */
-union request {
-	struct cf_request fields;
-	uint64_t word;
-};
-
-/* Is it nothing but a type and an order, and the own node will do? */
-static inline bool is_plain(const struct cf_map *map,
-			    struct cf_request request)
-{
-	const union request given = { .fields = request };
-	const union request unusual = { .fields = {
-		.owner = (uint16_t)~CF_OWNER_NONE,
-		.zone = (uint8_t)~CF_ZONE_NORMAL,
-		.flags = (uint16_t)~CF_ALLOC_FROZEN,
-	} };
-	unsigned types = 1u << CF_TYPE_KERNEL | 1u << CF_TYPE_FOLIO |
-			 WORD_FROZEN_TYPES;
-
-	if (given.word & unusual.word)
-		return false;
-	if (request.order > CF_BLOCK_ORDER_MAX ||
-	    request.type >= CF_TYPE_COUNT || !(types >> request.type & 1))
-		return false;
-	return request.node == CF_NODE_ANY ||
-	       (request.node == 0 && map->config.nodes == 1);
-}
-
 /* What most allocations are: a plain request, and a run for it in stock. */
 static inline bool alloc_plain(struct cf_map *map, struct cf_request request,
 			       cf_pfn *ret_pfn)
 {
-	uint64_t word = word_of(request);
+	uint64_t word = cfi_request_word(request);
 	struct cfi_cpu *cpu;
 	cf_pfn pfn;
 
-	if (!is_plain(map, request))
+	if (!cfi_is_plain(map, request))
 		return false;
 	cpu = cfi_cpu_enter(map);
 	if (!cpu)
@@ -320,7 +262,7 @@ static inline bool alloc_plain(struct cf_map *map, struct cf_request request,
 	cfi_cpu_leave(cpu);
 	if (pfn == CF_PFN_NONE)
 		return false;
-	mark(cfi_block_held(map, pfn), pfn, word);
+	cfi_mark(cfi_block_held(map, pfn), pfn, word);
 	*ret_pfn = pfn;
 	return true;
 }

@@ -119,13 +119,15 @@ static bool refill(struct cf_map *map, struct cfi_cpu *cpu,
 		.most = MAGAZINE_FRAMES,
 	};
 	bool listed = cpu->listed;
+	bool found;
 
 	/* Before the take: then nobody misses what left the bitmaps. */
 	cfi_list_stock(map, cpu);
 	cf_port_read_lock();
-	(void)cfi_search(map, zone, &want, true);
+	found = cfi_search(map, zone, &want, true) ||
+		cfi_search_home(map, zone, &want);
 	cf_port_read_unlock();
-	if (want.taken == 0) {
+	if (!found) {
 		/* Or every failing allocation would drain in vain. */
 		if (!listed)
 			unlist_stock(map, cpu);

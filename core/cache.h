@@ -167,4 +167,32 @@ static inline bool cfi_cache_free(struct cf_map *map,
 	return pushed;
 }
 
+/* A request as one word, so that it is looked at in one step. */
+union cfi_request {
+	struct cf_request fields;
+	uint64_t word;
+};
+
+/* Is it nothing but a type and an order, and the own node will do? */
+static inline bool cfi_is_plain(const struct cf_map *map,
+				struct cf_request request)
+{
+	const union cfi_request given = { .fields = request };
+	const union cfi_request unusual = { .fields = {
+		.owner = (uint16_t)~CF_OWNER_NONE,
+		.zone = (uint8_t)~CF_ZONE_NORMAL,
+		.flags = (uint16_t)~CF_ALLOC_FROZEN,
+	} };
+	unsigned types = 1u << CF_TYPE_KERNEL | 1u << CF_TYPE_FOLIO |
+			 WORD_FROZEN_TYPES;
+
+	if (given.word & unusual.word)
+		return false;
+	if (request.order > CF_BLOCK_ORDER_MAX ||
+	    request.type >= CF_TYPE_COUNT || !(types >> request.type & 1))
+		return false;
+	return request.node == CF_NODE_ANY ||
+	       (request.node == 0 && map->config.nodes == 1);
+}
+
 #endif

@@ -176,22 +176,10 @@ cf_pfn cf_find_head(struct cf_map *map, cf_pfn pfn)
 	return head;
 }
 
-/* The word of a head the caller holds; anything else is misuse. */
-static inline cfi_u64 *held_word(struct cf_map *map, cf_pfn pfn,
-				 struct cfi_block **ret_block)
-{
-	struct cfi_block *block = cfi_block_held(map, pfn);
-	cfi_u64 *word = cfi_word_at(block, pfn);
-
-	CF_CHECK(word != NULL, pfn);
-	*ret_block = block;
-	return word;
-}
-
 int cf_get(struct cf_map *map, cf_pfn pfn)
 {
 	struct cfi_block *block;
-	cfi_u64 *word = held_word(map, pfn, &block);
+	cfi_u64 *word = cfi_held_word(map, pfn, &block);
 	/*
 	 * Relaxed: whoever holds a reference sees the run already. The guard
 	 * band keeps a blind add of every context below the limit.
@@ -304,7 +292,7 @@ static void put_last(struct cf_map *map, struct cfi_block *block, cf_pfn pfn,
 static void put_word(struct cf_map *map, cf_pfn pfn, uint64_t count)
 {
 	struct cfi_block *block;
-	cfi_u64 *word = held_word(map, pfn, &block);
+	cfi_u64 *word = cfi_held_word(map, pfn, &block);
 	/* Relaxed: a stale value only makes the exchange below fail. */
 	uint64_t old = cfi_load_relaxed(word);
 	uint64_t value;
@@ -368,7 +356,7 @@ static __attribute__((noinline)) void put(struct cf_map *map,
 void cf_put(struct cf_map *map, cf_pfn pfn)
 {
 	struct cfi_block *block;
-	cfi_u64 *word = held_word(map, pfn, &block);
+	cfi_u64 *word = cfi_held_word(map, pfn, &block);
 	/* Relaxed: a stale value only makes the exchange below fail. */
 	uint64_t old = cfi_load_relaxed(word);
 
@@ -437,7 +425,7 @@ out:
 void cf_unfreeze(struct cf_map *map, cf_pfn pfn, uint32_t refs)
 {
 	struct cfi_block *block;
-	cfi_u64 *word = held_word(map, pfn, &block);
+	cfi_u64 *word = cfi_held_word(map, pfn, &block);
 	/* Relaxed: the run is ours; only flags can change under us. */
 	uint64_t old = cfi_load_relaxed(word);
 

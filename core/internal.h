@@ -130,6 +130,18 @@ static inline cfi_u64 *cfi_word_at(struct cfi_block *block, cf_pfn pfn)
 	return &block->frame_word[pfn - block->first];
 }
 
+/* The word of a head the caller holds; anything else is misuse. */
+static inline cfi_u64 *cfi_held_word(struct cf_map *map, cf_pfn pfn,
+				     struct cfi_block **ret_block)
+{
+	struct cfi_block *block = cfi_block_held(map, pfn);
+	cfi_u64 *word = cfi_word_at(block, pfn);
+
+	CF_CHECK(word != NULL, pfn);
+	*ret_block = block;
+	return word;
+}
+
 /* frame.c: finding heads, and telling others that heads move */
 cf_pfn cfi_find(struct cf_map *map, cf_pfn pfn, cfi_u64 **ret_word,
 		uint64_t *ret_value);
@@ -192,6 +204,8 @@ struct cfi_want {		/* what cfi_search() looks for */
 };
 bool cfi_search(struct cf_map *map, struct cfi_zone *zone,
 		struct cfi_want *want, bool may_break);
+bool cfi_search_home(struct cf_map *map, struct cfi_zone *zone,
+		     struct cfi_want *want);
 bool cfi_search_blocks(struct cf_map *map, struct cfi_zone *zone,
 		       unsigned order, cf_pfn *ret_pfn);
 
@@ -234,7 +248,31 @@ void cfi_free_cas(struct cf_map *map, struct cfi_block *block, cf_pfn pfn,
 		  uint64_t word);
 void cfi_mark_run(struct cf_map *map, cf_pfn pfn, uint64_t word);
 bool cfi_request_fits(const struct cf_map *map, struct cf_request request);
-uint64_t cfi_request_word(struct cf_request request);
+
+/* The word of the runs a request makes. */
+static inline uint64_t cfi_request_word(struct cf_request request)
+{
+	uint64_t word = word_make((enum cf_type)request.type, request.order, 0,
+				  request.owner);
+
+	if (request.flags & CF_ALLOC_FROZEN || !word_is_counted(word))
+		return word;
+	return word + WORD_ONE_REF;
+}
+
+/* Store the word of a run whose frames the caller has taken. */
+static inline void cfi_mark(struct cfi_block *block, cf_pfn pfn, uint64_t word)
+{
+	cfi_u64 *slot = cfi_word_slot(block, pfn, word_order(word));
+
+	/* Relaxed: nobody else writes the word of a frame in transit. */
+	CF_CHECK2(cfi_load_relaxed(slot) == 0, pfn, word);
+	/*
+	 * Release: who gets a reference sees what we wrote into the frames
+	 * and side tables before. [run-word]
+	 */
+	cfi_store_release(slot, word);
+}
 
 /* owner.c */
 int cfi_owner_begin(struct cf_map *map, uint32_t id);

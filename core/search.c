@@ -211,6 +211,22 @@ bool cfi_search(struct cf_map *map, struct cfi_zone *zone,
 		      may_break || want->order >= CLASS_WHOLE);
 }
 
+/*
+ * After a search in vain: ask the home block by its bits, so that those that
+ * are stale go and the next search need not look at it.
+ */
+bool cfi_search_home(struct cf_map *map, struct cfi_zone *zone,
+		     struct cfi_want *want)
+{
+	unsigned class;
+
+	for (class = want->order; class <= map->block_shift; class++)
+		if (cfi_index_test(zone, class, want->home) &&
+		    take_at(map, zone, want, class, want->home))
+			return true;
+	return false;
+}
+
 /* Take the one free run of a whole block; false: it is not wholly free. */
 static bool take_block(struct cf_map *map, struct cfi_zone *zone,
 		       uint64_t number)

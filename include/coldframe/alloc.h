@@ -31,6 +31,21 @@ int cf_alloc(struct cf_map *map, struct cf_request request, cf_pfn *ret_pfn)
 	CF_MUST_CHECK;
 
 /**
+ * cf_alloc_bulk() - allocate many runs.
+ * @request:  as for cf_alloc(), for each
+ * @count:    how many
+ * @ret_pfns: their heads, in no order
+ * @ret_done: how many there are, also on failure; they are the caller's
+ *
+ * Single frames with neither owner nor flags are cheaper than one by one.
+ *
+ * Context: as cf_alloc().
+ * Return:  0, or what stopped it: as cf_alloc().
+ */
+int cf_alloc_bulk(struct cf_map *map, struct cf_request request, size_t count,
+		  cf_pfn *ret_pfns, size_t *ret_done) CF_MUST_CHECK;
+
+/**
  * cf_free_frozen() - free a run that has no references.
  * @pfn:   head of the run
  * @order: its order

@@ -52,6 +52,14 @@ int cf_try_get_interior(struct cf_map *map, cf_pfn pfn, cf_pfn *ret_head)
 void cf_put(struct cf_map *map, cf_pfn pfn);
 
 /**
+ * cf_put_bulk() - cf_put() for many heads.
+ *
+ * Cheaper than one by one: the next words are fetched meanwhile. A head that
+ * comes twice loses two references.
+ */
+void cf_put_bulk(struct cf_map *map, const cf_pfn *pfns, size_t count);
+
+/**
  * cf_put_interior() - as cf_put() for any frame of a run the caller holds.
  */
 void cf_put_interior(struct cf_map *map, cf_pfn pfn);

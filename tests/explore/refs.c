@@ -27,18 +27,30 @@ static struct {
 } *w;
 
 /* One run with one reference, of whoever calls. */
-static void make_run(enum cf_type type, unsigned order)
+static void make_run_on(struct ground_config config, enum cf_type type,
+			unsigned order)
 {
-	ground_init((struct ground_config) { .blocks = 1 });
+	ground_init(config);
 	w = explore_memory(sizeof(*w));
 	explore_name(w, sizeof(*w), "the program's", -1);
 	w->pfn = ground_alloc(type, order, 0);
 	*ground_contents(w->pfn) = OF_FIRST;
 }
 
+static void make_run(enum cf_type type, unsigned order)
+{
+	make_run_on((struct ground_config) { .blocks = 1 }, type, order);
+}
+
 static void make_folio(void)
 {
 	make_run(CF_TYPE_FOLIO, 0);
+}
+
+static void make_folio_for_caches(void)
+{
+	make_run_on((struct ground_config) { .blocks = 1, .caches = true },
+		    CF_TYPE_FOLIO, 0);
 }
 
 static struct cf_snapshot look(cf_pfn pfn)
@@ -79,6 +91,31 @@ static const struct explore_program get_against_last_put = {
 		 "2024)",
 	.setup = make_folio,
 	.thread = { put_it, get_put_and_reuse },
+	.end = ground_verify,
+	.quick = true,
+};
+
+/* The same with the calls for many. */
+static void get_put_and_reuse_in_bulk(void)
+{
+	struct cf_request request = { .type = CF_TYPE_KERNEL };
+	size_t done;
+	cf_pfn pfn;
+
+	if (cf_try_get(ground_map, w->pfn))
+		return;
+	cf_put_bulk(ground_map, &w->pfn, 1);
+	if (cf_alloc_bulk(ground_map, request, 1, &pfn, &done) == 0) {
+		*ground_contents(pfn) = OF_NEXT;
+		cf_put_bulk(ground_map, &pfn, 1);
+	}
+}
+
+static const struct explore_program get_against_last_put_bulk = {
+	.name = "get-against-last-put-bulk",
+	.worry = "the same of many runs at once",
+	.setup = make_folio_for_caches,
+	.thread = { put_it, get_put_and_reuse_in_bulk },
 	.end = ground_verify,
 	.quick = true,
 };
@@ -581,6 +618,7 @@ static const struct explore_program change_against_look = {
 
 const struct explore_program *const explore_refs[] = {
 	&get_against_last_put,
+	&get_against_last_put_bulk,
 	&get_against_put_and_alloc,
 	&get_against_reuse,
 	&get_against_chunk,
