@@ -41,7 +41,6 @@ static bool (*const run_fits)(unsigned order) = free_run_fits;
 static const struct phase phases_bulk_8gib[] = PHASES_BULK("8 GiB of 4 KiB");
 static const struct phase phases_bulk_huge[] = PHASES_BULK("8 GiB of 2 MiB");
 
-#ifdef BENCH_MANY
 #define BATCH	512u
 
 static uint64_t batch_at(const struct load *load, uint64_t at)
@@ -55,12 +54,15 @@ static uint64_t loop_take_many(struct worker *worker)
 	const struct load *load = load_of(worker);
 	uint64_t *handles = hold_of(worker)->handles;
 	uint64_t i, batch;
+	size_t done;
+	int err;
 
 	for (i = 0; i < load->room; i += batch) {
 		batch = batch_at(load, i);
-		if (cf_alloc_many(engine.map, request, batch, handles + i) !=
-		    batch)
-			engine_die("alloc_many", -CF_ENOMEM);
+		err = cf_alloc_bulk(engine.map, request, batch, handles + i,
+				    &done);
+		if (err)
+			engine_die("alloc_bulk", err);
 	}
 	return load->room;
 }
@@ -73,7 +75,7 @@ static uint64_t loop_give_many(struct worker *worker)
 
 	for (i = 0; i < load->room; i += batch) {
 		batch = batch_at(load, i);
-		cf_put_many(engine.map, handles + i, batch);
+		cf_put_bulk(engine.map, handles + i, batch);
 	}
 	return load->room;
 }
@@ -96,13 +98,6 @@ static void rows_many(struct bench_case bench, unsigned threads)
 	rows_bulk(bench, threads, LOOP_FRAMES - BLOCK_FRAMES, 0,
 		  bench_quick ? 1 : 5);
 }
-#else
-static void rows_many(struct bench_case bench, unsigned threads)
-{
-	(void)bench;
-	(void)threads;
-}
-#endif
 
 /* The bulk rows again, for all there is; in the engine's own section. */
 static void rows_bulk_all(struct bench_case bench)

@@ -262,7 +262,6 @@ static uint64_t op_offline_any(struct worker *worker)
 	return worker->rounds;
 }
 
-#ifdef BENCH_MANY
 /* Batches of runs of one frame. */
 static uint64_t op_many(struct worker *worker)
 {
@@ -270,15 +269,17 @@ static uint64_t op_many(struct worker *worker)
 	cf_pfn frames[BATCH_MAX];
 	uint64_t batch = worker->argument;
 	uint64_t left;
+	size_t done;
+	int err;
 
 	for (left = worker->rounds; left > 0; left--) {
-		if (cf_alloc_many(engine.map, request, batch, frames) != batch)
-			engine_die("alloc_many", -CF_ENOMEM);
-		cf_put_many(engine.map, frames, batch);
+		err = cf_alloc_bulk(engine.map, request, batch, frames, &done);
+		if (err)
+			engine_die("alloc_bulk", err);
+		cf_put_bulk(engine.map, frames, batch);
 	}
 	return worker->rounds * batch;
 }
-#endif
 
 static uint64_t op_fail(struct worker *worker)
 {
@@ -339,13 +340,11 @@ static const struct phase rows_refs_shared[] = {
 	{ .body = op_release },
 };
 
-#ifdef BENCH_MANY
 static const struct phase rows_many[] = {
 	{ "16 at once: alloc+free, each", op_many, 16, true },
 	{ "64 at once: alloc+free, each", op_many, 64, true },
 	{ "512 at once: alloc+free, each", op_many, 512, true },
 };
-#endif
 
 #define TABLE(rows) { (rows), ARRAY_COUNT(rows) }
 
@@ -354,8 +353,4 @@ const struct op_table ops_last = TABLE(rows_last);
 const struct op_table ops_failing = TABLE(rows_failing);
 const struct op_table ops_refs_own = TABLE(rows_refs_own);
 const struct op_table ops_refs_shared = TABLE(rows_refs_shared);
-#ifdef BENCH_MANY
 const struct op_table ops_many = TABLE(rows_many);
-#else
-const struct op_table ops_many = { NULL, 0 };
-#endif
