@@ -83,28 +83,32 @@ static void come_home(struct cf_map *map, struct cfi_block *block,
 		cfi_store_relaxed(&old->home_of, 0);
 }
 
-/* Ask the home block, if it is one of the zone's, for its tightest class. */
-static bool take_at_home(struct cf_map *map, struct cfi_zone *zone,
-			 struct cfi_want *want, unsigned first, unsigned last)
+/*
+ * Ask the home block, if it is one of the zone's, for its tightest class in
+ * [first, last), but not for one above @most.  Returns that class, or @last;
+ * what was taken is in @want.
+ */
+static unsigned take_at_home(struct cf_map *map, struct cfi_zone *zone,
+			     struct cfi_want *want, unsigned first,
+			     unsigned last, unsigned most)
 {
 	struct cfi_block *block = cfi_block_at(map, want->home);
 	unsigned long state;
 	unsigned class;
-	bool found = false;
 
 	want->asked = false;
 	if (!block)
-		return false;
+		return last;
 	state = cfi_block_lock(block);
+	class = CLASS_NONE;
 	if (cfi_zone_number(block) == zone->number) {
 		want->asked = true;
 		class = cfi_tightest(block, first, last);
-		found = class != CLASS_NONE && take(map, block, want, class);
 	}
-	if (found)
+	if (class <= most && take(map, block, want, class))
 		come_home(map, block, want);
 	cfi_block_unlock(block, state);
-	return found;
+	return class == CLASS_NONE ? last : class;
 }
 
 /* Ask one block; clear its bit if it was asked in vain. */
@@ -173,6 +177,25 @@ static bool take_elsewhere(struct cf_map *map, struct cfi_zone *zone,
 	}
 	return false;
 }
+/* From partly free chunks: the tightest there are, at home if it has one. */
+static bool take_partial(struct cf_map *map, struct cfi_zone *zone,
+			 struct cfi_want *want)
+{
+	unsigned order = want->order;
+	unsigned class;
+
+	class = take_at_home(map, zone, want, order, CLASS_WHOLE, order);
+	if (want->taken)
+		return true;
+	if (take_elsewhere(map, zone, want, order, class, true))
+		return true;
+	if (class == CLASS_WHOLE)
+		return false;
+	(void)take_at_home(map, zone, want, order, CLASS_WHOLE, CLASS_WHOLE);
+	return want->taken ||
+	       take_elsewhere(map, zone, want, class, CLASS_WHOLE, true);
+}
+
 /* Partly free chunks, then whole ones, each at home first. */
 static bool search(struct cf_map *map, struct cfi_zone *zone,
 		   struct cfi_want *want, bool may_break)
@@ -180,15 +203,15 @@ static bool search(struct cf_map *map, struct cfi_zone *zone,
 	unsigned end = map->block_shift + 1;
 	unsigned whole = want->order < CLASS_WHOLE ? CLASS_WHOLE : want->order;
 
-	if (want->order < whole &&
-	    (take_at_home(map, zone, want, want->order, whole) ||
-	     take_elsewhere(map, zone, want, want->order, whole, true)))
+	if (want->order < whole && take_partial(map, zone, want))
 		return true;
-	/* What was whole may have been broken since it was asked. */
-	if (may_break &&
-	    (take_at_home(map, zone, want, want->order, end) ||
-	     take_elsewhere(map, zone, want, whole, end, true)))
-		return true;
+	if (may_break) {
+		/* What was whole may have been broken since it was asked. */
+		(void)take_at_home(map, zone, want, want->order, end, end);
+		if (want->taken ||
+		    take_elsewhere(map, zone, want, whole, end, true))
+			return true;
+	}
 	/* What is left is others' homes, if there are any. */
 	return want->passed &&
 	       take_elsewhere(map, zone, want, want->order,
