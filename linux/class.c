@@ -32,6 +32,9 @@ static const struct class_text {
 	[LX_CLASS_MLOCKED] = { LX_ROLE_DOUBT, "mlocked",
 		"locked by a program, perhaps pinned",
 		"MLOCKED, or UNEVICTABLE without it" },
+	[LX_CLASS_HELD] = { LX_ROLE_DOUBT, "held",
+		"of a program, mapped nowhere: pinned, or in a pipe",
+		"ANON and LRU without MMAP and SWAPCACHE" },
 	[LX_CLASS_GIGANTIC] = { LX_ROLE_DOUBT, "gigantic",
 		"huge pages that need as large a free place",
 		"HUGE, 1024 frames or more behind its head" },
@@ -73,6 +76,10 @@ static const char *const role_names[LX_ROLE_COUNT] = {
 			 LX_KPF(SWAPCACHE) | LX_KPF(KSM))
 #define LOCKED_BITS	(LX_KPF(MLOCKED) | LX_KPF(UNEVICTABLE))
 
+/* What tells why a frame of a program is still there. */
+#define HELD_BITS	(LX_CF(LRU) | LX_KPF(MMAP) | LX_KPF(SWAPCACHE) | \
+			 LX_KPF(KSM))
+
 /* Bits that may come and go on any frame and say nothing about its use. */
 #define IDLE_BITS	(LX_KPF(IDLE) | LX_CF(REFERENCED) | LX_CF(DIRTY) | \
 			 LX_KPF(LOCKED) | LX_KPF_COMPOUND)
@@ -113,6 +120,9 @@ static enum lx_class user_class(uint64_t word)
 		return LX_CLASS_MLOCKED;
 	if (word & LX_KPF(UNEVICTABLE) && !(word & ANON_BITS))
 		return LX_CLASS_MLOCKED;
+	if ((word & (LX_CF(ANON) | HELD_BITS)) ==
+	    (LX_CF(ANON) | LX_CF(LRU)))
+		return LX_CLASS_HELD;
 	return word & ANON_BITS ? LX_CLASS_ANON : LX_CLASS_FILE;
 }
 

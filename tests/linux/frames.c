@@ -92,6 +92,9 @@ static void classes(void)
 		{ 0x4038, LX_CLASS_ANON },	/* shared memory */
 		{ 0x5828, LX_CLASS_ANON },
 		{ 0x5808, LX_CLASS_ANON },	/* not on the LRU yet */
+		{ 0x5028, LX_CLASS_HELD },
+		{ 0x5008, LX_CLASS_ANON },	/* not mapped yet */
+		{ 0x7028, LX_CLASS_ANON },	/* swapped, and read again */
 		{ 0x804, LX_CLASS_MAPPED },
 		{ BIT(33) | 0x5828, LX_CLASS_MLOCKED },
 		{ BIT(18) | 0x38, LX_CLASS_MLOCKED },	/* ramfs */
@@ -319,6 +322,7 @@ static void verdicts_by_word(void)
 	check_word(BIT(32), LX_VERDICT_BLOCKED, LX_REASON_RESERVED);
 	check_word(0x804, LX_VERDICT_BLOCKED, LX_REASON_MAPPED);
 	check_word(BIT(33) | 0x2c, LX_VERDICT_DOUBTFUL, LX_REASON_MLOCKED);
+	check_word(0x5028, LX_VERDICT_DOUBTFUL, LX_REASON_HELD);
 	check_word(0x8, LX_VERDICT_DOUBTFUL, LX_REASON_ZSMALLOC);
 	check_word(BIT(30), LX_VERDICT_DOUBTFUL, LX_REASON_UNKNOWN_BIT);
 	check_word(BIT(19), LX_VERDICT_CANDIDATE, LX_REASON_POISON);
