@@ -361,6 +361,8 @@ static struct cf_next next(struct balloon *balloon, bool more)
 		sooner(&next, now, balloon->retry_at);
 		if (balloon->held < goal(balloon))
 			sooner(&next, now, balloon->low_until);
+		if (balloon->releasing)
+			sooner(&next, now, balloon->hint_kick_at);
 		if (balloon->ring[QUEUE_REPORT].size &&
 		    !balloon->report.in_flight)
 			sooner(&next, now, balloon->report_at);

@@ -86,6 +86,23 @@ static bool hint_one(struct balloon *balloon)
 	return false;
 }
 
+/*
+ * QEMU stops to look at the queue when a round ends, and may miss what came
+ * last: it is told again.
+ */
+static void remind(struct balloon *balloon)
+{
+	unsigned long state;
+
+	if (balloon->now < balloon->hint_kick_at)
+		return;
+	balloon->hint_kick_at = balloon->now + balloon->config.retry_ms;
+	state = cf_lock(&balloon->lock);
+	cf_virtio_notify(&balloon->device, balloon->index[QUEUE_HINT],
+			 &balloon->ring[QUEUE_HINT]);
+	cf_unlock(&balloon->lock, state);
+}
+
 /* Give back what was kept, as far as one call may look. */
 static bool release(struct balloon *balloon)
 {
@@ -93,8 +110,10 @@ static bool release(struct balloon *balloon)
 	struct cf_span span;
 
 	/* A device that is not done with them may still write into them. */
-	if (in_flight(balloon))
+	if (in_flight(balloon)) {
+		remind(balloon);
 		return false;
+	}
 	while (balloon_find(balloon, FRAME_HINTED, &balloon->hint_cursor,
 			    &spans, &span))
 		if (balloon_free(balloon, span.first, span.last))

@@ -100,6 +100,7 @@ struct balloon {
 	bool hinting;			/* (W) still taking runs */
 	bool releasing;			/* (W) giving them back */
 	cf_pfn hint_cursor;		/* (W) */
+	uint64_t hint_kick_at;		/* (W) ms */
 
 	/* Reports. */
 	struct sending report;

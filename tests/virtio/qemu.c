@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -21,6 +22,8 @@
 
 #define PROGRAM		"qemu-system-x86_64"
 #define WORDS_MAX	64
+#define BIOS_BYTES	0x10000
+#define BIOS_START	0xfff0	/* where a reset goes */
 
 static struct {
 	pid_t child;
@@ -64,12 +67,13 @@ _Noreturn static void become(const char *const *words, uint64_t ram_bytes,
 {
 	char memory[256], qtest[256], qmp[256], size[64];
 	const char *all[WORDS_MAX] = {
-		PROGRAM, "-M", "q35,memory-backend=ram", "-accel", "tcg", "-S",
-		"-nodefaults", "-no-user-config", "-display", "none",
+		PROGRAM, "-M", "q35,memory-backend=ram", "-accel", "tcg",
+		"-bios", qemu_path("bios"), "-nodefaults",
+		"-no-user-config", "-display", "none",
 		"-m", size, "-object", memory, "-qtest", qtest,
 		"-qtest-log", "none", "-qmp", qmp,
 	};
-	unsigned count = 20;
+	unsigned count = 21;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	snprintf(size, sizeof(size), "%lluM,maxmem=8G",
@@ -87,12 +91,30 @@ _Noreturn static void become(const char *const *words, uint64_t ram_bytes,
 	_exit(127);
 }
 
+/* NULL: the child died before it came. */
 static FILE *answer_on(int listener)
 {
-	int fd = accept(listener, NULL, NULL);
+	struct pollfd event = { .fd = listener, .events = POLLIN };
+	int fd = -1;
 
+	while (fd < 0 && waitpid(qemu.child, NULL, WNOHANG) == 0)
+		if (poll(&event, 1, 100) > 0)
+			fd = accept(listener, NULL, NULL);
 	close(listener);
 	return fd < 0 ? NULL : fdopen(fd, "r+");
+}
+
+/* The machine's processor starts here: it sleeps, and never wakes. */
+static bool make_bios(void)
+{
+	static const unsigned char sleep[] = { 0xfa, 0xf4, 0xeb, 0xfd };
+	FILE *file = fopen(qemu_path("bios"), "wb");
+	unsigned i;
+
+	for (i = 0; file && i < BIOS_BYTES; i++)
+		fputc(i >= BIOS_START && i < BIOS_START + sizeof(sleep) ?
+		      sleep[i - BIOS_START] : 0x90, file);
+	return file && fclose(file) == 0;
 }
 
 bool qemu_start(const char *const *words, uint64_t ram_bytes,
@@ -105,6 +127,8 @@ bool qemu_start(const char *const *words, uint64_t ram_bytes,
 	if (!mkdtemp(qemu.folder))
 		return false;
 	*ret_ram_path = qemu_path("ram");
+	if (!make_bios())
+		return false;
 	qtest = listen_at(qemu_path("qtest"));
 	qmp = listen_at(qemu_path("qmp"));
 	if (qtest < 0 || qmp < 0)

@@ -3,9 +3,10 @@
 #define TESTS_VIRTIO_QEMU_H
 
 /*
- * QEMU as a box of devices: no guest runs in it.  Registers are reached
- * through its qtest socket, its memory is mapped into this process, where the
- * driver under test takes it for physical memory; QMP plays the host.
+ * QEMU as a box of devices: its processor sleeps from the start.  Registers
+ * are reached through its qtest socket, its memory is mapped into this
+ * process, where the driver under test takes it for physical memory; QMP
+ * plays the host.
  */
 
 #include <stdbool.h>

@@ -101,8 +101,10 @@ static bool begin_with(const char *options)
 	char backend[256], mem[256];
 	const char *words[] = {
 		"-object", backend, "-device", mem,
+		"-object", "iothread,id=io0",
 		"-device", "virtio-balloon-pci,id=bal0,deflate-on-oom=on,"
-			   "free-page-reporting=on",
+			   "free-page-reporting=on,free-page-hint=on,"
+			   "iothread=io0",
 		NULL,
 	};
 	const char *ram;
@@ -348,6 +350,31 @@ static void mem_busy(void)
 	CHECK(end());
 }
 
+/* Somebody presses the reset button: the device forgets, the driver sees. */
+static void mem_reset(void)
+{
+	int err;
+
+	if (!CHECK(begin() && open_mem()))
+		return;
+	CHECK(resize(64 * MIB));
+	CHECK(qemu_ask("{\"execute\":\"system_reset\"}") != NULL);
+	for (unsigned tries = 0; tries < 100 && qemu_size(); tries++)
+		usleep(10000);
+	CHECK_EQ(qemu_size(), 0);
+	mem_work();
+	CHECK_EQ(scene_mem_status().phase, CF_VMEM_BROKEN);
+	CHECK(scene_mem_status().broken == CF_VIRTIO_BROKEN_STATUS ||
+	      scene_mem_status().broken == CF_VIRTIO_BROKEN_NEEDS_RESET);
+	/* Its BAR may be gone as well: then it does not reset. */
+	err = cf_vmem_remove(&s.vmem, true);
+	CHECK(err == 0 || err == -CF_EPORT);
+	free(s.storage);
+	s.storage = NULL;
+	adopt_and_remove(MEM_FIRST);
+	CHECK(end());
+}
+
 static uint64_t qemu_actual(void)
 {
 	return qemu_number(qemu_ask("{\"execute\":\"query-balloon\"}"),
@@ -443,6 +470,81 @@ static void balloon_follows(void)
 	CHECK(end());
 }
 
+/* It asks for statistics in its own time. */
+static void balloon_tells(void)
+{
+	const char *answer = NULL;
+	struct cf_stat stat;
+	unsigned tries;
+
+	if (!CHECK(begin() && open_balloon()))
+		return;
+	scene_balloon_until(100);
+	CHECK(qemu_ask("{\"execute\":\"qom-set\",\"arguments\":{\"path\":"
+		       "\"/machine/peripheral/bal0\",\"property\":"
+		       "\"guest-stats-polling-interval\",\"value\":1}}"));
+	for (tries = 0; tries < 100; tries++) {
+		usleep(100000);
+		balloon_work();
+		answer = qemu_ask("{\"execute\":\"qom-get\",\"arguments\":{"
+				  "\"path\":\"/machine/peripheral/bal0\","
+				  "\"property\":\"guest-stats\"}}");
+		if (scene_balloon_status().stats_sent > 2)
+			break;
+	}
+	cf_stat(s.map, &stat);
+	CHECK(scene_balloon_status().stats_sent > 2);
+	CHECK_EQ(qemu_number(answer, "stat-total-memory"),
+		 stat.managed << CF_FRAME_SHIFT);
+	CHECK_EQ(qemu_number(answer, "stat-free-memory"),
+		 stat.free << CF_FRAME_SHIFT);
+	CHECK_EQ(cf_balloon_remove(&s.balloon, NULL), 0);
+	free(s.reported);
+	CHECK(end());
+}
+
+/* The machine is copied elsewhere: what is free need not be. */
+static void balloon_hints(void)
+{
+	struct cf_balloon_status status;
+	const char *answer;
+	unsigned tries;
+
+	if (!CHECK(begin() && open_balloon()))
+		return;
+	scene_balloon_until(100);
+	CHECK(data_add(3000, 0));
+	CHECK(qemu_ask("{\"execute\":\"migrate\",\"arguments\":{\"uri\":"
+		       "\"exec:cat >/dev/null\"}}") != NULL);
+	for (tries = 0; tries < 2000; tries++) {
+		balloon_work();
+		usleep(500);
+		answer = qemu_ask("{\"execute\":\"query-migrate\"}");
+		if (answer && strstr(answer, "\"completed\""))
+			break;
+	}
+	/* It stopped to be copied; the end of the round comes when it runs. */
+	CHECK(qemu_ask("{\"execute\":\"cont\"}") != NULL);
+	for (unsigned more = 0; more < 1000; more++) {
+		balloon_work();
+		status = scene_balloon_status();
+		if (!status.hinted)
+			break;
+		usleep(2000);
+	}
+	tap_print("# %llu rounds of hints\n",
+		  (unsigned long long)status.hint_rounds);
+	CHECK(tries < 2000);
+	CHECK(status.hint_rounds > 0);
+	CHECK_EQ(status.broken, CF_VIRTIO_FINE);
+	/* The round is over: all is free again. */
+	CHECK_EQ(status.hinted, 0);
+	CHECK(data_check());
+	CHECK_EQ(cf_balloon_remove(&s.balloon, NULL), 0);
+	free(s.reported);
+	CHECK(end());
+}
+
 /* However it ends. */
 static void clean_up(void)
 {
@@ -464,6 +566,9 @@ int main(void)
 	tap_run("virtio-mem, a second life", mem_again);
 	tap_run("virtio-mem, block sizes", mem_sizes);
 	tap_run("virtio-mem, busy while migrating", mem_busy);
+	tap_run("virtio-mem, reset behind its driver's back", mem_reset);
 	tap_run("virtio-balloon follows QEMU", balloon_follows);
+	tap_run("virtio-balloon tells statistics", balloon_tells);
+	tap_run("virtio-balloon hints while QEMU migrates", balloon_hints);
 	return tap_done();
 }
