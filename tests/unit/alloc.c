@@ -501,6 +501,7 @@ static void zero_needs_contents(void)
 	struct keeper keeper = { 0 };
 	unsigned order;
 	cf_pfn pfn = 12345;
+	size_t done;
 
 	if (!CHECK(machine_make(config)) || !CHECK(keeper_add(&keeper, "k", 0)))
 		return;
@@ -510,6 +511,9 @@ static void zero_needs_contents(void)
 
 		cf_host_fault_arm(&m.memory, CF_HOST_FRAME_ADDRESS, 1);
 		FAILS(CF_EPORT, cf_alloc(m.map, request, &pfn));
+		cf_host_fault_arm(&m.memory, CF_HOST_FRAME_ADDRESS, 1);
+		FAILS(CF_EPORT,
+		      cf_alloc_bulk(m.map, request, 1, &pfn, &done));
 		cf_host_fault_disarm(&m.memory);
 	}
 	CHECK_EQ(pfn, 12345);

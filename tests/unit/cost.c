@@ -162,7 +162,7 @@ static void compaction(void)
 	CHECK_EQ(cf_alloc_range(m.map, 7, 8, folio(0, keeper.id), &report), 0);
 	CHECK_EQ(cf_alloc_range(m.map, 600, 602, folio(0, keeper.id), &report),
 		 0);
-	COST("hotplug 1 range 2 drain 2 block 1046 sections 3",
+	COST("hotplug 1 range 2 drain 2 block 1047 sections 3",
 	     CHECK_EQ(cf_compact(m.map, 0, CF_ZONE_NORMAL, 1, &done), 0));
 	cf_put(m.map, keeper.target);
 	cf_free_range(m.map, 600, 602);
@@ -182,7 +182,7 @@ static void offline_frames(void)
 	     CHECK_EQ(cf_offline_set_payload(m.map, keeper.id, pfn, 5), 0));
 	COST("block 3 sections 1",
 	     CHECK_EQ(cf_offline_free(m.map, keeper.id, pfn, 3), 0));
-	COST("block 9 sections 5",
+	COST("block 12 sections 5",
 	     CHECK_EQ(cf_offline_alloc_bulk(m.map, keeper.id, 0, 0, 4, many,
 		&count), 0));
 	while (count > 0)
