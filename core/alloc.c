@@ -115,8 +115,7 @@ static bool take_somehow(struct cf_map *map, struct cfi_zone *zone,
 {
 	enum cfi_served served = SERVED_NOT;
 
-	if (type != CF_TYPE_NONE && taking.order <= CF_BLOCK_ORDER_MAX &&
-	    !(taking.flags & CF_ALLOC_NOSPLIT))
+	if (type != CF_TYPE_NONE && !(taking.flags & CF_ALLOC_NOSPLIT))
 		served = cfi_cache_alloc(map, zone, taking.order, type,
 					 ret_pfn);
 	if (served != SERVED_NOT)

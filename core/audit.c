@@ -172,7 +172,7 @@ static bool cover_cached(struct audit *audit, const struct cfi_cache *cache,
 			if (!cover_run(audit, magazine[i].frame[at],
 				       magazine[i].frame[at] + 1))
 				return false;
-	for (order = 1; order <= CF_BLOCK_ORDER_MAX; order++)
+	for (order = 1; order <= CF_MAX_ORDER; order++)
 		for (at = 0; at < load(&stack[order].count); at++)
 			if (!cover_run(audit, stack[order].run[at],
 				       stack[order].run[at] +

@@ -67,7 +67,7 @@ void cfi_set_stock_order(struct cf_map *map)
 		/* Relaxed: written under the lock we hold. */
 		frames += cfi_load_relaxed(&map->zone[i].blocks)
 			  << map->block_shift;
-	while (order <= map->block_shift && (uint64_t)map->config.cpus *
+	while (order <= CF_MAX_ORDER && (uint64_t)map->config.cpus *
 	       cfi_stack_most(order) << order <= frames / 16)
 		order++;
 	/* Relaxed: a hint. */
@@ -326,17 +326,25 @@ bool cfi_cache_make_room(struct cf_map *map, const struct cfi_block *block)
 	return true;
 }
 
-/* Send one run home. Returns as empty_magazine(). */
+/* Send one run home, block by block. Returns as empty_magazine(). */
 static cf_pfn send_home(struct cf_map *map, cf_pfn pfn, unsigned order)
 {
-	struct cfi_block *block = cfi_block_held(map, pfn);
-	unsigned long state = cfi_block_lock(block);
-	uint64_t empty;
+	cf_pfn last = pfn + ((cf_pfn)1 << order);
+	cf_pfn emptied = CF_PFN_NONE;
 
-	empty = cfi_give(map, block, pfn, pfn + ((cf_pfn)1 << order));
-	cfi_block_unlock(block, state);
-	return empty == 0 ? CF_PFN_NONE : block->first +
-	       ((cf_pfn)bits_first(empty) << CF_CHUNK_ORDER);
+	while (pfn < last) {
+		struct cfi_block *block = cfi_block_held(map, pfn);
+		cf_pfn end = cfi_min_pfn(last, cfi_block_last(block));
+		unsigned long state = cfi_block_lock(block);
+		uint64_t empty = cfi_give(map, block, pfn, end);
+
+		cfi_block_unlock(block, state);
+		if (empty)
+			emptied = block->first + ((cf_pfn)bits_first(empty) <<
+						  CF_CHUNK_ORDER);
+		pfn = end;
+	}
+	return emptied;
 }
 
 /* Send home the runs of the orders from 1 up. */
@@ -346,7 +354,7 @@ static cf_pfn empty_stacks(struct cf_map *map, struct cfi_cache *cache)
 	cf_pfn pfn, chunk;
 	unsigned order = 1;
 
-	while (order <= CF_BLOCK_ORDER_MAX) {
+	while (order <= CF_MAX_ORDER) {
 		pfn = cfi_cache_pop(cache, order);
 		if (pfn == CF_PFN_NONE) {
 			order++;

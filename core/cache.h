@@ -188,7 +188,7 @@ static inline bool cfi_is_plain(const struct cf_map *map,
 
 	if (given.word & unusual.word)
 		return false;
-	if (request.order > CF_BLOCK_ORDER_MAX ||
+	if (request.order > CF_MAX_ORDER ||
 	    request.type >= CF_TYPE_COUNT || !(types >> request.type & 1))
 		return false;
 	return request.node == CF_NODE_ANY ||

@@ -74,7 +74,7 @@ uint64_t cfi_cache_frames(const struct cfi_cache *cache)
 	/* Relaxed, all of them: a moment's view. */
 	frames = cfi_load_relaxed(&cache->magazine[0].count) +
 		 cfi_load_relaxed(&cache->magazine[1].count);
-	for (order = 1; order <= CF_BLOCK_ORDER_MAX; order++)
+	for (order = 1; order <= CF_MAX_ORDER; order++)
 		frames += cfi_load_relaxed(&cache->stack[order].count) << order;
 	return frames;
 }

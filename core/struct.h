@@ -149,8 +149,7 @@ struct cfi_stack {
 
 struct cfi_cache {
 	_Alignas(64)
-	struct cfi_stack stack[CF_BLOCK_ORDER_MAX + 1]; /* by order; [0]: no
-							 * use */
+	struct cfi_stack stack[CF_MAX_ORDER + 1]; /* by order; [0]: no use */
 	uint64_t loaded;	/* (P) which of the two is in use */
 	struct cfi_magazine magazine[2]; /* (P) */
 };

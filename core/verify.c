@@ -89,7 +89,7 @@ static bool check_cache(struct audit *audit, const struct cfi_cache *cache,
 {
 	unsigned order;
 
-	for (order = 1; order <= CF_BLOCK_ORDER_MAX; order++)
+	for (order = 1; order <= CF_MAX_ORDER; order++)
 		if (!check_stack(audit, &cache->stack[order], order, zone))
 			return false;
 	return check_magazine(audit, &cache->magazine[0], zone) &&

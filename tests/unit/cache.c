@@ -143,9 +143,19 @@ static void runs_in_stock(void)
 	CHECK_EQ(kept(most, 2), 1);
 	CHECK_EQ(kept(most + 1, 1), 0);
 	CHECK_EQ(cf_drain(m.map), 0);
+	CHECK(machine_end());
+	/* Also of several blocks. */
+	config = (struct machine_config){ .blocks = 128 };
+	if (!CHECK(machine_make(config)))
+		return;
+	CHECK_EQ(cfi_load_relaxed(&m.map->stock_order), 12);
+	CHECK_EQ(kept(12, 2), 1);
+	CHECK_EQ(alloc(kernel(12)), frame[0]);
+	cf_put(m.map, frame[0]);
+	CHECK_EQ(cf_drain(m.map), 0);
 	cf_stat(m.map, &stat);
 	CHECK_EQ(stat.cached, 0);
-	CHECK_EQ(stat.free, 65536);
+	CHECK_EQ(stat.free, 128 * 1024);
 	CHECK(machine_end());
 }
 
