@@ -8,6 +8,9 @@
 #define BATCH_WORDS	65536
 #define GIGANTIC_FRAMES	1024	/* no more come out of a list of free frames */
 
+/* As many frames at once go from a zone to a CPU, or back. */
+#define LONELY_MAX	63
+
 /* The head of a compound frame is at most this far to the left. */
 #define RUN_FRAMES	((uint64_t)1 << CF_MAX_ORDER)
 
@@ -243,14 +246,28 @@ void lx_piece_add(struct lx_piece *sum, const struct lx_piece *piece)
 	sum->chunks_free += piece->chunks_free;
 	sum->chunks_movable += piece->chunks_movable;
 	sum->chunks_spoiled += piece->chunks_spoiled;
+	sum->lonely += piece->lonely;
 	sum->unknown |= piece->unknown;
 	sum->mute = sum->mute && piece->mute;
+}
+
+/*
+ * The kernel keeps its own memory together: a few frames without a type among
+ * frames that are free or can be moved are rather free ones that a CPU caches.
+ */
+static uint64_t lonely_frames(const struct lx_piece *chunk)
+{
+	uint64_t untyped = chunk->count[LX_CLASS_UNTYPED];
+
+	return untyped <= LONELY_MAX &&
+	       !lx_piece_role(chunk, LX_ROLE_BLOCKS) ? untyped : 0;
 }
 
 static void judge_chunk(struct lx_piece *chunk)
 {
 	uint64_t free = lx_piece_role(chunk, LX_ROLE_FREE);
 
+	chunk->lonely = lonely_frames(chunk);
 	if (chunk->count[LX_CLASS_ABSENT] == chunk->frames)
 		return;
 	if (free == chunk->frames)

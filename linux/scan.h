@@ -18,6 +18,8 @@ struct lx_piece {
 	uint32_t chunks_free;		/* all free */
 	uint32_t chunks_movable;	/* nothing blocks or is doubtful */
 	uint32_t chunks_spoiled;	/* something blocks or is doubtful */
+	uint64_t lonely;		/* untyped, and their chunk has no other
+					   frame of the kernel */
 	uint64_t unknown;		/* bits without a name that were seen */
 	bool mute;			/* every word was 0 */
 };

@@ -90,6 +90,8 @@ static const struct reason_text {
 	[LX_REASON_BALLOON_BY_COUNT] = { LX_VERDICT_COUNT, LX_LIKELY,
 		"balloon-by-count",
 		"offline; as many are in a balloon, which moves them" },
+	[LX_REASON_CACHED] = { LX_VERDICT_COUNT, LX_POSSIBLE, "cached",
+		"without a type among movable frames: free, a CPU caches them" },
 	[LX_REASON_MEMMAP] = { LX_VERDICT_COUNT, LX_LIKELY, "memmap",
 		"descriptors of the block itself" },
 	[LX_REASON_POISON] = { LX_VERDICT_COUNT, LX_PROVED, "poison",
@@ -241,6 +243,8 @@ static void judge_untyped(struct lx_judge *judge, const struct lx_block *block,
 		add(judgement, LX_REASON_UNINITIALISED, frames, at);
 	} else if (frames > zone->cached && block->zone != LX_ZONE_MOVABLE) {
 		add(judgement, LX_REASON_UNTYPED_MANY, frames, at);
+	} else if (frames == piece->lonely && frames <= zone->cached) {
+		add(judgement, LX_REASON_CACHED, frames, at);
 	} else {
 		add(judgement, LX_REASON_UNTYPED, frames, at);
 	}

@@ -333,10 +333,20 @@ static void verdicts_by_word(void)
 
 static void untyped_frames(void)
 {
+	static const struct run beside[] = {
+		{ 0x400, BLOCK_FRAMES }, { 0, 1 }, { 0x80, 1 },
+		{ 0x400, BLOCK_FRAMES - 2 },
+	};
+	struct lx_judgement judgement;
+
 	write_host();
-	check_word(0, LX_VERDICT_DOUBTFUL, LX_REASON_UNTYPED);
+	check_word(0, LX_VERDICT_CANDIDATE, LX_REASON_CACHED);
 	write_zone(512, 0);		/* the other CPU still has one */
-	check_word(0, LX_VERDICT_DOUBTFUL, LX_REASON_UNTYPED);
+	check_word(0, LX_VERDICT_CANDIDATE, LX_REASON_CACHED);
+	write_runs(beside, 4);
+	judgement = judge();
+	CHECK_EQ(judgement.reason[0].code, LX_REASON_SLAB);
+	CHECK_EQ(judgement.reason[1].code, LX_REASON_UNTYPED);
 	write_text("proc/zoneinfo", "Node 0, zone   Normal\n"
 		   "        present  512\n        managed  512\n");
 	check_word(0, LX_VERDICT_BLOCKED, LX_REASON_UNTYPED_MANY);

@@ -12,7 +12,7 @@ from hosts import BLOCK, FILE, FREE, IOMEM, SLAB, block, host
 
 def mixed():
     return host([block((SLAB, 3), (FILE, 10)), block((FILE, 600)), block(),
-                 block((0, 4)), block((FILE, 1)), block()],
+                 block((0, 70)), block((FILE, 1)), block()],
                 zones={4: 'Movable'}, states={5: 'offline'})
 
 
@@ -30,7 +30,7 @@ def test_verdicts():
     root = mixed()
     rows = table(root, '-o', 'BLOCK,VERDICT,REASONS')
     ok(rows == [['0', 'blocked', 'slab:3'], ['1', 'candidate', ''],
-                ['2', 'empty', ''], ['3', 'doubtful', 'untyped:4'],
+                ['2', 'empty', ''], ['3', 'doubtful', 'untyped:70'],
                 ['4', 'candidate', ''], ['5', 'offline', '']],
        'a verdict and its reasons for each block', repr(rows))
     found = as_json(root)
@@ -152,7 +152,7 @@ def test_raw_file():
     file = os.path.join(root.path, 'proc/kpageflags')
     result = run('blocks', '-F', file, '-n', '-r', '-o', 'VERDICT,REASONS')
     ok(result[0] == 0 and result[1] == 'blocked slab:3,state-unknown,'
-       'untyped:4\n' and 'copy of kpageflags' in result[2],
+       'untyped:70\n' and 'copy of kpageflags' in result[2],
        'a copy of kpageflags: what blocks, and that the rest is not known',
        repr(result))
     fails(run('blocks', '-F', file, '-s', root.path), 2, 'name one',

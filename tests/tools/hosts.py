@@ -37,6 +37,6 @@ def host(blocks, zones=None, states=None):
         'Node %d, zone   Normal\n  pages free     2000\n        min      10\n'
         '        low      20\n        high     30\n'
         '        present  8192\n        managed  8192\n  pagesets\n'
-        '    cpu: 0\n              count:    5\n' % node for node in (0, 1)))
+        '    cpu: 0\n              count:    80\n' % node for node in (0, 1)))
     root.write('proc/sys/kernel/osrelease', '6.18.5\n')
     return root
