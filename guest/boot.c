@@ -5,7 +5,6 @@
 #include "kernel.h"
 
 #define WORDS_MAX	16
-#define LOW_BYTES	0x100000ul
 
 struct boot boot;
 

@@ -120,6 +120,8 @@ void cpu_sync(bool flush)
 			arch_pause();
 		}
 	}
+	/* Nothing of what follows before the answers. */
+	arch_fence();
 	arch_irq_restore(state);
 }
 
@@ -136,6 +138,7 @@ void cpu_park(void)
 			arch_pause();
 		}
 	}
+	arch_fence();
 }
 
 void cpu_unpark(void)

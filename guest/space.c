@@ -33,6 +33,7 @@ struct area {
 static struct area area[AREAS_MAX];
 static unsigned areas;
 SHARED static uint64_t resident_pages;
+SHARED static bool stale;	/* what CPUs may remember was changed */
 
 extern char copied_begin[], copied_end[];
 
@@ -238,6 +239,26 @@ static void each_entry(uintptr_t first, uintptr_t last,
 	}
 }
 
+/* Put another value in an entry, and let go of its page. */
+static void change(uint64_t *entry, uint64_t value)
+{
+	fork_note(entry);
+	stale = stale || *entry & PTE_PRESENT;
+	if (pte_is_owned(*entry)) {
+		page_free(*entry & PTE_ADDRESS);
+		resident_pages--;
+	}
+	*entry = value;
+}
+
+/* Other CPUs are only asked if there is something to forget. */
+static void forget_stale(void)
+{
+	if (stale)
+		cpu_sync(true);
+	stale = false;
+}
+
 static void drop(uint64_t *entry, void *context)
 {
 	const struct area *within = context;
@@ -247,27 +268,15 @@ static void drop(uint64_t *entry, void *context)
 		keep = PTE_NONE;
 	else if (*entry && within && !within->access)
 		keep = PTE_ALLOWED;
-	if (*entry == keep)
-		return;
-	fork_note(entry);
-	if (pte_is_owned(*entry)) {
-		page_free(*entry & PTE_ADDRESS);
-		resident_pages--;
-	}
-	*entry = keep;
+	if (*entry != keep)
+		change(entry, keep);
 }
 
 static void forget(uint64_t *entry, void *context)
 {
 	(void)context;
-	if (!*entry)
-		return;
-	fork_note(entry);
-	if (pte_is_owned(*entry)) {
-		page_free(*entry & PTE_ADDRESS);
-		resident_pages--;
-	}
-	*entry = 0;
+	if (*entry)
+		change(entry, 0);
 }
 
 static void forget_area(unsigned at)
@@ -296,7 +305,7 @@ bool space_remove(uintptr_t first, uintptr_t last)
 			area[at].first = last;
 		else
 			forget_area(at);
-		cpu_sync(true);
+		forget_stale();
 	}
 	kernel_leave(state);
 	return fits;
@@ -318,7 +327,7 @@ void space_discard(uintptr_t first, uintptr_t last)
 	if (found) {
 		within = *found;
 		each_entry(first, last, drop, &within);
-		cpu_sync(true);
+		forget_stale();
 	}
 	kernel_leave(state);
 }
@@ -334,9 +343,11 @@ void space_protect(uintptr_t first, uintptr_t last, bool access)
 		if (!entry)
 			break;
 		fork_note(entry);
+		stale = stale || *entry & PTE_PRESENT;
 		*entry = access ? pte_allowed(*entry) : pte_denied(*entry);
 	}
-	cpu_sync(true);
+	arch_tables_changed();
+	forget_stale();
 	kernel_leave(state);
 }
 

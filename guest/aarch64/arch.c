@@ -63,13 +63,17 @@ uintptr_t arch_thread_stack(uintptr_t top, void (*begin)(void))
 
 void arch_say_trap(const struct trap *trap)
 {
+	char name[4] = "x00";
 	unsigned i;
 
 	console_say("elr %x spsr %x sp %x cpu %x\n", trap->elr, trap->spsr,
 		    trap->sp, (uint64_t)this_cpu()->number);
-	for (i = 0; i < 31; i++)
-		console_say("x%x %x%s", (uint64_t)i, trap->x[i],
+	for (i = 0; i < 31; i++) {
+		name[1] = (char)('0' + i / 10);
+		name[2] = (char)('0' + i % 10);
+		console_say("%s %x%s", name, trap->x[i],
 			    i % 4 == 3 || i == 30 ? "\n" : " ");
+	}
 }
 
 static const char *class_name(uint64_t class)

@@ -14,7 +14,6 @@
 #define GICC_BEGIN	0x0c
 #define GICC_END	0x10
 #define TO_OTHERS	(1u << 24)
-#define NUMBER_MASK	0x3ffu
 
 void gic_init_first(void)
 {

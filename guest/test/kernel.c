@@ -52,20 +52,20 @@ static void formats(void)
 
 static void heap(void)
 {
-	static char *piece[300];
+	static char *piece[100];
 	size_t i;
 
-	for (i = 0; i < 300; i++) {
-		piece[i] = malloc(i * 37);
+	for (i = 0; i < 100; i++) {
+		piece[i] = malloc(i * 111);
 		if (!CHECK(piece[i] != NULL))
 			return;
-		(void)memset(piece[i], (int)i, i * 37);
+		(void)memset(piece[i], (int)i, i * 111);
 	}
-	for (i = 0; i < 300; i += 2)
-		piece[i] = realloc(piece[i], i * 80 + 1);
-	for (i = 0; i < 300; i++) {
+	for (i = 0; i < 100; i += 2)
+		piece[i] = realloc(piece[i], i * 240 + 1);
+	for (i = 0; i < 100; i++) {
 		CHECK(i == 0 || (piece[i][0] == (char)i &&
-				 piece[i][i * 37 - 1] == (char)i));
+				 piece[i][i * 111 - 1] == (char)i));
 		free(piece[i]);
 	}
 	CHECK((uintptr_t)aligned_alloc(4096, 100) % 4096 == 0);

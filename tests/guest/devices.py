@@ -22,7 +22,7 @@ import time
 import run
 
 MEMORY = 256 << 20
-SECONDS = int(os.environ.get('SECONDS', '90'))
+SECONDS = int(os.environ.get('SECONDS', '240'))
 
 
 class Monitor:

@@ -40,7 +40,7 @@ def arguments():
     parser.add_argument('-M', dest='machine', default='q35')
     parser.add_argument('-m', dest='memory', default='256M')
     parser.add_argument('-s', dest='cpus', default='2')
-    parser.add_argument('-t', dest='seconds', type=int, default=100)
+    parser.add_argument('-t', dest='seconds', type=int, default=240)
     parser.add_argument('program')
     parser.add_argument('words', nargs='*')
     return parser.parse_args()

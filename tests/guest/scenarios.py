@@ -21,7 +21,7 @@ import run
 RACES = re.compile(r'^\s*(load|walker)\b', re.M)
 RESIDENT = re.compile(r'\brss ((?:fell by|rose by|is) )?[\d.]+ ?\w+')
 PLACE = re.compile(r' at \S*/(?=core/)')  # where a check is, as built
-SECONDS = 100
+SECONDS = 200
 
 
 def embedded(command, file):
