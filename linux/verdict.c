@@ -91,7 +91,7 @@ static const struct reason_text {
 		"balloon-by-count",
 		"offline; as many are in a balloon, which moves them" },
 	[LX_REASON_CACHED] = { LX_VERDICT_COUNT, LX_POSSIBLE, "cached",
-		"without a type among movable frames: free, a CPU caches them" },
+		"without a type, among movable frames: cached by a CPU" },
 	[LX_REASON_MEMMAP] = { LX_VERDICT_COUNT, LX_LIKELY, "memmap",
 		"descriptors of the block itself" },
 	[LX_REASON_POISON] = { LX_VERDICT_COUNT, LX_PROVED, "poison",
