@@ -115,6 +115,43 @@ def test_large():
        sum(found['frames'].values()) == 1 << 26, 'all frames are counted')
 
 
+def test_captured():
+    """A guest of Linux 6.1 with 512 MiB, 192 MiB plugged by virtio-mem, 64 MiB
+    in its balloon, 16 MiB held by pipes and 4 MiB locked."""
+    file = os.path.join(cli.FIXTURES, 'guest-6.1.cfc')
+    status, out, err = run('blocks', '-F', file, '-J')
+    if 'built without' in err:
+        cli.skip('a captured guest', 'built without zstd')
+        return
+    found = json.loads(out)
+    codes = {one['block']: (one['verdict'], [reason['code'] for reason in
+                                             one['reasons']])
+             for one in found['blocks']}
+    ok(status == 0 and codes == {
+        0: ('never', ['zone-none', 'hole', 'slab', 'page-table', 'reserved',
+                      'untyped']),
+        1: ('never', ['kernel-image', 'reserved', 'zero-page', 'untyped']),
+        2: ('empty', []),
+        3: ('never', ['hole', 'slab', 'page-table', 'reserved',
+                      'untyped-many']),
+        32: ('doubtful', ['mlocked', 'held', 'cached', 'owner-agrees']),
+        33: ('candidate', ['cached', 'owner-agrees'])},
+       'the verdicts on a guest', json.dumps(codes))
+    ok(found['frames']['mlocked'] == 1024 and found['frames']['held'] == 16,
+       'its locked memory, and what pipes hold', json.dumps(found['frames']))
+    found = json.loads(run('offline-map', '-F', file, '-J')[1])
+    ok(found['frames']['offline'] == 16384 and
+       found['frames']['never-onlined'] == 16384 and
+       found['counters'][0] == {'kind': 'balloon', 'counted': 16384,
+                                'kernel': 16384} and
+       {one['device'] for one in found['ranges']} == {'virtio0'},
+       'its balloon and what is not plugged', json.dumps(found))
+    lines = json.loads(run('account', '-F', file, '-J')[1])['lines']
+    ok([line['frames'] for line in lines
+        if line['what'] == 'not explained'] == [1],
+       'its memory is accounted for, but for a frame', json.dumps(lines))
+
+
 def test_scenarios():
     """An export says to these commands what it says to types."""
     if 'no command' in run('run', '--help')[2]:
@@ -139,6 +176,6 @@ def test_scenarios():
 
 
 for test in (test_no_hotplug, test_one_block, test_gaps, test_large,
-             test_scenarios):
+             test_captured, test_scenarios):
     test()
 sys.exit(cli.done())
