@@ -5,8 +5,13 @@
  * stand still.
  *
  * A CPU answers in an interrupt, or, while it waits with interrupts off, in
- * cpu_poll(). Each way has a counter of its own, so that each is written by
- * one at a time. Who asks waits until either has moved.
+ * cpu_poll(); never in both at once. Answers are counted when they begin and
+ * when they are given: who asks waits for one that began after the question.
+ *
+ * A CPU that has halted does nothing that a question could be about, and is
+ * not waited for. It says so in @quiet and looks for questions when it wakes:
+ * with a fence between the two on both sides, either who asks sees that it is
+ * awake, or it sees that it was asked.
  */
 
 #include "kernel.h"
@@ -48,12 +53,15 @@ void kernel_hold(void)
 
 static void answer(struct cpu *cpu)
 {
+	cpu->begun++;
+	arch_fence();
 	if (cpu->flush) {
 		cpu->flush = false;
 		arch_fence();
 		arch_flush();
 	}
 	arch_fence();
+	cpu->answered = cpu->begun;
 }
 
 /* Stand still for as long as another CPU wants it. */
@@ -64,7 +72,6 @@ static void stand(struct cpu *cpu)
 	parked[cpu->number] = true;
 	while (parker) {
 		answer(cpu);
-		cpu->polled++;
 		arch_pause();
 	}
 	parked[cpu->number] = false;
@@ -76,7 +83,6 @@ void cpu_poll(void)
 	struct cpu *cpu = this_cpu();
 
 	answer(cpu);
-	cpu->polled++;
 	stand(cpu);
 }
 
@@ -85,37 +91,51 @@ void cpu_served(void)
 	struct cpu *cpu = this_cpu();
 
 	answer(cpu);
-	cpu->served++;
 	stand(cpu);
 }
 
+void cpu_rest(void)
+{
+	this_cpu()->quiet = true;
+}
+
+void cpu_wake(void)
+{
+	struct cpu *cpu = this_cpu();
+
+	if (!cpu->quiet)
+		return;
+	cpu->quiet = false;
+	arch_fence();
+	answer(cpu);
+	stand(cpu);
+}
+
+/* Must it be waited for? It may rest at any moment. */
 static bool is_other(const struct cpu *cpu)
 {
-	return cpu->running && cpu != this_cpu();
+	return cpu->running && cpu != this_cpu() && !cpu->quiet;
 }
 
 void cpu_sync(bool flush)
 {
 	unsigned long state = arch_irq_off();
-	uint64_t served[CPUS_MAX], polled[CPUS_MAX];
+	uint64_t before[CPUS_MAX];
 	unsigned i;
 
 	if (flush)
 		arch_flush();
-	arch_fence();
-	for (i = 0; i < cpus_count; i++) {
-		if (!is_other(&cpus[i]))
-			continue;
-		served[i] = cpus[i].served;
-		polled[i] = cpus[i].polled;
-		if (flush)
+	for (i = 0; i < cpus_count; i++)
+		if (flush && &cpus[i] != this_cpu())
 			cpus[i].flush = true;
-	}
 	arch_fence();
-	arch_interrupt_others();
 	for (i = 0; i < cpus_count; i++) {
-		while (is_other(&cpus[i]) && cpus[i].served == served[i] &&
-		       cpus[i].polled == polled[i]) {
+		before[i] = cpus[i].begun;
+		if (is_other(&cpus[i]))
+			arch_interrupt(&cpus[i]);
+	}
+	for (i = 0; i < cpus_count; i++) {
+		while (is_other(&cpus[i]) && cpus[i].answered <= before[i]) {
 			cpu_poll();
 			arch_pause();
 		}
@@ -131,7 +151,9 @@ void cpu_park(void)
 
 	parker = this_cpu();
 	arch_fence();
-	arch_interrupt_others();
+	for (i = 0; i < cpus_count; i++)
+		if (is_other(&cpus[i]))
+			arch_interrupt(&cpus[i]);
 	for (i = 0; i < cpus_count; i++) {
 		while (is_other(&cpus[i]) && !parked[i]) {
 			cpu_poll();

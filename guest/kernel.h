@@ -44,8 +44,9 @@ struct cpu {
 	volatile bool running;		/* (P) */
 	volatile bool flush;		/* (A) its translations are stale */
 	volatile bool sleeping;		/* (A) under the kernel's lock */
-	volatile uint64_t served;	/* (P) interrupts it answered */
-	volatile uint64_t polled;	/* (P) the same, in waits without */
+	volatile bool quiet;		/* (P) halted: see cpu_wake() */
+	volatile uint64_t begun;	/* (P) answers it began ... */
+	volatile uint64_t answered;	/* (P) ... and the last it gave */
 	struct arch_cpu arch;
 };
 
@@ -67,6 +68,13 @@ void kernel_hold(void);
 /* Answer other CPUs; to be called in waits with interrupts off. */
 void cpu_poll(void);
 
+/*
+ * Before a CPU halts, and before it does anything else again: in between it
+ * needs not be asked.
+ */
+void cpu_rest(void);
+void cpu_wake(void);
+
 /* The interrupt by which cpu_sync() asks. */
 void cpu_served(void);
 
@@ -82,7 +90,6 @@ void cpu_unpark(void);
 void arch_cpu_init(struct cpu *cpu);	/* tables of the running CPU */
 void arch_cpus_start(void);		/* all others */
 void arch_interrupt(const struct cpu *cpu);	/* one, for cpu_served() */
-void arch_interrupt_others(void);
 void arch_set_tls(uintptr_t pointer);
 /* @bytes of variables below @top: where they are, and what leads there. */
 char *arch_tls_begin(char *top, size_t bytes);

@@ -341,8 +341,11 @@ void thread_idle(void)
 			cpu->sleeping = true;
 		kernel_leave(0);
 		fork_check_time();
-		if (!next)
+		if (!next) {
+			cpu_rest();
 			arch_idle(wake);
+			cpu_wake();
+		}
 		cpu->sleeping = false;
 	}
 }

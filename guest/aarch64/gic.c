@@ -13,7 +13,6 @@
 #define GICC_PRIORITY	0x04
 #define GICC_BEGIN	0x0c
 #define GICC_END	0x10
-#define TO_OTHERS	(1u << 24)
 
 void gic_init_first(void)
 {
@@ -43,12 +42,6 @@ void arch_interrupt(const struct cpu *cpu)
 	__asm__ volatile("dsb ishst" : : : "memory");
 	*register_at(VIRT_GICD + GICD_SOFTWARE) =
 		1u << (16 + cpu->number) | IRQ_QUESTION;
-}
-
-void arch_interrupt_others(void)
-{
-	__asm__ volatile("dsb ishst" : : : "memory");
-	*register_at(VIRT_GICD + GICD_SOFTWARE) = TO_OTHERS | IRQ_QUESTION;
 }
 
 /* The four lines, to the first CPU. */

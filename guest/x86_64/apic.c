@@ -15,7 +15,6 @@
 #define APIC_COUNT	0x380
 #define APIC_DIVIDE	0x3e0
 
-#define COMMAND_OTHERS	0xc0000
 #define COMMAND_ASSERT	0x4000
 #define COMMAND_INIT	0x500
 #define COMMAND_START	0x600
@@ -71,12 +70,6 @@ static void send(uint32_t target, uint32_t command)
 void arch_interrupt(const struct cpu *cpu)
 {
 	send(cpu->arch.apic, VECTOR_QUESTION);
-}
-
-void arch_interrupt_others(void)
-{
-	if (cpus_count > 1)
-		send(0, COMMAND_OTHERS | VECTOR_QUESTION);
 }
 
 static void wait_ns(uint64_t ns)
