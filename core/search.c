@@ -58,7 +58,7 @@ static bool is_anothers(const struct cf_map *map, uint64_t number,
 	const struct cfi_block *block = cfi_block_at(map, number);
 	uint64_t context;
 
-	if (!block)
+	if (!block || want->context == 0)
 		return false;
 	/* Relaxed: a hint. */
 	context = cfi_load_relaxed(&block->home_of);

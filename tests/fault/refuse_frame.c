@@ -4,37 +4,56 @@
  */
 #include "scene.h"
 
-/* What a wrong request, or one for which there is no memory, is told. */
-static int alloc_as(struct scene *scene, struct cf_request request)
+/* Wrong requests, and such for which there is no memory or no contents. */
+static struct cf_request wrong_type(struct scene *scene)
 {
-	cf_pfn pfn;
-
-	return cf_alloc(scene->stage.map, request, &pfn);
+	(void)scene;
+	return (struct cf_request){ .type = CF_TYPE_OFFLINE };
 }
 
-static int alloc_einval(struct scene *scene)
+static struct cf_request of_nobody(struct scene *scene)
 {
-	return alloc_as(scene, (struct cf_request){ .type = CF_TYPE_OFFLINE });
+	return (struct cf_request){ .type = CF_TYPE_KERNEL,
+				    .owner = (uint16_t)scene->gone };
 }
 
-static int alloc_egone(struct scene *scene)
+static struct cf_request too_large(struct scene *scene)
 {
-	return alloc_as(scene, (struct cf_request){
-		.type = CF_TYPE_KERNEL, .owner = (uint16_t)scene->gone });
+	(void)scene;
+	return (struct cf_request){ .type = CF_TYPE_KERNEL,
+				    .order = CF_MAX_ORDER };
 }
 
-static int alloc_enomem(struct scene *scene)
+static struct cf_request not_mapped(struct scene *scene)
 {
-	return alloc_as(scene, (struct cf_request){
-		.type = CF_TYPE_KERNEL, .order = CF_MAX_ORDER });
-}
-
-static int alloc_eport(struct scene *scene)
-{
+	(void)scene;
 	test_port_arm(TEST_FRAME_ADDRESS, 1);
-	return alloc_as(scene, (struct cf_request){
-		.type = CF_TYPE_KERNEL, .flags = CF_ALLOC_ZERO });
+	return (struct cf_request){ .type = CF_TYPE_KERNEL,
+				    .flags = CF_ALLOC_ZERO };
 }
+
+/* One or many of them: the same answer. */
+#define ALLOCS(why, request)						\
+static int alloc_##why(struct scene *scene)				\
+{									\
+	cf_pfn pfn;							\
+									\
+	return cf_alloc(scene->stage.map, request(scene), &pfn);	\
+}									\
+									\
+static int alloc_bulk_##why(struct scene *scene)			\
+{									\
+	cf_pfn pfns[2];							\
+	size_t done;							\
+									\
+	return cf_alloc_bulk(scene->stage.map, request(scene), 2, pfns,	\
+			     &done);					\
+}
+
+ALLOCS(einval, wrong_type)
+ALLOCS(egone, of_nobody)
+ALLOCS(enomem, too_large)
+ALLOCS(eport, not_mapped)
 
 static int get_elimit(struct scene *scene)
 {
@@ -162,6 +181,10 @@ const struct refusal frame_refusals[] = {
 	{ "alloc", CF_EGONE, alloc_egone },
 	{ "alloc", CF_ENOMEM, alloc_enomem },
 	{ "alloc", CF_EPORT, alloc_eport },
+	{ "alloc_bulk", CF_EINVAL, alloc_bulk_einval },
+	{ "alloc_bulk", CF_EGONE, alloc_bulk_egone },
+	{ "alloc_bulk", CF_ENOMEM, alloc_bulk_enomem },
+	{ "alloc_bulk", CF_EPORT, alloc_bulk_eport },
 	{ "get", CF_ELIMIT, get_elimit },
 	{ "try_get", CF_EGONE, try_get_egone },
 	{ "try_get", CF_ELIMIT, try_get_elimit },
