@@ -404,7 +404,9 @@ static int offline_map(struct options *options)
 		return common_failed(options->survey.command,
 				     "out of memory");
 	if (table_wants_summary(table) && !options->count)
-		puts("No memory that nobody uses was found.");
+		puts(options->survey.flags ?
+		     "No memory that nobody uses was found." :
+		     "No block is offline.");
 	else if (table_wants_summary(table))
 		print_totals(options);
 	return survey_end(&options->survey);
