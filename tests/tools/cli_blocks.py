@@ -5,6 +5,7 @@ are missing, on sysroots written here and on captured guests."""
 import json
 import os
 import re
+import subprocess
 
 import cli
 from cli import BLOCKS, fails, guest, ok, run
@@ -205,6 +206,13 @@ def test_usage():
                             (['--summary=often'], 'often')):
         fails(run('blocks', '-s', root.path, *arguments), 2, part,
               'wrong usage: ' + ' '.join(arguments))
+    for mode in ('-a', '-J'):
+        with open('/dev/full', 'wb') as full:
+            done = subprocess.run([cli.COLDFRAME, 'blocks', '-s', root.path,
+                                   mode], stdout=full, check=False,
+                                  stderr=subprocess.PIPE, text=True)
+        ok(done.returncode == 1 and done.stderr.count('\n') == 1 and
+           'cannot write' in done.stderr, 'a full disk: ' + mode, done.stderr)
     ok(run('blocks', '--help')[0] == 0 and
        run('blocks', '--help')[1].startswith('usage:'), '--help')
     plain = run('blocks', '-s', root.path)[1]

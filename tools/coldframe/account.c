@@ -265,7 +265,7 @@ static int account(struct options *options)
 	else
 		good = table_end(table) && good;
 	if (!good)
-		return common_failed(survey->command, "out of memory");
+		return table_failed(table);
 	return survey_end(survey);
 }
 

@@ -456,7 +456,7 @@ static int list_blocks(struct options *options, struct totals *totals)
 		return common_failed(survey->command, "%s", survey->err.text);
 	if (good && row.frames)
 		good = put_row(options, &row);
-	return good ? 0 : common_failed(survey->command, "out of memory");
+	return good ? 0 : table_failed(&options->table);
 }
 
 static void print_summary(const struct options *options,

@@ -468,7 +468,7 @@ static int chunks(struct options *options)
 	else
 		good = table_end(table) && good;
 	if (!good || options->failed)
-		return common_failed(survey->command, "out of memory");
+		return table_failed(table);
 	return survey_end(survey);
 }
 

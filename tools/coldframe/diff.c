@@ -545,7 +545,7 @@ static int run_diff(struct diff *diff)
 			    "does not tell which frames changed");
 	good = diff->table.mode == TABLE_JSON ? print_json(diff) :
 						print_lists(diff);
-	return good ? EXIT_OK : common_failed(diff->command, "out of memory");
+	return good ? EXIT_OK : table_failed(&diff->table);
 }
 
 enum { OPT_BY = 256 };

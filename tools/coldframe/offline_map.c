@@ -401,8 +401,7 @@ static int offline_map(struct options *options)
 	else
 		good = table_end(table) && good;
 	if (!good)
-		return common_failed(options->survey.command,
-				     "out of memory");
+		return table_failed(table);
 	if (table_wants_summary(table) && !options->count)
 		puts(options->survey.flags ?
 		     "No memory that nobody uses was found." :

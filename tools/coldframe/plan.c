@@ -348,7 +348,7 @@ static int plan(struct options *options)
 	options->balance = weigh(&survey->host);
 	choose(options);
 	if (!print_plan(options))
-		return common_failed(survey->command, "out of memory");
+		return table_failed(&options->table);
 	status = survey_end(survey);
 	if (options->chosen * bytes >= options->size)
 		return status;

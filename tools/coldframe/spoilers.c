@@ -197,7 +197,7 @@ static int print(struct survey *survey, struct table *table,
 		good = table_end(table) && good;
 	status = survey_end(survey);
 	if (!good)
-		return common_failed(survey->command, "out of memory");
+		return table_failed(table);
 	if (row.sum >= size)
 		return status;
 	common_note(survey->command, "that is all; the other blocks never go, "

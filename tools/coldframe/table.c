@@ -220,6 +220,13 @@ bool table_end(struct table *table)
 	return !table->scols || end_batch(table);
 }
 
+int table_failed(const struct table *table)
+{
+	if (ferror(stdout))
+		return EXIT_FAILED;
+	return common_failed(table->command, "out of memory");
+}
+
 /* The members of an object, without its braces. */
 static bool print_members(json_t *object)
 {

@@ -117,6 +117,12 @@ bool table_add(struct table *table, const void *row);
 bool table_end(struct table *table);
 
 /*
+ * table_failed() - the exit status after one of these returned false. It was
+ * memory, unless stdout is to blame: then common_finish() says so.
+ */
+int table_failed(const struct table *table);
+
+/*
  * json_begin() - "{", the members of @head, and the name of a list.
  * json_add() - one more of the list.
  * json_end() - the end, behind the members of @tail.

@@ -587,8 +587,7 @@ static int answer_one(struct options *options, const char *text, bool first)
 	else
 		good = print_answer(options, &answer);
 	hints_free(&answer.hints);
-	return good ? EXIT_OK : common_failed(survey->command,
-					      "out of memory");
+	return good ? EXIT_OK : table_failed(&options->table);
 }
 
 static int answer_all(struct options *options, char **arguments)
