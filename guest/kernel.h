@@ -44,7 +44,6 @@ struct cpu {
 	volatile bool running;		/* (P) */
 	volatile bool flush;		/* (A) its translations are stale */
 	volatile bool sleeping;		/* (A) under the kernel's lock */
-	volatile bool quiet;		/* (P) halted: see cpu_wake() */
 	volatile uint64_t begun;	/* (P) answers it began ... */
 	volatile uint64_t answered;	/* (P) ... and the last it gave */
 	struct arch_cpu arch;
@@ -67,13 +66,6 @@ void kernel_hold(void);
 
 /* Answer other CPUs; to be called in waits with interrupts off. */
 void cpu_poll(void);
-
-/*
- * Before a CPU halts, and before it does anything else again: in between it
- * needs not be asked.
- */
-void cpu_rest(void);
-void cpu_wake(void);
 
 /* The interrupt by which cpu_sync() asks. */
 void cpu_served(void);

@@ -341,11 +341,8 @@ void thread_idle(void)
 			cpu->sleeping = true;
 		kernel_leave(0);
 		fork_check_time();
-		if (!next) {
-			cpu_rest();
+		if (!next)
 			arch_idle(wake);
-			cpu_wake();
-		}
 		cpu->sleeping = false;
 	}
 }
