@@ -115,21 +115,18 @@ static void sections_are_waited_for(void)
 
 static void *open_often(void *unused)
 {
-	(void)unused;
+	cf_port_read_lock();
+	to_stage(1);
 	while (stage < 2) {
-		cf_port_read_lock();
-		to_stage(1);
 		thread_yield();
-		if (stage < 2)
-			cf_port_read_unlock();
-		else
-			break;
+		cf_port_read_unlock();
+		cf_port_read_lock();
 	}
-	/* One that stays open, and is not looked at any more. */
+	/* This one stays open, and is not looked at any more. */
 	to_stage(3);
 	wait_stage(4);
 	cf_port_read_unlock();
-	return NULL;
+	return unused;
 }
 
 static void later_sections_are_not(void)
