@@ -217,6 +217,7 @@ static void clear_masks(struct cf_map *map, struct cfi_block *block)
 		(void)cfi_sub_relaxed(&zone->free, block->free);
 	block->watched = false;
 	(void)cfi_sub_relaxed(&zone->blocks, 1);
+	cfi_set_stock_order(map, zone);
 }
 
 /*
@@ -240,7 +241,6 @@ void cfi_block_reset(struct cf_map *map, struct cfi_block *block)
 	block->retired = 0;
 	block->reserved = 0;
 	cfi_block_set_state(block, CF_BLOCK_OFFLINE);
-	cfi_set_stock_order(map);
 }
 
 /* Words of a block that has just been made OFFLINE; its lock is held. */
@@ -272,6 +272,7 @@ static void begin_block(struct cf_map *map, struct cfi_block *block,
 	/* Relaxed: counts and hints. */
 	cfi_store_relaxed(&block->zone, zone->number);
 	(void)cfi_add_relaxed(&zone->blocks, 1);
+	cfi_set_stock_order(map, zone);
 	block->watched = cfi_load_relaxed(&zone->watching) != 0;
 	cfi_block_set_state(block, CF_BLOCK_GOING_ONLINE);
 	write_words(map, block);
@@ -392,7 +393,6 @@ static int online(struct cf_map *map, cf_pfn first, cf_pfn last,
 		return err;
 	}
 	for_blocks(map, first, last, finish_block);
-	cfi_set_stock_order(map);
 	cfi_notify_done(map, CF_EVENT_ONLINE, first, last);
 	return 0;
 }

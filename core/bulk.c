@@ -23,7 +23,7 @@ static size_t take_stock(struct cf_map *map, struct cf_request request,
 	struct cfi_magazine *magazine;
 	struct cfi_cpu *cpu;
 	unsigned count;
-	size_t taken;
+	size_t taken, i;
 
 	if (request.order > 0 || !cfi_is_plain(map, request))
 		return 0;
@@ -37,9 +37,8 @@ static size_t take_stock(struct cf_map *map, struct cf_request request,
 	cfi_set_stock(magazine, count);
 	cfi_count_here(cpu, word_type(word), (int64_t)taken);
 	cfi_cpu_leave(cpu);
-	for (most = 0; most < taken; most++)
-		cfi_mark(cfi_block_held(map, ret_pfns[most]), ret_pfns[most],
-			 word);
+	for (i = 0; i < taken; i++)
+		cfi_mark(cfi_block_held(map, ret_pfns[i]), ret_pfns[i], word);
 	return taken;
 }
 
@@ -92,10 +91,13 @@ static bool stock_freed(struct cf_map *map, struct freed *freed)
 
 static void empty_freed(struct cf_map *map, struct freed *freed)
 {
-	while (freed->count > 0 && !stock_freed(map, freed)) {
-		cf_pfn pfn = freed->frame[--freed->count];
+	while (freed->count > 0) {
+		cf_pfn pfn;
 
+		if (stock_freed(map, freed))
+			continue;
 		/* Full, or none: this one makes room, or goes home. */
+		pfn = freed->frame[--freed->count];
 		cfi_free_run(map, cfi_block_held(map, pfn), pfn, freed->word);
 	}
 }

@@ -53,25 +53,22 @@ bool cfi_caches_stocked(struct cf_map *map)
 }
 
 /*
- * How large runs contexts may keep: all that all of them keep of one order is
- * at most a sixteenth of the memory that is online.  Caller holds
- * map->hotplug.
+ * How large runs of a zone contexts may keep, whose number of blocks has
+ * changed: so that all that all of them can keep is at most a sixth of it.
+ * Caller holds map->hotplug.
  */
-void cfi_set_stock_order(struct cf_map *map)
+void cfi_set_stock_order(const struct cf_map *map, struct cfi_zone *zone)
 {
-	uint64_t frames = 0;
+	/* Relaxed: written under the lock we hold. */
+	uint64_t frames = cfi_load_relaxed(&zone->blocks) << map->block_shift;
 	unsigned order = 1;
-	unsigned i;
 
-	for (i = 0; i < map->zones; i++)
-		/* Relaxed: written under the lock we hold. */
-		frames += cfi_load_relaxed(&map->zone[i].blocks)
-			  << map->block_shift;
+	/* Smaller orders double it; below 2 MiB there is more of each. */
 	while (order <= CF_MAX_ORDER && (uint64_t)map->config.cpus *
-	       cfi_stack_most(order) << order <= frames / 16)
+	       cfi_stack_most(order) << (order + 1) <= frames / 8)
 		order++;
 	/* Relaxed: a hint. */
-	cfi_store_relaxed(&map->stock_order, order - 1);
+	cfi_store_relaxed(&zone->stock_order, order - 1);
 }
 
 /* Refills stop early enough that watermarks are the slow path's decision. */
@@ -264,6 +261,12 @@ static void group(const struct cf_map *map, struct cfi_magazine *magazine)
 		magazine->frame[i] = grouped[i];
 }
 
+/* The first frame of the first of @chunks. */
+static cf_pfn chunk_of(const struct cfi_block *block, uint64_t chunks)
+{
+	return block->first + ((cf_pfn)bits_first(chunks) << CF_CHUNK_ORDER);
+}
+
 /*
  * Send a magazine's frames home, a stretch of neighbours at a time and each
  * block once.  Returns a chunk that some operation waits for and that became
@@ -277,6 +280,7 @@ static cf_pfn empty_magazine(struct cf_map *map,
 	struct cfi_block *next;
 	unsigned long state = 0;
 	cf_pfn first, last;
+	uint64_t empty;
 	unsigned i = 0;
 
 	if (!is_in_order(magazine))
@@ -290,8 +294,9 @@ static cf_pfn empty_magazine(struct cf_map *map,
 			state = cfi_block_lock(next);
 			block = next;
 		}
-		if (cfi_give(map, block, first, last))
-			emptied = first & ~(CF_CHUNK_FRAMES - 1);
+		empty = cfi_give(map, block, first, last);
+		if (empty)
+			emptied = chunk_of(block, empty);
 	}
 	if (block)
 		cfi_block_unlock(block, state);
@@ -340,8 +345,7 @@ static cf_pfn send_home(struct cf_map *map, cf_pfn pfn, unsigned order)
 
 		cfi_block_unlock(block, state);
 		if (empty)
-			emptied = block->first + ((cf_pfn)bits_first(empty) <<
-						  CF_CHUNK_ORDER);
+			emptied = chunk_of(block, empty);
 		pfn = end;
 	}
 	return emptied;

@@ -140,6 +140,19 @@ static inline void cfi_list_stock(struct cf_map *map, struct cfi_cpu *cpu)
 }
 
 /*
+ * May a run above a single frame be kept?  Not if it is too large for its
+ * zone, nor while that is short: what is in stock does not count as free.
+ */
+static inline bool cfi_may_stock(const struct cfi_zone *zone, unsigned order)
+{
+	/* Relaxed, all of them: hints. */
+	return order <= cfi_load_relaxed(&zone->stock_order) &&
+	       (__builtin_expect(!cfi_load_relaxed(&zone->watching), 1) ||
+		cfi_load_relaxed(&zone->free) >=
+		cfi_load_relaxed(&zone->mark_high));
+}
+
+/*
  * The frames of a run that has lost its word go into stock, and off the
  * books; false: the caller's caches have no room, or are none.
  */
@@ -147,19 +160,18 @@ static inline bool cfi_cache_free(struct cf_map *map,
 				  const struct cfi_block *block,
 				  uint64_t word, cf_pfn pfn)
 {
+	uint32_t zone = cfi_zone_number(block);
 	unsigned order = word_order(word);
 	struct cfi_cpu *cpu;
 	bool pushed;
 
-	/* Relaxed: how much may be in stock at most; a hint. */
-	if (order > 0 && order > cfi_load_relaxed(&map->stock_order))
+	if (order > 0 && !cfi_may_stock(&map->zone[zone], order))
 		return false;
 	cpu = cfi_cpu_enter(map);
 	if (!cpu)
 		return false;
 	cfi_list_stock(map, cpu);
-	pushed = cfi_cache_push(&cpu->cache[cfi_zone_number(block)], order,
-				pfn);
+	pushed = cfi_cache_push(&cpu->cache[zone], order, pfn);
 	if (__builtin_expect(pushed, 1))
 		cfi_count_here(cpu, word_type(word),
 			       -(int64_t)word_frames(word));

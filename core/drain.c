@@ -141,6 +141,8 @@ void cf_drain_cpu(struct cf_map *map)
 	state = cf_lock(&map->drain_lock);
 	/* Relaxed: this context sets it; inside its cache this is misuse. */
 	CF_CHECK(cfi_load_relaxed(&map->cpu[number].busy) == 0, number);
+	cfi_moves_begin(&map->moves);
 	drain(map, &map->cpu[number]);
+	cfi_moves_end(&map->moves);
 	unlock_and_signal(map, state);
 }

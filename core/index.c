@@ -177,16 +177,19 @@ static uint64_t next_set(const struct cfi_index *index, unsigned level,
 	return INDEX_NONE;
 }
 
-/* A block that may have a run of @class, from block @from on, going around. */
+/*
+ * A block that may have a run of @class, from block @from on, going around;
+ * not @from itself if @after.
+ */
 uint64_t cfi_index_find(const struct cf_map *map, const struct cfi_zone *zone,
-			unsigned class, uint64_t from)
+			unsigned class, uint64_t from, bool after)
 {
 	const struct cfi_index *index = &zone->index[class];
 	uint64_t found;
 
 	if (bits_at(&zone->top[class]) == 0)
 		return INDEX_NONE;
-	found = next_set(index, 0, from, map->blocks_max);
+	found = next_set(index, 0, from + after, map->blocks_max);
 	if (found == INDEX_NONE && from > 0)
 		found = next_set(index, 0, 0, from);
 	return found;

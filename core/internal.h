@@ -159,7 +159,7 @@ uint64_t cfi_moves_begun(const struct cf_map *map);
 void cfi_index_set(struct cfi_zone *zone, unsigned class, uint64_t number);
 void cfi_index_clear(struct cfi_zone *zone, unsigned class, uint64_t number);
 uint64_t cfi_index_find(const struct cf_map *map, const struct cfi_zone *zone,
-			unsigned class, uint64_t from);
+			unsigned class, uint64_t from, bool after);
 bool cfi_index_test(const struct cfi_zone *zone, unsigned class,
 		    uint64_t number);
 bool cfi_index_any(const struct cfi_zone *zone, unsigned class);
@@ -222,7 +222,7 @@ bool cfi_cache_make_room(struct cf_map *map, const struct cfi_block *block);
 cf_pfn cfi_cache_empty(struct cf_map *map, struct cfi_cpu *cpu);
 bool cfi_cache_empty_own(struct cf_map *map);
 bool cfi_caches_stocked(struct cf_map *map);
-void cfi_set_stock_order(struct cf_map *map);
+void cfi_set_stock_order(const struct cf_map *map, struct cfi_zone *zone);
 void cfi_count_type(struct cf_map *map, enum cf_type type, int64_t frames);
 
 /* stat.c */

@@ -10,9 +10,10 @@
  * and frees over and over stays in one block and writes no shared line but
  * that block's own.
  *
- * Contexts work in different blocks: a block that is another context's home
- * comes after one's own whole chunks, and after blocks that are nobody's.
- * Whose home a block is is a hint; who finds nothing else takes what there is.
+ * Contexts take single frames and whole chunks from different blocks: one that
+ * is another context's home comes after one's own whole chunks, and after a
+ * few that are nobody's.  Whose home a block is is a hint, and stays one when
+ * the context rests; who finds nothing else takes what there is.
  */
 
 #include "internal.h"
@@ -146,16 +147,17 @@ static uint64_t next_block(const struct cf_map *map,
 	uint64_t number;
 
 	for (passed = 0; passed <= PASSED_MOST; passed++) {
-		number = cfi_index_find(map, zone, class, from);
-		if (number == INDEX_NONE || number == first)
+		number = cfi_index_find(map, zone, class, from,
+					passed ? true : want->asked);
+		if (number == INDEX_NONE || number == first ||
+		    (number == want->home && want->asked))
 			return INDEX_NONE;
-		if (number == want->home ? !want->asked :
-		    !alone || !is_anothers(map, number, want))
+		if (!alone || !is_anothers(map, number, want))
 			return number;
-		want->passed |= number != want->home;
+		want->passed = true;
 		if (first == INDEX_NONE)
 			first = number;
-		from = number + 1;
+		from = number;
 	}
 	return INDEX_NONE;
 }
@@ -177,23 +179,25 @@ static bool take_elsewhere(struct cf_map *map, struct cfi_zone *zone,
 	}
 	return false;
 }
+
 /* From partly free chunks: the tightest there are, at home if it has one. */
 static bool take_partial(struct cf_map *map, struct cfi_zone *zone,
 			 struct cfi_want *want)
 {
 	unsigned order = want->order;
+	bool alone = order == 0;
 	unsigned class;
 
 	class = take_at_home(map, zone, want, order, CLASS_WHOLE, order);
 	if (want->taken)
 		return true;
-	if (take_elsewhere(map, zone, want, order, class, true))
+	if (take_elsewhere(map, zone, want, order, class, alone))
 		return true;
 	if (class == CLASS_WHOLE)
 		return false;
 	(void)take_at_home(map, zone, want, order, CLASS_WHOLE, CLASS_WHOLE);
 	return want->taken ||
-	       take_elsewhere(map, zone, want, class, CLASS_WHOLE, true);
+	       take_elsewhere(map, zone, want, class, CLASS_WHOLE, alone);
 }
 
 /* Partly free chunks, then whole ones, each at home first. */
@@ -296,7 +300,8 @@ bool cfi_search_blocks(struct cf_map *map, struct cfi_zone *zone,
 	uint64_t number;
 
 	while (next < map->blocks_max) {
-		number = cfi_index_find(map, zone, map->block_shift, next);
+		number = cfi_index_find(map, zone, map->block_shift, next,
+					false);
 		if (number == INDEX_NONE || number < next)
 			return false;
 		number &= ~(count - 1);

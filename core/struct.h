@@ -121,6 +121,7 @@ struct cfi_zone {
 	enum cf_zone_kind kind;	/* (C) */
 	cfi_u64 low_raised;	/* (A) below low, signal sent */
 	cfi_u64 blocks;		/* (A,H) online blocks; skips empty zones */
+	cfi_u64 stock_order;	/* (A,H) the highest order contexts stock */
 	cfi_u64 watching;	/* (A) watermarks are set, free is kept */
 	cfi_u64 free;		/* (A) while watching */
 	cfi_u64 mark_min, mark_low, mark_high; /* (A) */
@@ -232,7 +233,6 @@ struct cf_map {
 	cfi_u64 blocks_end;		/* (A,H) one past the highest block
 					 * ever */
 
-	cfi_u64 stock_order;	/* (A,H) the highest order contexts stock */
 	cfi_u64 type_frames[CF_TYPE_COUNT]; /* (A) of diverted contexts */
 	cfi_u64 stocked[CF_CPUS_MAX / 64]; /* (A) contexts with stock
 					    * [stocked] */

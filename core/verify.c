@@ -13,6 +13,7 @@
  */
 
 #include "audit.h"
+#include "cache.h"
 
 #define OWNER_WINDOW	64
 _Static_assert(CF_OWNERS_MAX % OWNER_WINDOW == 0, "windows of owners");
@@ -71,11 +72,14 @@ static bool check_stack(struct audit *audit, const struct cfi_stack *stack,
 	cf_pfn pfn, last;
 	uint64_t i;
 
-	if (count > STACK_RUNS)
+	if (count > cfi_stack_most(order))
 		return fail(audit, CF_FINDING_CACHED_TWICE, CF_PFN_NONE,
-			    STACK_RUNS, count);
+			    cfi_stack_most(order), count);
 	for (i = 0; i < count; i++) {
 		pfn = stack->run[i];
+		if (pfn & (((cf_pfn)1 << order) - 1))
+			return fail(audit, CF_FINDING_CACHED_TWICE, pfn, order,
+				    0);
 		for (last = pfn + ((cf_pfn)1 << order); pfn < last; pfn++)
 			if (!check_cached(audit, pfn, zone))
 				return false;
@@ -174,7 +178,7 @@ static bool check_listed(struct audit *audit, const struct cfi_zone *zone,
 			 unsigned class)
 {
 	const struct cf_map *map = audit->map;
-	uint64_t number = cfi_index_find(map, zone, class, 0);
+	uint64_t number = cfi_index_find(map, zone, class, 0, false);
 	uint64_t from = 0;
 
 	while (number != INDEX_NONE && number >= from) {
@@ -182,7 +186,7 @@ static bool check_listed(struct audit *audit, const struct cfi_zone *zone,
 			return fail(audit, CF_FINDING_INDEX,
 				    number << map->block_shift, 0, 1);
 		from = number + 1;
-		number = cfi_index_find(map, zone, class, from);
+		number = cfi_index_find(map, zone, class, from, false);
 	}
 	return true;
 }

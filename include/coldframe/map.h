@@ -20,7 +20,7 @@ struct cf_map_config {
 	bool fenced;		/* no asymmetric barrier: cache entry uses a
 				 * full fence */
 	bool debug_pagealloc;	/* cf_port_protect() on every alloc and free */
-	bool no_caches;		/* every order-0 call goes to the block */
+	bool no_caches;		/* every call goes to the block */
 };
 
 /**

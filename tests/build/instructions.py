@@ -13,6 +13,8 @@ import sys
 
 import tap
 
+if len(sys.argv) != 2 or sys.argv[1].startswith('-'):
+    sys.exit(__doc__.split('\n\n')[1])
 WORK = os.path.abspath(sys.argv[1])
 LIMITS = 'bench/limits.txt'
 

@@ -116,6 +116,38 @@ static void mixed_puts(void)
 	CHECK(machine_end());
 }
 
+/* Stock that has room for some of what comes, and another zone behind. */
+static void partly_stocked(void)
+{
+	struct keeper keeper = { 0 };
+	unsigned held, i;
+
+	if (!begin() || !CHECK(keeper_add(&keeper, "keeper", HOOKS_ALL)))
+		return;
+	for (held = 70; held <= 140; held += 3) {
+		for (i = 0; i < held; i++)
+			frame[i] = alloc(kernel(0));
+		cf_put_bulk(m.map, frame, 30);
+		CHECK_EQ(stat_now().by_type[CF_TYPE_KERNEL], held - 30);
+		CHECK_EQ(stat_now().free + stat_now().cached,
+			 FRAMES + m.block - (held - 30));
+		CHECK_EQ(alloc(in_zone(folio(0, keeper.id), CF_ZONE_MOVABLE)) /
+			 m.block, 2);
+		for (i = 0; i < 30; i++)
+			frame[i] = frame[30 + i];
+		CHECK_EQ(cf_owner_change(m.map, 2 * m.block, 0), 0);
+		frame[20] = 2 * m.block;
+		cf_put_bulk(m.map, frame, 21);
+		cf_put(m.map, frame[50]);
+		for (i = 51; i < held; i++)
+			cf_put(m.map, frame[i]);
+		CHECK_EQ(stat_now().by_type[CF_TYPE_KERNEL], 0);
+		CHECK(machine_verify());
+	}
+	CHECK(keeper_remove(&keeper));
+	CHECK(machine_end());
+}
+
 static cf_pfn victim;
 
 static void put_twice(void)
@@ -156,6 +188,7 @@ int main(void)
 	tap_run("as many as there are", everything);
 	tap_run("other requests", other_requests);
 	tap_run("puts of all sorts", mixed_puts);
+	tap_run("stock with room for some", partly_stocked);
 	tap_run("a put too many panics", misuse);
 	tap_run("kept out of the caches", kept_out);
 	return tap_done();

@@ -129,8 +129,8 @@ static void runs_in_stock(void)
 
 	if (!CHECK(machine_make(config)))
 		return;
-	most = (unsigned)cfi_load_relaxed(&m.map->stock_order);
-	/* Both contexts' runs of one order: a sixteenth of 65536 frames. */
+	most = (unsigned)cfi_load_relaxed(&m.map->zone[0].stock_order);
+	/* Both contexts' runs of twice the order: an eighth of 65536 frames. */
 	CHECK_EQ(m.map->config.cpus, 2);
 	CHECK_EQ(most, 11);
 	CHECK_EQ(kept(3, 6), 4);
@@ -148,7 +148,7 @@ static void runs_in_stock(void)
 	config = (struct machine_config){ .blocks = 128 };
 	if (!CHECK(machine_make(config)))
 		return;
-	CHECK_EQ(cfi_load_relaxed(&m.map->stock_order), 12);
+	CHECK_EQ(cfi_load_relaxed(&m.map->zone[0].stock_order), 12);
 	CHECK_EQ(kept(12, 2), 1);
 	CHECK_EQ(alloc(kernel(12)), frame[0]);
 	cf_put(m.map, frame[0]);

@@ -99,8 +99,8 @@ static void plain_allocations(void)
 	check_way(with_flags(kernel(0), CF_ALLOC_FROZEN), 1);
 	check_way(with_flags(kernel(0), CF_ALLOC_ZERO), 0);
 	check_way(kernel(1), 1);
-	check_way(kernel((unsigned)m.map->stock_order.v), 1);
-	check_way(kernel((unsigned)m.map->stock_order.v + 1), 0);
+	check_way(kernel((unsigned)m.map->zone[0].stock_order.v), 1);
+	check_way(kernel((unsigned)m.map->zone[0].stock_order.v + 1), 0);
 	check_way(folio(0, keeper.id), 0);
 	check_way(in_zone(folio(0, keeper.id), CF_ZONE_MOVABLE), 0);
 	CHECK(keeper_remove(&keeper));
