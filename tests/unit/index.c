@@ -123,7 +123,8 @@ static void classes_are_apart(void)
 	other = cfi_zone_of(map_made, 0, CF_ZONE_MOVABLE);
 	cfi_index_set(zone, CLASS, 42);
 	for (class = 0; class <= CF_BLOCK_ORDER_MIN; class++) {
-		CHECK(cfi_index_find(map_made, other, class, 0, false) == INDEX_NONE);
+		CHECK(cfi_index_find(map_made, other, class, 0, false) ==
+		      INDEX_NONE);
 		if (class != CLASS)
 			CHECK(cfi_index_find(map_made, zone, class, 0, false) ==
 			      INDEX_NONE);
