@@ -364,7 +364,7 @@ static int read_all(struct options *options)
 {
 	struct survey *survey = &options->survey;
 	struct surveyed found;
-	int ret;
+	int ret = 0;
 
 	if (options->list) {
 		survey->scan.run = take_run;
