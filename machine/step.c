@@ -91,6 +91,11 @@ static void run_job(void *argument)
 {
 	struct job *job = argument;
 
+	if (!functions[job->step->kind]) {
+		job->err = refuse(job->outcome, CF_EREFUSED,
+				  "this machine has no devices");
+		return;
+	}
 	job->err = functions[job->step->kind](job->machine, job->step,
 					      job->outcome);
 }

@@ -136,7 +136,8 @@ static int read_who(struct scenario *scenario, uint64_t *ret_value)
 		if (!text_same(scenario->name[i].text, word))
 			continue;
 		if (noun != NOUN_OWNER && noun != NOUN_SUBSCRIBER &&
-		    noun != NOUN_SCANNER)
+		    noun != NOUN_SCANNER && noun != NOUN_MEM &&
+		    noun != NOUN_BALLOON)
 			break;
 		(void)take_word(scenario);
 		*ret_value = i;
@@ -185,7 +186,7 @@ static int read_value(struct scenario *scenario, struct condition *condition)
 		return read_word_value(scenario, condition->property,
 				       &condition->value);
 	case VALUE_OWNER:
-		return read_owner(scenario, &condition->value);
+		return read_owner_value(scenario, &condition->value);
 	case VALUE_WHO:
 		return read_who(scenario, &condition->value);
 	case VALUE_PLACE:

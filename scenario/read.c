@@ -442,22 +442,49 @@ int read_new_name(struct scenario *scenario, enum noun noun,
 	return 0;
 }
 
-int read_name(struct scenario *scenario, enum noun noun, uint32_t *ret_number)
+int read_name_among(struct scenario *scenario, unsigned nouns,
+		    const char *what, uint32_t *ret_number)
 {
 	struct text word = take_word(scenario);
 	struct scenario_name *name;
 
 	if (!word.length)
 		return scenario_wrong(scenario, "the %s's name is missing",
-				      noun_name(noun));
+				      what);
 	name = find_name(scenario, word);
 	if (!name)
-		return scenario_wrong(scenario, "there is no %s %t",
-				      noun_name(noun), &word);
-	if (name->noun != noun)
+		return scenario_wrong(scenario, "there is no %s %t", what,
+				      &word);
+	if (!(nouns & 1u << name->noun))
 		return scenario_wrong(scenario, "%t is a %s, not a %s", &word,
-				      noun_name(name->noun), noun_name(noun));
+				      noun_name(name->noun), what);
 	*ret_number = (uint32_t)(name - scenario->name);
+	return 0;
+}
+
+int read_name(struct scenario *scenario, enum noun noun, uint32_t *ret_number)
+{
+	return read_name_among(scenario, 1u << noun, noun_name(noun),
+			       ret_number);
+}
+
+/* Of a run, of a range: devices' drivers are owners, too. */
+int read_owner_value(struct scenario *scenario, uint64_t *ret_number)
+{
+	uint32_t number;
+
+	if (take_if(scenario, "allocator")) {
+		*ret_number = OWNER_ALLOCATOR;
+		return 0;
+	}
+	if (take_if(scenario, "orphan")) {
+		*ret_number = OWNER_ORPHAN;
+		return 0;
+	}
+	if (read_name_among(scenario, 1u << NOUN_OWNER | 1u << NOUN_MEM |
+			    1u << NOUN_BALLOON, "owner", &number))
+		return -1;
+	*ret_number = number;
 	return 0;
 }
 

@@ -53,6 +53,13 @@ int read_new_name(struct scenario *scenario, enum noun noun,
 		  uint32_t *ret_number) READ_MUST_CHECK;
 int read_name(struct scenario *scenario, enum noun noun, uint32_t *ret_number)
 	READ_MUST_CHECK;
+/* As read_owner(), or a device: its driver owns frames. */
+int read_owner_value(struct scenario *scenario, uint64_t *ret_number)
+	READ_MUST_CHECK;
+
+/* One of several nouns: a bit each, 1 << NOUN. @what: they, for people. */
+int read_name_among(struct scenario *scenario, unsigned nouns,
+		    const char *what, uint32_t *ret_number) READ_MUST_CHECK;
 int read_owner(struct scenario *scenario, uint64_t *ret_number)
 	READ_MUST_CHECK;
 

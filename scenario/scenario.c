@@ -103,15 +103,29 @@ static int read_one_frame(struct scenario *scenario, struct step *step)
 	return 0;
 }
 
-static int read_size_amount(struct scenario *scenario, struct step *step)
+static int read_any_size(struct scenario *scenario, struct step *step)
 {
 	step->amount.unit = AMOUNT_BYTES;
-	if (read_size(scenario, "how much", &step->amount.number))
+	return read_size(scenario, "how much", &step->amount.number);
+}
+
+static int read_size_amount(struct scenario *scenario, struct step *step)
+{
+	if (read_any_size(scenario, step))
 		return -1;
 	if (!step->amount.number)
 		return scenario_wrong(scenario, "0 is nothing");
 	return 0;
 }
+
+static int read_lie(struct scenario *scenario, struct step *step)
+{
+	step->amount.unit = AMOUNT_COUNT;
+	return read_choice(scenario, "lie", lie_name, &step->amount.number);
+}
+
+#define DRIVEN_NOUNS	(1u << NOUN_OWNER | 1u << NOUN_MEM)
+#define DEVICE_NOUNS	(1u << NOUN_MEM | 1u << NOUN_BALLOON)
 
 static bool at_key(struct scenario *scenario, enum key *ret_key)
 {
@@ -141,6 +155,12 @@ static int read_argument(struct scenario *scenario, struct step *step,
 		return read_new_name(scenario, noun, &step->name);
 	case ARG_NAME:
 		return read_name(scenario, noun, &step->name);
+	case ARG_DRIVEN:
+		return read_name_among(scenario, DRIVEN_NOUNS,
+				       "owner or virtio-mem", &step->name);
+	case ARG_DEVICE:
+		return read_name_among(scenario, DEVICE_NOUNS, "device",
+				       &step->name);
 	case ARG_BLOCKS:
 		return read_place(scenario, ALLOW_BLOCKS, &step->place);
 	case ARG_MAYBE_RANGE:
@@ -171,6 +191,10 @@ static int read_argument(struct scenario *scenario, struct step *step,
 		return read_size_amount(scenario, step);
 	case ARG_SIZE:
 		return read_size_amount(scenario, step);
+	case ARG_SIZE_OR_0:
+		return read_any_size(scenario, step);
+	case ARG_LIE:
+		return read_lie(scenario, step);
 	case ARG_NUMBER:
 		return read_number(scenario, step_name(step->kind),
 				   &step->amount.number);
@@ -257,6 +281,9 @@ static int read_key_value(struct scenario *scenario, enum key key,
 	case KEY_AN_EXPOSES:
 		err = read_choice(scenario, name, exposes_name, &value);
 		break;
+	case KEY_AN_OVER:
+		err = read_choice(scenario, name, over_name, &value);
+		break;
 	}
 	if (err || check_limits(scenario, key, value))
 		return -1;
@@ -322,6 +349,35 @@ static int set_machine(struct scenario *scenario, struct step *step)
 	return 0;
 }
 
+/* A device's host says how much, and its driver where and how long. */
+static int check_driven(struct scenario *scenario, const struct step *step)
+{
+	const struct scenario_name *name = &scenario->name[step->name];
+
+	if (name->noun == NOUN_MEM && step->place.kind != PLACE_NONE)
+		return scenario_wrong(scenario, "%t is a virtio-mem: how much"
+				      " is asked for, not where", &name->text);
+	if (name->noun == NOUN_OWNER && step_has(step, KEY_FOR))
+		return scenario_wrong(scenario, "%t is an owner: there is"
+				      " nothing to wait for", &name->text);
+	return 0;
+}
+
+static int check_mem(struct scenario *scenario, const struct step *step)
+{
+	uint64_t block = step_value(step, KEY_DEVICE_BLOCK, CF_FRAME_BYTES);
+	uint64_t bytes = (step->place.last - step->place.first) *
+			 CF_FRAME_BYTES;
+
+	if (block & (block - 1))
+		return scenario_wrong(scenario,
+				      "device-block: not a power of two");
+	if (bytes % block)
+		return scenario_wrong(scenario, "the region is not a whole"
+				      " number of the device's blocks");
+	return 0;
+}
+
 /* What one step changes for the ones after it. */
 static int follow(struct scenario *scenario, struct step *step)
 {
@@ -338,6 +394,11 @@ static int follow(struct scenario *scenario, struct step *step)
 		scenario->loading = true;
 		scenario->workers = step->amount.number;
 		break;
+	case STEP_PLUG:
+	case STEP_UNPLUG:
+		return check_driven(scenario, step);
+	case STEP_VIRTIO_MEM:
+		return check_mem(scenario, step);
 	case STEP_LOAD_STOP:
 		if (!scenario->loading)
 			return scenario_wrong(scenario, "no load is running");

@@ -79,15 +79,39 @@ const struct verb scenario_verbs[STEP_COUNT] = {
 		K(OWNER) | K(OFF), K(OWNER) },
 	[STEP_PAYLOAD] = { "payload", { ARG_RUNS, ARG_NUMBER }, NOUN_NONE,
 		0, 0 },
-	[STEP_PLUG] = { "plug", { ARG_NAME, ARG_SIZE_OR_RANGE }, NOUN_OWNER,
-		0, 0 },
-	[STEP_UNPLUG] = { "unplug", { ARG_NAME, ARG_SIZE_OR_RANGE },
-		NOUN_OWNER, 0, 0 },
+	[STEP_PLUG] = { "plug", { ARG_DRIVEN, ARG_SIZE_OR_RANGE }, NOUN_NONE,
+		K(FOR), 0 },
+	[STEP_UNPLUG] = { "unplug", { ARG_DRIVEN, ARG_SIZE_OR_RANGE },
+		NOUN_NONE, K(FOR), 0 },
 	[STEP_INFLATE] = { "inflate", { ARG_NAME, ARG_SIZE }, NOUN_OWNER,
 		K(ORDER), 0 },
 	[STEP_DEFLATE] = { "deflate", { ARG_NAME, ARG_SIZE }, NOUN_OWNER,
 		0, 0 },
 	[STEP_DISCARD] = { "discard", { ARG_FRAMES }, NOUN_NONE, 0, 0 },
+	[STEP_VIRTIO_MEM] = { "virtio-mem", { ARG_NEW, ARG_BLOCKS }, NOUN_MEM,
+		K(DEVICE_BLOCK) | K(BIG_BLOCKS) | K(NODE) | K(ZONE) |
+		K(RETRY) | K(OVER), 0 },
+	[STEP_VIRTIO_BALLOON] = { "virtio-balloon", { ARG_NEW }, NOUN_BALLOON,
+		K(DEFLATE_ON_OOM) | K(MUST_TELL_HOST) | K(REPORTING) |
+		K(HINTING) | K(SMALL_PAGES) | K(RETRY) | K(OVER), 0 },
+	[STEP_REQUEST] = { "request", { ARG_NAME, ARG_SIZE_OR_0 }, NOUN_MEM,
+		K(FOR) | K(NO_WAIT), 0 },
+	[STEP_BALLOON] = { "balloon", { ARG_NAME, ARG_SIZE_OR_0 },
+		NOUN_BALLOON, K(FOR) | K(NO_WAIT), 0 },
+	[STEP_STATS] = { "stats", { ARG_NAME }, NOUN_BALLOON, K(FOR), 0 },
+	[STEP_REPORT] = { "report", { ARG_NAME }, NOUN_BALLOON, K(FOR), 0 },
+	[STEP_HINT] = { "hint", { ARG_NAME }, NOUN_BALLOON, K(FOR), 0 },
+	[STEP_SETTLE] = { "settle", { ARG_DEVICE }, NOUN_NONE, K(FOR), 0 },
+	[STEP_WORK] = { "work", { ARG_DEVICE }, NOUN_NONE, K(TIMES), 0 },
+	[STEP_MIGRATING] = { "migrating", { ARG_NONE }, NOUN_NONE, K(OFF), 0 },
+	[STEP_REFUSING] = { "refusing", { ARG_NAME }, NOUN_MEM, K(OFF), 0,
+		true },
+	[STEP_LATE] = { "late", { ARG_DEVICE }, NOUN_NONE, K(OFF), 0, true },
+	[STEP_LIE] = { "lie", { ARG_DEVICE, ARG_LIE }, NOUN_NONE, K(AFTER), 0,
+		true },
+	[STEP_UNLOAD] = { "unload", { ARG_DEVICE }, NOUN_NONE,
+		K(FORCE) | K(FOR), 0 },
+	[STEP_RELOAD] = { "reload", { ARG_DEVICE }, NOUN_NONE, 0, 0 },
 	[STEP_SUBSCRIBER] = { "subscriber", { ARG_NEW }, NOUN_SUBSCRIBER,
 		K(PRIORITY) | K(VETO), 0 },
 	[STEP_VETO] = { "veto", { ARG_NAME }, NOUN_SUBSCRIBER, K(OFF), 0 },
@@ -112,7 +136,7 @@ const struct verb scenario_verbs[STEP_COUNT] = {
 		K(MIN) | K(LOW) | K(HIGH) },
 	[STEP_MARK] = { "mark", { ARG_NEW }, NOUN_MARK, 0, 0 },
 	[STEP_VERIFY] = { "verify", { ARG_NONE }, NOUN_NONE, 0, 0 },
-	[STEP_EXPORT] = { "export", { ARG_PATH }, NOUN_NONE, 0, 0 },
+	[STEP_EXPORT] = { "export", { ARG_PATH }, NOUN_NONE, 0, 0, true },
 	[STEP_PRINT] = { "print", { ARG_PRINT }, NOUN_NONE, 0, 0 },
 	[STEP_SAY] = { "say", { ARG_REST }, NOUN_NONE, 0, 0 },
 	[STEP_EXPECT] = { "expect", { ARG_NONE }, NOUN_NONE, 0, 0 },
@@ -174,6 +198,17 @@ const struct key_word scenario_keys[KEY_COUNT] = {
 	[KEY_MIN] = { "min", KEY_SIZE, ANY_NUMBER },
 	[KEY_LOW] = { "low", KEY_SIZE, ANY_NUMBER },
 	[KEY_HIGH] = { "high", KEY_SIZE, ANY_NUMBER },
+	[KEY_DEVICE_BLOCK] = { "device-block", KEY_SIZE, 1 << 20,
+		CF_PFN_LIMIT * CF_FRAME_BYTES },
+	[KEY_BIG_BLOCKS] = { "big-blocks", KEY_FLAG, ANY_NUMBER },
+	[KEY_RETRY] = { "retry", KEY_TIME, ANY_NUMBER },
+	[KEY_DEFLATE_ON_OOM] = { "deflate-on-oom", KEY_FLAG, ANY_NUMBER },
+	[KEY_MUST_TELL_HOST] = { "must-tell-host", KEY_FLAG, ANY_NUMBER,
+		true },
+	[KEY_REPORTING] = { "reporting", KEY_FLAG, ANY_NUMBER },
+	[KEY_HINTING] = { "hinting", KEY_FLAG, ANY_NUMBER },
+	[KEY_OVER] = { "over", KEY_AN_OVER, ANY_NUMBER, true },
+	[KEY_AFTER] = { "after", KEY_NUMBER, 1, 1000000 },
 };
 
 const struct property_word scenario_properties[PROPERTY_COUNT] = {
@@ -205,6 +240,20 @@ const struct property_word scenario_properties[PROPERTY_COUNT] = {
 	[PROPERTY_DONE] = { "done", VALUE_SIZE },
 	[PROPERTY_HELD] = { "held", VALUE_SIZE },
 	[PROPERTY_METADATA] = { "metadata", VALUE_BYTES },
+	[PROPERTY_REQUESTED] = { "requested", VALUE_SIZE },
+	[PROPERTY_HOST_PLUGGED] = { "host-plugged", VALUE_SIZE },
+	[PROPERTY_USABLE] = { "usable", VALUE_SIZE },
+	[PROPERTY_DEVICE_BLOCK] = { "device-block", VALUE_SIZE },
+	[PROPERTY_SUB_BLOCK] = { "sub-block", VALUE_SIZE },
+	[PROPERTY_RESIDENT] = { "resident", VALUE_SIZE },
+	[PROPERTY_TARGET] = { "target", VALUE_SIZE },
+	[PROPERTY_HOST_BALLOONED] = { "host-ballooned", VALUE_SIZE },
+	[PROPERTY_REPORTED] = { "reported", VALUE_SIZE },
+	[PROPERTY_HINTED] = { "hinted", VALUE_SIZE },
+	[PROPERTY_LOW_DEFLATED] = { "low-deflated", VALUE_SIZE },
+	[PROPERTY_HOST_FREE] = { "host-free", VALUE_SIZE },
+	[PROPERTY_HOST_TOTAL] = { "host-total", VALUE_SIZE },
+	[PROPERTY_HOST_AVAILABLE] = { "host-available", VALUE_SIZE },
 	[PROPERTY_BLOCKS] = { "blocks", VALUE_NUMBER },
 	[PROPERTY_CHUNKS] = { "chunks", VALUE_NUMBER },
 	[PROPERTY_CHUNKS_FREE] = { "chunks-free", VALUE_NUMBER },
@@ -245,6 +294,14 @@ const struct property_word scenario_properties[PROPERTY_COUNT] = {
 	[PROPERTY_ERRORS] = { "errors", VALUE_NUMBER },
 	[PROPERTY_KPAGEFLAGS] = { "kpageflags", VALUE_NUMBER },
 	[PROPERTY_KPAGECOUNT] = { "kpagecount", VALUE_NUMBER },
+	[PROPERTY_BLOCKS_PARTIAL] = { "blocks-partial", VALUE_NUMBER },
+	[PROPERTY_REQUESTS] = { "requests", VALUE_NUMBER },
+	[PROPERTY_NACKS] = { "nacks", VALUE_NUMBER },
+	[PROPERTY_BUSIES] = { "busies", VALUE_NUMBER },
+	[PROPERTY_RETRIES] = { "retries", VALUE_NUMBER },
+	[PROPERTY_HINT_ROUNDS] = { "hint-rounds", VALUE_NUMBER },
+	[PROPERTY_STATS_SENT] = { "stats-sent", VALUE_NUMBER },
+	[PROPERTY_VIOLATIONS] = { "violations", VALUE_NUMBER },
 	[PROPERTY_ORPHAN] = { "orphan", VALUE_FLAG },
 	[PROPERTY_SELF_HOSTED] = { "self-hosted", VALUE_FLAG },
 	[PROPERTY_REGISTERED] = { "registered", VALUE_FLAG },
@@ -258,6 +315,7 @@ const struct property_word scenario_properties[PROPERTY_COUNT] = {
 	[PROPERTY_IS_NEVER_ONLINED] = { "never-onlined", VALUE_FLAG },
 	[PROPERTY_POISONED] = { "poisoned", VALUE_FLAG },
 	[PROPERTY_IS_ISOLATED] = { "isolated", VALUE_FLAG },
+	[PROPERTY_BIG_BLOCKS] = { "big-blocks", VALUE_FLAG },
 	[PROPERTY_BLOCK_STATE] = { "state", VALUE_WORD },
 	[PROPERTY_ZONE] = { "zone", VALUE_WORD },
 	[PROPERTY_TYPE] = { "type", VALUE_WORD },
@@ -266,6 +324,9 @@ const struct property_word scenario_properties[PROPERTY_COUNT] = {
 	[PROPERTY_OPERATION_STATE] = { "state", VALUE_WORD },
 	[PROPERTY_FRAME_STATE] = { "state", VALUE_WORD },
 	[PROPERTY_RETIREMENT] = { "retirement", VALUE_WORD },
+	[PROPERTY_MEM_STATE] = { "state", VALUE_WORD },
+	[PROPERTY_BALLOON_STATE] = { "state", VALUE_WORD },
+	[PROPERTY_BROKEN] = { "broken", VALUE_WORD },
 	[PROPERTY_OWNER] = { "owner", VALUE_OWNER },
 	[PROPERTY_WHO] = { "who", VALUE_WHO },
 	[PROPERTY_HEAD] = { "head", VALUE_PLACE },
@@ -275,7 +336,7 @@ const struct property_word scenario_properties[PROPERTY_COUNT] = {
 
 #define P(property)	PROPERTY_##property
 #define END		PROPERTY_COUNT
-#define SUBJECT_PROPERTIES_MAX 24
+#define SUBJECT_PROPERTIES_MAX 25
 
 static const struct {
 	const char *name;
@@ -326,6 +387,18 @@ static const struct {
 		P(OK), P(REFUSED), P(ERROR), P(REASON), P(TYPE), P(OWNER),
 		P(WHO), P(FRAME), P(ORDER), P(REFS), P(PINS), P(BLOCKING),
 		P(DONE), P(MOVED_FRAMES), END } },
+	[SUBJECT_MEM] = { "virtio-mem", NOUN_MEM, {
+		P(MEM_STATE), P(BROKEN), P(REQUESTED), P(PLUGGED),
+		P(HOST_PLUGGED), P(USABLE), P(DEVICE_BLOCK), P(SUB_BLOCK),
+		P(BIG_BLOCKS), P(NODE), P(BLOCKS), P(BLOCKS_PARTIAL),
+		P(REQUESTS), P(NACKS), P(BUSIES), P(RETRIES), P(REASON),
+		P(TYPE), P(OWNER), P(WHO), P(FRAME), P(BLOCKING), P(RESIDENT),
+		P(VIOLATIONS), END } },
+	[SUBJECT_BALLOON] = { "virtio-balloon", NOUN_BALLOON, {
+		P(BALLOON_STATE), P(BROKEN), P(TARGET), P(BALLOONED),
+		P(HOST_BALLOONED), P(MIGRATED), P(REPORTED), P(HINTED),
+		P(HINT_ROUNDS), P(STATS_SENT), P(LOW_DEFLATED), P(HOST_FREE),
+		P(HOST_TOTAL), P(HOST_AVAILABLE), P(VIOLATIONS), END } },
 };
 
 static const char *const nouns[NOUN_COUNT] = {
@@ -338,6 +411,8 @@ static const char *const nouns[NOUN_COUNT] = {
 	[NOUN_SCANNER] = "scanner",
 	[NOUN_WALKER] = "walker",
 	[NOUN_MARK] = "mark",
+	[NOUN_MEM] = "virtio-mem",
+	[NOUN_BALLOON] = "virtio-balloon",
 };
 
 static const char *const errors[CF_ERR_COUNT] = {
@@ -357,8 +432,39 @@ static const char *const retirements[] = { "none", "pending", "done", NULL };
 static const char *const metas[] = { "port", "caller", "self", NULL };
 static const char *const exposed[] = { "plugged", "backed", "nothing", NULL };
 
+static const char *const overs[] = { "pci", "msix", "mmio", NULL };
+
+static const char *const mem_states[] = {
+	"idle", "reset", "growing", "shrinking", "cleaning", "backing-off",
+	"broken", "unloaded", NULL,
+};
+
+static const char *const balloon_states[] = {
+	"idle", "inflating", "deflating", "backing-off", "broken", "unloaded",
+	NULL,
+};
+
+/* In the order of enum cf_virtio_broken. */
+static const char *const broken[] = {
+	"no", "reset", "id", "version", "features", "queue", "config",
+	"generation", "needs-reset", "ring-index", "ring-id", "ring-length",
+	"answer-short", "answer", "answer-error", "state", "block-size",
+	"region", "sizes", "changed", "plugged", "status", NULL,
+};
+
+/* In the order of enum model_trick. */
+static const char *const lies[LIE_COUNT] = {
+	"honest", "nack", "busy", "error", "answer-type", "answer-state",
+	"nothing-done", "short", "long", "id-range", "id-free", "index",
+	"index-back", "twice", "needs-reset", "status", "silence",
+	"block-size", "addr", "region", "requested", "usable",
+	"usable-shrinks", "plugged", "unaligned", "generation",
+	"no-version-1", "features", "no-queue", "queue-deaf", "no-config",
+	"no-reset", "id",
+};
+
 static const char *const prints[] = {
-	"all", "counters", "blocks", "owners", "sets", NULL,
+	"all", "counters", "blocks", "owners", "sets", "devices", NULL,
 };
 
 static const char *const compares[] = {
@@ -388,6 +494,29 @@ const char *meta_name(uint64_t meta)
 const char *exposes_name(uint64_t exposes)
 {
 	return exposes < EXPOSES_COUNT ? exposed[exposes] : NULL;
+}
+
+const char *over_name(uint64_t over)
+{
+	return over < OVER_COUNT ? overs[over] : NULL;
+}
+
+const char *lie_name(uint64_t lie)
+{
+	return lie < LIE_COUNT ? lies[lie] : NULL;
+}
+
+const char *step_embedded_only(const struct step *step)
+{
+	unsigned key;
+
+	if (scenario_verbs[step->kind].embedded)
+		return step_name(step->kind);
+	for (key = 0; key < KEY_COUNT; key++)
+		if (step_has(step, (enum key)key) &&
+		    scenario_keys[key].embedded)
+			return scenario_keys[key].name;
+	return NULL;
 }
 
 const char *print_name(uint64_t print)
@@ -452,6 +581,12 @@ const char *property_word(enum property property, uint64_t value)
 		return word_of(frame_states, value);
 	case PROPERTY_RETIREMENT:
 		return word_of(retirements, value);
+	case PROPERTY_MEM_STATE:
+		return word_of(mem_states, value);
+	case PROPERTY_BALLOON_STATE:
+		return word_of(balloon_states, value);
+	case PROPERTY_BROKEN:
+		return word_of(broken, value);
 	default:
 		return NULL;
 	}

@@ -11,6 +11,8 @@ enum argument {
 	ARG_NONE,
 	ARG_NEW,		/* declares a name of the verb's noun */
 	ARG_NAME,		/* uses one */
+	ARG_DRIVEN,		/* an owner or a virtio-mem device */
+	ARG_DEVICE,		/* a device of either kind */
 	ARG_BLOCKS,		/* whole blocks */
 	ARG_RANGE,		/* blocks or frames, by number */
 	ARG_MAYBE_RANGE,	/* the same, or nothing: all memory */
@@ -21,12 +23,14 @@ enum argument {
 	ARG_AMOUNT,		/* runs, a size, or "all" */
 	ARG_AMOUNT_OR_RANGE,
 	ARG_SIZE,
+	ARG_SIZE_OR_0,
 	ARG_SIZE_OR_RANGE,
 	ARG_NUMBER,
 	ARG_TIME,
 	ARG_WORKERS,		/* N workers */
 	ARG_PATH,
 	ARG_PRINT,		/* enum print, or nothing: all of it */
+	ARG_LIE,		/* one of lie_name() */
 	ARG_REST		/* the rest of the line */
 };
 
@@ -38,17 +42,20 @@ struct verb {
 	uint8_t noun;		/* of ARG_NEW and ARG_NAME */
 	uint64_t keys;		/* that may follow */
 	uint64_t needs;		/* of these, that must */
+	bool embedded;		/* only the embedded machine does it */
 };
 
 enum key_value {
 	KEY_FLAG, KEY_NUMBER, KEY_SIZE, KEY_TIME, KEY_A_TYPE, KEY_A_ZONE,
-	KEY_A_NODE, KEY_AN_OWNER, KEY_A_META, KEY_AN_EXPOSES
+	KEY_A_NODE, KEY_AN_OWNER, KEY_A_META, KEY_AN_EXPOSES,
+	KEY_AN_OVER
 };
 
 struct key_word {
 	const char *name;
 	enum key_value value;
 	uint64_t min, max;	/* NUMBER, SIZE */
+	bool embedded;		/* only the embedded machine has it */
 };
 
 struct property_word {
@@ -63,6 +70,7 @@ extern const struct property_word scenario_properties[PROPERTY_COUNT];
 /* Words with a number; NULL past the last. */
 const char *meta_name(uint64_t meta);
 const char *exposes_name(uint64_t exposes);
+const char *over_name(uint64_t over);
 const char *print_name(uint64_t print);
 const char *type_word(uint64_t type);
 const char *zone_word(uint64_t zone);
