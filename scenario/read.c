@@ -426,6 +426,10 @@ int read_new_name(struct scenario *scenario, enum noun noun,
 		return scenario_wrong(scenario, "the name %t is too long",
 				      &word);
 	name = find_name(scenario, word);
+	if (name && !name->line)
+		return scenario_wrong(scenario, "%t is a %s already, of the"
+				      " machine this goes on from", &word,
+				      noun_name(name->noun));
 	if (name)
 		return scenario_wrong(scenario,
 				      "%t is a %s already, since line %u",

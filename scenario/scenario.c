@@ -31,6 +31,25 @@ void scenario_init(struct scenario *scenario, const char *text, size_t bytes)
 	scenario->error[0] = '\0';
 }
 
+void scenario_resume(struct scenario *scenario,
+		     const struct scenario_origin *origin)
+{
+	uint32_t i;
+
+	scenario->machine = true;
+	scenario->steps = 1;
+	scenario->block_frames = origin->block_frames;
+	scenario->span_frames = origin->span_frames;
+	scenario->cpus = origin->cpus;
+	scenario->nodes = origin->nodes;
+	scenario->workers = origin->workers;
+	scenario->loading = origin->workers > 0;
+	scenario->marked = origin->marked;
+	scenario->names = origin->names;
+	for (i = 0; i < origin->names; i++)
+		scenario->name[i] = origin->name[i];
+}
+
 static int read_workers(struct scenario *scenario, struct step *step)
 {
 	uint64_t workers;

@@ -322,6 +322,25 @@ enum scenario_read {
  */
 void scenario_init(struct scenario *scenario, const char *text, size_t bytes);
 
+/* A machine that exists, for a scenario that goes on from there. */
+struct scenario_origin {
+	cf_pfn block_frames, span_frames;
+	uint64_t cpus, nodes, workers;	/* @workers: of a load that runs */
+	bool marked;			/* there is a mark */
+	const struct scenario_name *name;	/* what was declared */
+	uint32_t names;
+};
+
+/**
+ * scenario_resume() - go on from a machine that exists.
+ * @scenario: as scenario_init() left it
+ * @origin:   the names' texts stay valid as long as the scenario is used
+ *
+ * No machine step may follow: the first one was carried out elsewhere.
+ */
+void scenario_resume(struct scenario *scenario,
+		     const struct scenario_origin *origin);
+
 /**
  * scenario_next() - read the next step.
  *

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef COLDFRAME_SESSION_H
+#define COLDFRAME_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "machine/machine.h"
+#include "program.h"
+
+/* When every equation of the engine is checked. */
+enum verify_when {
+	VERIFY_END,
+	VERIFY_STEP,
+	VERIFY_OFF,
+};
+
+struct session_options {
+	const char *command;	/* for messages */
+	enum verify_when verify;
+	uint64_t seed;
+	bool json, quiet, color;
+};
+
+/* What a command does besides running steps. Both may be NULL. */
+struct session_hooks {
+	void *context;
+
+	/* In place of machine_create(). NULL: it cannot be, and it is said. */
+	struct machine *(*begin)(void *context,
+				 const struct machine_config *config);
+
+	/*
+	 * With the machine as the scenario left it, verified. 0, or -1 with
+	 * @why, and then the check @end_name has failed.
+	 */
+	int (*end)(void *context, struct machine *machine, char *why,
+		   size_t bytes);
+	const char *end_name;
+};
+
+struct session_shared;
+
+/**
+ * session_run() - a machine, a scenario's steps, and what is said of them.
+ * @program: read; may have no steps
+ * @shared:  from session_child()
+ *
+ * Return: an exit status, said already.
+ */
+int session_run(const struct session_options *options,
+		const struct session_hooks *hooks,
+		const struct program *program, struct session_shared *shared);
+
+/* Reads @file and calls session_run(). Return: an exit status. */
+typedef int (*session_child_fn)(void *context, const char *file,
+				struct session_shared *shared);
+
+/**
+ * session_child() - call @run in a process of its own.
+ *
+ * One machine a process. Return: the exit status, also if the child dies.
+ */
+int session_child(const struct session_options *options, const char *file,
+		  session_child_fn run, void *context);
+
+#endif
