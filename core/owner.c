@@ -313,6 +313,26 @@ int cf_owner_info(struct cf_map *map, uint32_t id,
 	return owner || id == CF_OWNER_ORPHAN ? 0 : -CF_EINVAL;
 }
 
+uint32_t cf_owner_traits(struct cf_map *map, uint32_t id)
+{
+	const struct cfi_owner *owner;
+	uint32_t traits = 0;
+
+	if (id == CF_OWNER_NONE)
+		return 0;
+	cf_port_read_lock();
+	owner = cfi_owner_open(map, id);
+	if (!owner) {
+		traits = CF_OWNER_GONE;
+	} else {
+		traits |= owner->ops->migrate ? CF_OWNER_MIGRATES : 0;
+		traits |= owner->ops->dissolve ? CF_OWNER_DISSOLVES : 0;
+		traits |= owner->ops->private_frozen ? CF_OWNER_PRIVATE : 0;
+	}
+	cf_port_read_unlock();
+	return traits;
+}
+
 int cf_copy_run(struct cf_map *map, cf_pfn source, cf_pfn target,
 		unsigned order)
 {

@@ -90,6 +90,14 @@ struct cf_owner_ops {
 
 	/* A few words on a run, for a report's detail; NULL: none. */
 	const char *(*describe)(void *context, cf_pfn pfn);
+
+	/*
+	 * No hook but a promise asked for: contents of runs without references
+	 * are the owner's alone, as those of a confidential guest are. Who
+	 * reads what is not his - dump, save - leaves them out. The owner calls
+	 * cf_content_sync() between the last reference and the new use.
+	 */
+	bool private_frozen;
 };
 
 /**
@@ -153,6 +161,24 @@ struct cf_owner_info {
  */
 int cf_owner_info(struct cf_map *map, uint32_t id,
 		  struct cf_owner_info *ret_info) CF_MUST_CHECK;
+
+/* What is true of an owner, as far as walkers care. */
+enum cf_owner_trait {
+	CF_OWNER_MIGRATES  = 1 << 0, /* moves its runs */
+	CF_OWNER_DISSOLVES = 1 << 1, /* keeps runs, and gives them up */
+	CF_OWNER_PRIVATE   = 1 << 2, /* private_frozen */
+	CF_OWNER_GONE      = 1 << 3, /* it is going, or gone: nobody knows */
+};
+
+/**
+ * cf_owner_traits() - about the owner of a run a walker sees.
+ * @id: from a span or a snapshot
+ *
+ * Context: any; enters a read section. Holds for a run that was seen in the
+ *          section the caller is in.
+ * Return:  enum cf_owner_trait; 0 for the allocator, GONE for the orphan.
+ */
+uint32_t cf_owner_traits(struct cf_map *map, uint32_t id);
 
 /**
  * cf_copy_run() - copy a run's contents.

@@ -526,6 +526,10 @@ static void compare_owner(struct world *world, const struct owner *owner,
 		info.can_dissolve == !!owner->ops->dissolve &&
 		info.can_online == !!owner->ops->online,
 		"owner_info: what %s can do", owner->name);
+	REQUIRE(cf_owner_traits(world->map, owner->id) ==
+		((owner->ops->migrate ? CF_OWNER_MIGRATES : 0u) |
+		 (owner->ops->dissolve ? CF_OWNER_DISSOLVES : 0u)),
+		"owner_traits: what %s can do", owner->name);
 }
 
 static void compare_owners(struct world *world)

@@ -76,6 +76,29 @@ static void registration(void)
 	CHECK(machine_end());
 }
 
+/* What walkers are told of owners. */
+static void traits(void)
+{
+	struct keeper keeper = { .ops = { .private_frozen = false } };
+
+	if (!begin(&keeper, 1u << HOOK_MIGRATE))
+		return;
+	CHECK_EQ(cf_owner_traits(m.map, CF_OWNER_NONE), 0);
+	CHECK_EQ(cf_owner_traits(m.map, CF_OWNER_ORPHAN), CF_OWNER_GONE);
+	CHECK_EQ(cf_owner_traits(m.map, keeper.id), CF_OWNER_MIGRATES);
+	keeper.ops.private_frozen = true;
+	CHECK_EQ(cf_owner_traits(m.map, keeper.id),
+		 CF_OWNER_MIGRATES | CF_OWNER_PRIVATE);
+	keeper.ops.migrate = NULL;
+	CHECK_EQ(cf_owner_traits(m.map, keeper.id), CF_OWNER_PRIVATE);
+	CHECK(keeper_remove(&keeper));
+	CHECK_EQ(cf_owner_traits(m.map, keeper.id), CF_OWNER_GONE);
+	CHECK_EQ(cf_owner_traits(m.map, CF_OWNERS_MAX), CF_OWNER_GONE);
+	CHECK(keeper_add(&keeper, "keeper", 1u << HOOK_DISSOLVE));
+	CHECK_EQ(cf_owner_traits(m.map, keeper.id), CF_OWNER_DISSOLVES);
+	(void)finish(&keeper);
+}
+
 /* All ids can be used, and used again. */
 static void limit(void)
 {
@@ -589,6 +612,7 @@ static void names(void)
 int main(void)
 {
 	tap_run("registration", registration);
+	tap_run("what walkers are told", traits);
 	tap_run("all ids, and no more", limit);
 	tap_run("the last put calls, FREE frees", verdict_free);
 	tap_run("KEEP leaves the run frozen with its owner", verdict_keep);
