@@ -4,8 +4,8 @@
 a native build of Meson's, which knows one processor only.
 
 usage: tests/guest/cross.py DIRECTORY STAMP JOB...
-       JOB: KIND:NAME[:SYMBOL,...], KIND one of unit ground process own device
-       machine; SYMBOL: what the linker sends through the test (--wrap)
+       JOB: KIND:NAME[:SYMBOL,...], KIND one of unit owner ground process own
+       device machine; SYMBOL: what the linker sends through the test (--wrap)
 
 Writes DIRECTORY/build.ninja, runs ninja, and leaves DIRECTORY/NAME. Without
 the compiler it builds nothing, and run.py says so.
@@ -36,6 +36,8 @@ PROCESS = ['machine/bare/context.c', 'port/host/event.c', 'port/host/map.c',
 KINDS = {
     'unit': ['tests/unit/{}.c', 'tests/unit/machine.c',
              'tests/unit/guard.c'] + PROCESS,
+    'owner': ['tests/unit/{}.c', 'tests/unit/machine.c', 'tests/unit/guard.c',
+              'owners/*.c'] + PROCESS,
     'ground': ['tests/unit/{}.c', 'tests/fault/port.c', 'tests/unit/guard.c'],
     'process': ['tests/unit/{}.c'] + PROCESS,
     'own': ['guest/test/{}.c'],

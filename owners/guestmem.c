@@ -1,0 +1,783 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Pages, references with names, and what the engine asks the owner.
+ *
+ * Each page has a state under the lock.  A state at rest belongs to whoever
+ * finds it; every other one says that one call, or the last put, has the page
+ * in hand, and all others are told to come again.  So no call keeps the lock
+ * while it asks the engine or the firmware.
+ */
+
+#include "guestmem_internal.h"
+
+#define PAGES_MAX	((uint64_t)0xfffffffe)
+
+/* ---- states and frames ---- */
+
+bool guestmem_move_state(struct guestmem *memory, struct page *page,
+			 enum page_state from, enum page_state to)
+{
+	unsigned long state = gm_lock(memory);
+	bool moved = page->state == from;
+
+	if (moved)
+		page->state = (uint8_t)to;
+	gm_unlock(memory, state);
+	return moved;
+}
+
+void guestmem_set_state(struct guestmem *memory, struct page *page,
+			enum page_state to)
+{
+	unsigned long state = gm_lock(memory);
+
+	page->state = (uint8_t)to;
+	gm_unlock(memory, state);
+}
+
+/* Caller holds the lock. */
+static void set_entry(struct guestmem *memory, cf_pfn pfn, uint32_t value)
+{
+	uint32_t *entry = cf_side_find(&memory->side, pfn);
+
+	if (entry)
+		*entry = value;
+}
+
+void guestmem_set_frame(struct guestmem *memory, struct page *page, cf_pfn pfn)
+{
+	uint32_t number = (uint32_t)(page - memory->page) + 1;
+	unsigned long state = gm_lock(memory);
+
+	if (page->pfn != CF_PFN_NONE)
+		set_entry(memory, page->pfn, 0);
+	page->pfn = pfn;
+	if (pfn != CF_PFN_NONE)
+		set_entry(memory, pfn, number);
+	gm_unlock(memory, state);
+}
+
+/* The page a frame heads, or NULL.  Caller holds the lock. */
+static struct page *find(struct guestmem *memory, cf_pfn pfn)
+{
+	const uint32_t *entry = cf_side_find(&memory->side, pfn);
+	struct page *page = entry && *entry ? &memory->page[*entry - 1] : NULL;
+
+	return page && page->pfn == pfn ? page : NULL;
+}
+
+int guestmem_new_frame(struct guestmem *memory, cf_pfn *ret_pfn)
+{
+	const struct guestmem_config *config = &memory->config;
+	struct cf_request request = {
+		.order = (uint8_t)config->order,
+		.type = CF_TYPE_FOLIO,
+		.owner = (uint16_t)memory->id,
+		.zone = (uint8_t)config->zone,
+		.node = (uint8_t)config->node,
+		.flags = CF_ALLOC_ZERO | CF_ALLOC_FROZEN,
+	};
+	void *entry;
+	cf_pfn pfn;
+	int err;
+
+	err = cf_alloc(memory->map, request, &pfn);
+	if (err)
+		return err;
+	err = cf_side_extend(&memory->side, pfn, &entry);
+	if (err) {
+		cf_free_frozen(memory->map, pfn, config->order);
+		return err;
+	}
+	cf_unfreeze(memory->map, pfn, 1);
+	*ret_pfn = pfn;
+	return 0;
+}
+
+/* ---- references with names ---- */
+
+static bool same_name(const char *a, const char *b)
+{
+	while (*a && *a == *b) {
+		a++;
+		b++;
+	}
+	return *a == *b;
+}
+
+/* Caller holds the lock. */
+static bool add_hold(struct guestmem *memory, struct page *page,
+		     const char *who)
+{
+	uint32_t number = memory->free_hold;
+	struct hold *hold;
+
+	if (number == NO_HOLD)
+		return false;
+	hold = &memory->hold[number];
+	memory->free_hold = hold->next;
+	hold->who = who;
+	hold->next = page->hold;
+	page->hold = number;
+	memory->holds++;
+	return true;
+}
+
+/* Caller holds the lock. */
+static bool drop_hold(struct guestmem *memory, struct page *page,
+		      const char *who)
+{
+	uint32_t *at = &page->hold;
+	uint32_t number;
+
+	while (*at != NO_HOLD && !same_name(memory->hold[*at].who, who))
+		at = &memory->hold[*at].next;
+	number = *at;
+	if (number == NO_HOLD)
+		return false;
+	*at = memory->hold[number].next;
+	memory->hold[number].next = memory->free_hold;
+	memory->free_hold = number;
+	memory->holds--;
+	return true;
+}
+
+/* What guestmem_get() says of a page in this state. */
+static int refusal(enum page_state state)
+{
+	switch (state) {
+	case PAGE_SHARED:
+		return 0;
+	case PAGE_ABSENT:
+		return -CF_EGONE;
+	case PAGE_PRIVATE:
+		return -CF_EREFUSED;
+	default:
+		return -CF_EAGAIN;
+	}
+}
+
+/*
+ * The name is noted first: from then on the page does not move.  It may still
+ * be converted, and so its frame be something else by the time the reference
+ * is taken: that is looked at last.
+ */
+int guestmem_get(struct guestmem *memory, uint64_t number, const char *who,
+		 cf_pfn *ret_pfn)
+{
+	struct page *page;
+	unsigned long state;
+	bool got, good;
+	cf_pfn pfn;
+	int err;
+
+	if (number >= memory->config.pages || !who)
+		return -CF_EINVAL;
+	page = &memory->page[number];
+	state = gm_lock(memory);
+	err = refusal((enum page_state)page->state);
+	if (!err && !add_hold(memory, page, who))
+		err = -CF_ELIMIT;
+	pfn = page->pfn;
+	gm_unlock(memory, state);
+	if (err)
+		return err;
+	err = cf_try_get(memory->map, pfn);
+	got = !err;
+	state = gm_lock(memory);
+	good = got && page->state == PAGE_SHARED && page->pfn == pfn;
+	if (!good)
+		(void)drop_hold(memory, page, who);
+	gm_unlock(memory, state);
+	if (good) {
+		*ret_pfn = pfn;
+		return 0;
+	}
+	if (got)
+		cf_put(memory->map, pfn);
+	return err == -CF_ELIMIT ? err : -CF_EAGAIN;
+}
+
+int guestmem_put(struct guestmem *memory, uint64_t number, const char *who)
+{
+	struct page *page;
+	unsigned long state;
+	bool dropped;
+	cf_pfn pfn;
+
+	if (number >= memory->config.pages || !who)
+		return -CF_EINVAL;
+	page = &memory->page[number];
+	state = gm_lock(memory);
+	pfn = page->pfn;
+	dropped = drop_hold(memory, page, who);
+	gm_unlock(memory, state);
+	if (!dropped)
+		return -CF_EINVAL;
+	cf_put(memory->map, pfn);
+	return 0;
+}
+
+/* ---- hooks ---- */
+
+/*
+ * The last reference of a page went.  In a conversion that is what it waits
+ * for; if the conversion is being cancelled the page gets its own reference
+ * back here.  Otherwise somebody has put what was not his, and the page gets
+ * it back just so.
+ */
+static enum cf_verdict release(void *context, cf_pfn pfn, unsigned order)
+{
+	struct guestmem *memory = context;
+	unsigned long state = gm_lock(memory);
+	struct page *page = find(memory, pfn);
+	bool unfreeze = false;
+
+	if (!page || order != memory->config.order) {
+		memory->strangers++;
+		memory->culprit = pfn;
+	} else if (page->state == PAGE_CONVERTING) {
+		page->state = PAGE_FROZEN;
+	} else {
+		memory->stolen += page->state != PAGE_RECALLED;
+		if (page->state != PAGE_RECALLED)
+			memory->culprit = pfn;
+		page->state = PAGE_HELD;
+		unfreeze = true;
+	}
+	gm_unlock(memory, state);
+	if (!page || order != memory->config.order)
+		return CF_VERDICT_FREE;
+	if (unfreeze) {
+		cf_unfreeze(memory->map, pfn, 1);
+		guestmem_set_state(memory, page, PAGE_SHARED);
+	}
+	return CF_VERDICT_KEEP;
+}
+
+/* May a page be moved? One that is opened is moved nowhere: see migrate(). */
+static int isolate(void *context, cf_pfn pfn, unsigned order)
+{
+	struct guestmem *memory = context;
+	unsigned long state = gm_lock(memory);
+	struct page *page = find(memory, pfn);
+	int err = -CF_EREFUSED;
+
+	(void)order;
+	if (!page) {
+		err = -CF_EREFUSED;
+	} else if (page->state == PAGE_OPENING) {
+		err = 0;
+	} else if (page->state == PAGE_PRIVATE) {
+		if (memory->config.firmware->move)
+			err = 0;
+	} else if (page->state != PAGE_SHARED) {
+		err = -CF_EAGAIN;
+	} else if (page->hold == NO_HOLD) {
+		page->state = PAGE_MOVING;
+		err = 0;
+	}
+	gm_unlock(memory, state);
+	return err;
+}
+
+static struct page *find_locked(struct guestmem *memory, cf_pfn pfn,
+				enum page_state *ret_state)
+{
+	unsigned long state = gm_lock(memory);
+	struct page *page = find(memory, pfn);
+
+	*ret_state = page ? (enum page_state)page->state : PAGE_ABSENT;
+	gm_unlock(memory, state);
+	return page;
+}
+
+/* A shared page; one reference is ours and one the engine's. */
+static int move_shared(struct guestmem *memory, struct page *page,
+		       cf_pfn target)
+{
+	cf_pfn source = page->pfn;
+	int err;
+
+	err = cf_freeze(memory->map, source, 2);
+	if (err)
+		return err;
+	err = cf_copy_run(memory->map, source, target, memory->config.order);
+	if (err) {
+		cf_unfreeze(memory->map, source, 2);
+		return err;
+	}
+	guestmem_set_frame(memory, page, target);
+	cf_unfreeze(memory->map, target, 1);
+	guestmem_set_state(memory, page, PAGE_SHARED);
+	return 0;
+}
+
+/* A private page: only the firmware can. */
+static int move_private(struct guestmem *memory, struct page *page,
+			cf_pfn target)
+{
+	const struct guestmem_firmware *firmware = memory->config.firmware;
+
+	if (!guestmem_move_state(memory, page, PAGE_PRIVATE, PAGE_HELD))
+		return -CF_EAGAIN;
+	if (firmware->move(memory->config.context, page->pfn, target,
+			   memory->config.order)) {
+		guestmem_set_state(memory, page, PAGE_PRIVATE);
+		return -CF_EREFUSED;
+	}
+	guestmem_set_frame(memory, page, target);
+	guestmem_set_state(memory, page, PAGE_PRIVATE);
+	return 0;
+}
+
+static int migrate(void *context, cf_pfn source, cf_pfn target, unsigned order)
+{
+	struct guestmem *memory = context;
+	enum page_state state;
+	struct page *page = find_locked(memory, source, &state);
+	unsigned long lock_state;
+	void *entry;
+	int err;
+
+	(void)order;
+	/* The frame itself is wanted: the engine may have it as it is. */
+	if (state == PAGE_OPENING)
+		return -CF_EGONE;
+	err = cf_side_extend(&memory->side, target, &entry);
+	if (err)
+		return err;
+	if (state == PAGE_MOVING)
+		err = move_shared(memory, page, target);
+	else if (state == PAGE_PRIVATE)
+		err = move_private(memory, page, target);
+	else
+		err = -CF_EAGAIN;
+	lock_state = gm_lock(memory);
+	memory->moved += !err && state == PAGE_MOVING;
+	memory->moved_private += !err && state == PAGE_PRIVATE;
+	gm_unlock(memory, lock_state);
+	return err;
+}
+
+static void putback(void *context, cf_pfn pfn, unsigned order)
+{
+	struct guestmem *memory = context;
+	unsigned long state = gm_lock(memory);
+	struct page *page = find(memory, pfn);
+
+	(void)order;
+	if (page && page->state == PAGE_MOVING)
+		page->state = PAGE_SHARED;
+	gm_unlock(memory, state);
+}
+
+/* The engine may have a frozen frame that is to become OFFLINE anyway. */
+static int dissolve(void *context, cf_pfn pfn, unsigned order)
+{
+	struct guestmem *memory = context;
+	unsigned long state = gm_lock(memory);
+	struct page *page = find(memory, pfn);
+	int err = -CF_EAGAIN;
+
+	(void)order;
+	if (!page) {
+		err = -CF_EREFUSED;
+	} else if (page->state == PAGE_TAKING) {
+		page->state = PAGE_GIVEN;
+		err = 0;
+	}
+	gm_unlock(memory, state);
+	return err;
+}
+
+/* As everybody else may know it. */
+static enum guestmem_state public_state(enum page_state state)
+{
+	switch (state) {
+	case PAGE_ABSENT:
+		return GUESTMEM_ABSENT;
+	case PAGE_SHARED:
+	case PAGE_MOVING:
+		return GUESTMEM_SHARED;
+	case PAGE_PRIVATE:
+		return GUESTMEM_PRIVATE;
+	default:
+		return GUESTMEM_CONVERTING;
+	}
+}
+
+static const char *describe(void *context, cf_pfn pfn)
+{
+	static const char *const words[GUESTMEM_STATES] = {
+		[GUESTMEM_SHARED] = "memory a guest shares",
+		[GUESTMEM_CONVERTING] = "to be private memory of a guest",
+		[GUESTMEM_PRIVATE] = "private memory of a guest",
+	};
+	struct guestmem *memory = context;
+	unsigned long state = gm_lock(memory);
+	struct page *page = find(memory, pfn);
+	const char *text = "given to the guest by mistake";
+
+	if (page && page->hold != NO_HOLD)
+		text = memory->hold[page->hold].who;
+	else if (page)
+		text = words[public_state((enum page_state)page->state)];
+	gm_unlock(memory, state);
+	return text;
+}
+
+static const struct cf_owner_ops ops = {
+	.release = release,
+	.isolate = isolate,
+	.migrate = migrate,
+	.putback = putback,
+	.dissolve = dissolve,
+	.describe = describe,
+};
+
+void guestmem_report(struct guestmem *memory, const struct page *page,
+		     enum cf_reason reason, struct cf_report *report)
+{
+	struct cf_snapshot run = { .owner = memory->id };
+	struct cf_owner_info info;
+
+	if (!report)
+		return;
+	(void)!cf_snapshot(memory->map, page->pfn, &run);
+	*report = (struct cf_report){
+		.reason = reason,
+		.type = run.type,
+		.pfn = page->pfn,
+		.order = run.order,
+		.flags = run.flags,
+		.owner = run.owner,
+		.refs = run.refs,
+		.pins = run.pins,
+		.detail = describe(memory, page->pfn),
+	};
+	if (!cf_owner_info(memory->map, memory->id, &info))
+		report->who = info.name;
+	report->frames[reason] = gm_frames(memory);
+}
+
+/* ---- making and ending ---- */
+
+static size_t round_up(size_t bytes)
+{
+	return (bytes + 15) & ~(size_t)15;
+}
+
+size_t guestmem_bytes(const struct cf_map *map,
+		      const struct guestmem_config *config)
+{
+	const struct guestmem_firmware *firmware = config->firmware;
+
+	if (!config->pages || config->pages > PAGES_MAX ||
+	    config->order > CF_CHUNK_ORDER || config->zone > CF_ZONE_MOVABLE ||
+	    !firmware || !firmware->make_private || !firmware->make_shared)
+		return 0;
+	if (config->node != CF_NODE_ANY &&
+	    config->node >= cf_map_config_of(map)->nodes)
+		return 0;
+	return round_up(sizeof(struct guestmem)) +
+	       round_up(config->pages * sizeof(struct page)) +
+	       config->holds * sizeof(struct hold);
+}
+
+static void lay_out(struct guestmem *memory)
+{
+	unsigned char *at = (unsigned char *)memory +
+			    round_up(sizeof(struct guestmem));
+	uint64_t i;
+
+	memory->page = (struct page *)(void *)at;
+	at += round_up(memory->config.pages * sizeof(struct page));
+	memory->hold = (struct hold *)(void *)at;
+	for (i = 0; i < memory->config.pages; i++) {
+		memory->page[i].pfn = CF_PFN_NONE;
+		memory->page[i].hold = NO_HOLD;
+	}
+	memory->free_hold = NO_HOLD;
+	for (i = memory->config.holds; i > 0; i--) {
+		memory->hold[i - 1].next = memory->free_hold;
+		memory->free_hold = (uint32_t)i - 1;
+	}
+}
+
+int guestmem_create(struct cf_map *map, const struct guestmem_config *config,
+		    void *storage, struct guestmem **ret_memory)
+{
+	struct guestmem *memory = storage;
+	size_t bytes = guestmem_bytes(map, config);
+	int err;
+
+	if (!bytes)
+		return -CF_EINVAL;
+	__builtin_memset(storage, 0, bytes);
+	memory->map = map;
+	memory->lock.rank = CF_RANK_LEAF;
+	memory->config = *config;
+	memory->culprit = CF_PFN_NONE;
+	lay_out(memory);
+	err = cf_side_add(map, &memory->side, sizeof(uint32_t));
+	if (err)
+		return err;
+	err = cf_owner_register(map, config->name ? config->name : "guestmem",
+				&ops, memory, &memory->id);
+	if (err) {
+		cf_side_remove(map, &memory->side);
+		return err;
+	}
+	*ret_memory = memory;
+	return 0;
+}
+
+uint32_t guestmem_owner(const struct guestmem *memory)
+{
+	return memory->id;
+}
+
+/* Shared, and somebody has a reference; or neither shared nor at rest. */
+static bool is_busy(struct guestmem *memory, const struct page *page)
+{
+	struct cf_snapshot run;
+
+	if (page->state == PAGE_ABSENT || page->state == PAGE_PRIVATE)
+		return false;
+	return page->state != PAGE_SHARED || page->hold != NO_HOLD ||
+	       cf_snapshot(memory->map, page->pfn, &run) || run.refs != 1;
+}
+
+int guestmem_destroy(struct guestmem *memory, struct cf_report *report)
+{
+	uint64_t i;
+	int err;
+
+	for (i = 0; i < memory->config.pages; i++) {
+		if (!is_busy(memory, &memory->page[i]))
+			continue;
+		guestmem_report(memory, &memory->page[i], CF_REASON_REFERENCED,
+				report);
+		return -CF_EBUSY;
+	}
+	err = guestmem_discard(memory, 0, memory->config.pages);
+	if (err)
+		return err;
+	(void)!cf_owner_unregister(memory->map, memory->id, NULL);
+	cf_side_remove(memory->map, &memory->side);
+	return 0;
+}
+
+static int populate_page(struct guestmem *memory, struct page *page)
+{
+	cf_pfn pfn;
+	int err;
+
+	if (!guestmem_move_state(memory, page, PAGE_ABSENT, PAGE_HELD))
+		return 0;
+	err = guestmem_new_frame(memory, &pfn);
+	if (!err)
+		guestmem_set_frame(memory, page, pfn);
+	guestmem_set_state(memory, page, err ? PAGE_ABSENT : PAGE_SHARED);
+	return err == -CF_EGONE ? -CF_ENOMEM : err;
+}
+
+int guestmem_populate(struct guestmem *memory, uint64_t first, uint64_t last)
+{
+	int err = 0;
+
+	if (!gm_fits(memory, first, last))
+		return -CF_EINVAL;
+	for (; first < last && !err; first++)
+		err = populate_page(memory, &memory->page[first]);
+	return err;
+}
+
+/* ---- giving up ---- */
+
+/* The allocator takes a private page's frame, which is shared memory again. */
+static int discard_private(struct guestmem *memory, struct page *page)
+{
+	const struct guestmem_config *config = &memory->config;
+	cf_pfn pfn = page->pfn;
+	int err;
+
+	if (config->firmware->make_shared(config->context, pfn, config->order))
+		return -CF_EPORT;
+	err = cf_offline_free(memory->map, memory->id, pfn, config->order);
+	if (!err)
+		return 0;
+	/* Private as before; who made it shared a moment ago can do that. */
+	(void)config->firmware->make_private(config->context, pfn,
+					     config->order);
+	return err == -CF_EAGAIN ? err : -CF_EPORT;
+}
+
+/* Take a page in hand to give it up; 0, or why not. */
+static int seize(struct guestmem *memory, struct page *page,
+		 enum page_state *ret_was)
+{
+	unsigned long state = gm_lock(memory);
+	int err = 0;
+
+	*ret_was = (enum page_state)page->state;
+	switch (*ret_was) {
+	case PAGE_ABSENT:
+		break;
+	case PAGE_SHARED:
+		err = page->hold != NO_HOLD ? -CF_EBUSY : 0;
+		break;
+	case PAGE_PRIVATE:
+		break;
+	case PAGE_MOVING:
+		err = -CF_EAGAIN;
+		break;
+	default:
+		err = -CF_EBUSY;
+	}
+	if (!err && *ret_was != PAGE_ABSENT)
+		page->state = PAGE_HELD;
+	gm_unlock(memory, state);
+	return err;
+}
+
+static int discard_page(struct guestmem *memory, struct page *page)
+{
+	cf_pfn pfn = page->pfn;
+	enum page_state was;
+	int err;
+
+	err = seize(memory, page, &was);
+	if (err || was == PAGE_ABSENT)
+		return err;
+	if (was == PAGE_PRIVATE) {
+		err = discard_private(memory, page);
+		if (err) {
+			guestmem_set_state(memory, page, PAGE_PRIVATE);
+			return err;
+		}
+		guestmem_set_frame(memory, page, CF_PFN_NONE);
+	} else {
+		/* It is nobody's from here on: the last put frees it. */
+		err = cf_owner_change(memory->map, pfn, CF_OWNER_NONE);
+		if (err) {
+			guestmem_set_state(memory, page, PAGE_SHARED);
+			return -CF_EAGAIN;
+		}
+		guestmem_set_frame(memory, page, CF_PFN_NONE);
+		cf_put(memory->map, pfn);
+	}
+	guestmem_set_state(memory, page, PAGE_ABSENT);
+	return 0;
+}
+
+int guestmem_discard(struct guestmem *memory, uint64_t first, uint64_t last)
+{
+	int err = 0;
+
+	if (!gm_fits(memory, first, last))
+		return -CF_EINVAL;
+	for (; first < last && !err; first++)
+		err = discard_page(memory, &memory->page[first]);
+	return err;
+}
+
+/* ---- looking ---- */
+
+const char *guestmem_state_name(enum guestmem_state state)
+{
+	static const char *const names[GUESTMEM_STATES] = {
+		[GUESTMEM_ABSENT] = "absent",
+		[GUESTMEM_SHARED] = "shared",
+		[GUESTMEM_CONVERTING] = "converting",
+		[GUESTMEM_PRIVATE] = "private",
+	};
+
+	return (unsigned)state < GUESTMEM_STATES ? names[state] : NULL;
+}
+
+enum guestmem_state guestmem_look(struct guestmem *memory, uint64_t number,
+				  cf_pfn *ret_pfn)
+{
+	enum page_state found = PAGE_ABSENT;
+	cf_pfn pfn = CF_PFN_NONE;
+	unsigned long state;
+
+	if (number < memory->config.pages) {
+		state = gm_lock(memory);
+		found = (enum page_state)memory->page[number].state;
+		pfn = memory->page[number].pfn;
+		gm_unlock(memory, state);
+	}
+	if (ret_pfn)
+		*ret_pfn = pfn;
+	return public_state(found);
+}
+
+void guestmem_stat(struct guestmem *memory, struct guestmem_stat *ret_stat)
+{
+	struct guestmem_stat stat = { .holds = 0 };
+	unsigned long state;
+	uint64_t i;
+
+	for (i = 0; i < memory->config.pages; i++)
+		stat.pages[guestmem_look(memory, i, NULL)]++;
+	state = gm_lock(memory);
+	stat.conversions = memory->conversions;
+	stat.moved = memory->moved;
+	stat.moved_private = memory->moved_private;
+	stat.holds = memory->holds;
+	stat.strangers = memory->strangers;
+	stat.stolen = memory->stolen;
+	stat.culprit = memory->culprit;
+	gm_unlock(memory, state);
+	*ret_stat = stat;
+}
+
+/* Is the run of a page what its state says? */
+static bool page_holds(struct guestmem *memory, const struct page *page)
+{
+	struct cf_snapshot run = { .type = CF_TYPE_NONE };
+
+	if (page->state == PAGE_ABSENT)
+		return page->pfn == CF_PFN_NONE;
+	if (cf_snapshot(memory->map, page->pfn, &run) ||
+	    run.owner != memory->id || run.order != memory->config.order ||
+	    find(memory, page->pfn) != page)
+		return page->state == PAGE_GIVEN;
+	switch (page->state) {
+	case PAGE_SHARED:
+		return run.type == CF_TYPE_FOLIO && run.refs > 0;
+	case PAGE_FROZEN:
+		return run.type == CF_TYPE_FOLIO && run.refs == 0;
+	case PAGE_PRIVATE:
+	case PAGE_CLOSED:
+		return run.type == CF_TYPE_OFFLINE;
+	default:
+		return true;
+	}
+}
+
+bool guestmem_verify(struct guestmem *memory, cf_pfn *ret_pfn)
+{
+	cf_pfn last = cf_map_config_of(memory->map)->last, cursor = 0;
+	struct cf_span span;
+	bool good = true;
+	uint64_t i;
+
+	for (i = 0; i < memory->config.pages; i++) {
+		*ret_pfn = memory->page[i].pfn;
+		if (!page_holds(memory, &memory->page[i]))
+			return false;
+	}
+	cf_walk_begin(memory->map);
+	while (good && cf_walk_next(memory->map, &cursor, last, &span)) {
+		*ret_pfn = span.first;
+		good = span.kind != CF_SPAN_RUN || span.owner != memory->id ||
+		       find(memory, span.first);
+	}
+	cf_walk_end(memory->map);
+	return good;
+}

@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * From shared to private and back.
+ *
+ * The frame stays where it is.  A page without references is a frozen FOLIO:
+ * cf_offline_alloc_range() of just these frames isolates them, asks the owner
+ * to dissolve the run, and takes it OFFLINE; nobody else can get the frame in
+ * between.  The way back is cf_alloc_range(): it asks the owner to migrate the
+ * OFFLINE run, and the owner says that there is nothing to migrate.
+ */
+
+#include "guestmem_internal.h"
+
+/* ---- start ---- */
+
+/* What stands in the way of converting a page. */
+static int unfit(enum page_state state)
+{
+	switch (state) {
+	case PAGE_SHARED:
+		return 0;
+	case PAGE_ABSENT:
+		return -CF_EGONE;
+	case PAGE_PRIVATE:
+		return -CF_EREFUSED;
+	case PAGE_MOVING:
+		return -CF_EAGAIN;
+	default:
+		return -CF_EBUSY;
+	}
+}
+
+/* All of them, or none.  Caller holds the lock. */
+static int claim(struct guestmem *memory, uint64_t first, uint64_t last)
+{
+	uint64_t i;
+	int err = 0;
+
+	for (i = first; i < last && !err; i++)
+		err = unfit((enum page_state)memory->page[i].state);
+	if (err)
+		return err;
+	for (i = first; i < last; i++)
+		memory->page[i].state = PAGE_CONVERTING;
+	return 0;
+}
+
+int guestmem_convert_start(struct guestmem *memory,
+			   struct guestmem_conversion *conversion,
+			   uint64_t first, uint64_t last)
+{
+	unsigned long state;
+	uint64_t i;
+	int err;
+
+	if (!gm_fits(memory, first, last) || conversion->going)
+		return -CF_EINVAL;
+	state = gm_lock(memory);
+	err = claim(memory, first, last);
+	gm_unlock(memory, state);
+	if (err)
+		return err;
+	*conversion = (struct guestmem_conversion){
+		.memory = memory, .first = first, .last = last, .going = true,
+	};
+	/* Ours goes; the last of all comes to the release hook. */
+	for (i = first; i < last; i++)
+		cf_put(memory->map, memory->page[i].pfn);
+	return 0;
+}
+
+/* ---- step ---- */
+
+static enum page_state state_of(struct guestmem *memory,
+				const struct page *page)
+{
+	unsigned long state = gm_lock(memory);
+	enum page_state found = (enum page_state)page->state;
+
+	gm_unlock(memory, state);
+	return found;
+}
+
+static uint64_t count_waiting(struct guestmem_conversion *conversion,
+			      struct cf_report *report)
+{
+	struct guestmem *memory = conversion->memory;
+	uint64_t waiting = 0, i;
+
+	for (i = conversion->first; i < conversion->last; i++) {
+		struct page *page = &memory->page[i];
+
+		if (state_of(memory, page) != PAGE_CONVERTING)
+			continue;
+		if (!waiting)
+			guestmem_report(memory, page, CF_REASON_REFERENCED,
+					report);
+		waiting++;
+	}
+	if (report)
+		report->frames[CF_REASON_REFERENCED] = waiting *
+						       gm_frames(memory);
+	return waiting;
+}
+
+/* Another frame, for a page whose own the engine has not given back. */
+static int close_elsewhere(struct guestmem *memory, struct page *page)
+{
+	uint32_t order = memory->config.order;
+	void *entry;
+	cf_pfn pfn;
+	int err;
+
+	guestmem_set_frame(memory, page, CF_PFN_NONE);
+	err = cf_offline_alloc(memory->map, memory->id, order, CF_FLAG_MOVABLE,
+			       &pfn);
+	if (err)
+		return -CF_ENOMEM;
+	err = cf_side_extend(&memory->side, pfn, &entry);
+	if (err) {
+		(void)!cf_offline_free(memory->map, memory->id, pfn, order);
+		return -CF_ENOMEM;
+	}
+	guestmem_set_frame(memory, page, pfn);
+	guestmem_set_state(memory, page, PAGE_CLOSED);
+	return 0;
+}
+
+/* A frozen page becomes OFFLINE where it is. */
+static int close_page(struct guestmem *memory, struct page *page,
+		      struct cf_report *report)
+{
+	cf_pfn pfn = page->pfn;
+	int err;
+
+	if (state_of(memory, page) == PAGE_GIVEN)
+		return close_elsewhere(memory, page);
+	if (!guestmem_move_state(memory, page, PAGE_FROZEN, PAGE_TAKING))
+		return 0;
+	err = cf_offline_alloc_range(memory->map, memory->id, pfn,
+				     pfn + gm_frames(memory), CF_FLAG_MOVABLE,
+				     report);
+	if (!err) {
+		guestmem_set_state(memory, page, PAGE_CLOSED);
+		return 0;
+	}
+	/* Still ours, or the engine has it and somebody else may get it. */
+	if (guestmem_move_state(memory, page, PAGE_TAKING, PAGE_FROZEN))
+		return err;
+	return close_elsewhere(memory, page);
+}
+
+static int make_private(struct guestmem *memory, struct page *page)
+{
+	const struct guestmem_config *config = &memory->config;
+	unsigned long state;
+
+	if (state_of(memory, page) != PAGE_CLOSED)
+		return 0;
+	if (config->firmware->make_private(config->context, page->pfn,
+					   config->order))
+		return -CF_EPORT;
+	state = gm_lock(memory);
+	page->state = PAGE_PRIVATE;
+	memory->conversions++;
+	gm_unlock(memory, state);
+	return 0;
+}
+
+int guestmem_convert_step(struct guestmem_conversion *conversion,
+			  struct cf_report *report)
+{
+	struct guestmem *memory = conversion->memory;
+	int err = 0;
+	uint64_t i;
+
+	if (!conversion->going)
+		return -CF_EINVAL;
+	conversion->waiting = count_waiting(conversion, report);
+	if (conversion->waiting)
+		return -CF_EAGAIN;
+	for (i = conversion->first; i < conversion->last && !err; i++)
+		err = close_page(memory, &memory->page[i], report);
+	if (err)
+		return err;
+	/* Who reads contents, as dump and save do, has passed by then. */
+	cf_content_sync(memory->map);
+	for (i = conversion->first; i < conversion->last && !err; i++) {
+		err = make_private(memory, &memory->page[i]);
+		conversion->done = i - conversion->first + !err;
+	}
+	if (err)
+		guestmem_report(memory, &memory->page[i - 1], CF_REASON_PORT,
+				report);
+	conversion->going = err != 0;
+	return err;
+}
+
+/* ---- cancel ---- */
+
+/*
+ * Our reference back, while there are others; or the last put gives it, which
+ * is on its way then.
+ */
+static int recall(struct guestmem *memory, struct page *page)
+{
+	cf_pfn pfn = page->pfn;
+	bool ours;
+
+	if (cf_try_get(memory->map, pfn))
+		return state_of(memory, page) == PAGE_SHARED ? 0 : -CF_EAGAIN;
+	ours = guestmem_move_state(memory, page, PAGE_RECALLED, PAGE_SHARED);
+	if (ours)
+		return 0;
+	/* The hook was there first. */
+	cf_put(memory->map, pfn);
+	return state_of(memory, page) == PAGE_SHARED ? 0 : -CF_EAGAIN;
+}
+
+static int reopen(struct guestmem *memory, struct page *page)
+{
+	cf_pfn pfn;
+	int err;
+
+	if (guestmem_move_state(memory, page, PAGE_CONVERTING, PAGE_RECALLED) ||
+	    state_of(memory, page) == PAGE_RECALLED)
+		return recall(memory, page);
+	if (guestmem_move_state(memory, page, PAGE_FROZEN, PAGE_HELD)) {
+		cf_unfreeze(memory->map, page->pfn, 1);
+		guestmem_set_state(memory, page, PAGE_SHARED);
+		return 0;
+	}
+	if (guestmem_move_state(memory, page, PAGE_CLOSED, PAGE_OPENING))
+		return guestmem_open(memory, page, true);
+	if (guestmem_move_state(memory, page, PAGE_PRIVATE, PAGE_OPENING))
+		return guestmem_open(memory, page, false);
+	if (state_of(memory, page) != PAGE_GIVEN)
+		return state_of(memory, page) == PAGE_HELD ? -CF_EAGAIN : 0;
+	err = guestmem_new_frame(memory, &pfn);
+	if (err)
+		return -CF_ENOMEM;
+	guestmem_set_frame(memory, page, pfn);
+	guestmem_set_state(memory, page, PAGE_SHARED);
+	return 0;
+}
+
+int guestmem_convert_cancel(struct guestmem_conversion *conversion)
+{
+	struct guestmem *memory = conversion->memory;
+	int first_err = 0, err;
+	uint64_t i;
+
+	if (!conversion->going)
+		return -CF_EINVAL;
+	for (i = conversion->first; i < conversion->last; i++) {
+		err = reopen(memory, &memory->page[i]);
+		if (err && !first_err)
+			first_err = err;
+	}
+	conversion->going = first_err != 0;
+	return first_err;
+}
+
+/* ---- share ---- */
+
+/* A new frame for a page whose own cannot become shared in place. */
+static int open_elsewhere(struct guestmem *memory, struct page *page)
+{
+	cf_pfn pfn;
+	int err = guestmem_new_frame(memory, &pfn);
+
+	guestmem_set_frame(memory, page, err ? CF_PFN_NONE : pfn);
+	guestmem_set_state(memory, page, err ? PAGE_ABSENT : PAGE_SHARED);
+	return err ? -CF_ENOMEM : 0;
+}
+
+/*
+ * The frame is OFFLINE and in nobody's use, but the range could not be had.
+ * If the port refused it, it is the orphan's by now: take it back, and try
+ * once more to give it to the allocator.
+ */
+static int open_failed(struct guestmem *memory, struct page *page, int err,
+		       bool closed)
+{
+	const struct guestmem_config *config = &memory->config;
+	cf_pfn pfn = page->pfn, last = pfn + gm_frames(memory);
+	struct cf_snapshot run;
+
+	if (!cf_snapshot(memory->map, pfn, &run) &&
+	    run.owner == CF_OWNER_ORPHAN && run.type == CF_TYPE_OFFLINE) {
+		if (cf_offline_adopt_range(memory->map, memory->id, pfn, last))
+			return open_elsewhere(memory, page);
+		err = -CF_EPORT;
+	} else if (cf_snapshot(memory->map, pfn, &run) ||
+		   run.owner != memory->id || run.type != CF_TYPE_OFFLINE) {
+		return open_elsewhere(memory, page);
+	}
+	if (!(run.flags & CF_FLAG_MOVABLE) &&
+	    !cf_offline_free_range(memory->map, memory->id, pfn, last))
+		return open_elsewhere(memory, page);
+	if (!closed)
+		(void)config->firmware->make_private(config->context, pfn,
+						     config->order);
+	guestmem_set_state(memory, page, closed ? PAGE_CLOSED : PAGE_PRIVATE);
+	return err;
+}
+
+int guestmem_open(struct guestmem *memory, struct page *page, bool closed)
+{
+	const struct guestmem_config *config = &memory->config;
+	struct cf_request request = {
+		.type = CF_TYPE_FOLIO,
+		.owner = (uint16_t)memory->id,
+	};
+	cf_pfn pfn = page->pfn;
+	int err;
+
+	if (!closed && config->firmware->make_shared(config->context, pfn,
+						     config->order)) {
+		guestmem_set_state(memory, page, PAGE_PRIVATE);
+		return -CF_EPORT;
+	}
+	err = cf_alloc_range(memory->map, pfn, pfn + gm_frames(memory),
+			     request, NULL);
+	if (err)
+		return open_failed(memory, page, err, closed);
+	guestmem_set_state(memory, page, PAGE_SHARED);
+	return 0;
+}
+
+/* What stands in the way of sharing a page; 0 also if it is shared. */
+static int share_page(struct guestmem *memory, struct page *page)
+{
+	if (guestmem_move_state(memory, page, PAGE_PRIVATE, PAGE_OPENING))
+		return guestmem_open(memory, page, false);
+	switch (state_of(memory, page)) {
+	case PAGE_SHARED:
+	case PAGE_MOVING:
+		return 0;
+	case PAGE_ABSENT:
+		return -CF_EGONE;
+	case PAGE_HELD:
+		return -CF_EAGAIN;
+	default:
+		return -CF_EBUSY;
+	}
+}
+
+int guestmem_share(struct guestmem *memory, uint64_t first, uint64_t last,
+		   uint64_t *ret_done)
+{
+	uint64_t at = first;
+	int err = 0;
+
+	if (!gm_fits(memory, first, last))
+		return -CF_EINVAL;
+	while (at < last && !err) {
+		err = share_page(memory, &memory->page[at]);
+		at += !err;
+	}
+	*ret_done = at - first;
+	return err;
+}
+
+/* ---- who is in the way ---- */
+
+/* Those of one page, from @found on. */
+static size_t holders_of(struct guestmem *memory, uint64_t number,
+			 struct guestmem_holder *ret_holders, size_t room,
+			 size_t found)
+{
+	const struct page *page = &memory->page[number];
+	struct guestmem_holder holder = { .page = number };
+	uint32_t named = 0, own, at;
+	struct cf_snapshot run;
+	unsigned long state = gm_lock(memory);
+
+	holder.pfn = page->pfn;
+	own = page->state == PAGE_SHARED || page->state == PAGE_MOVING;
+	gm_unlock(memory, state);
+	if (holder.pfn == CF_PFN_NONE ||
+	    cf_snapshot(memory->map, holder.pfn, &run) ||
+	    run.type != CF_TYPE_FOLIO || run.owner != memory->id)
+		return found;
+	holder.pins = run.pins;
+	holder.refs = 1;
+	state = gm_lock(memory);
+	for (at = page->hold; at != NO_HOLD; at = memory->hold[at].next) {
+		holder.who = memory->hold[at].who;
+		if (found < room)
+			ret_holders[found] = holder;
+		found++;
+		named++;
+	}
+	gm_unlock(memory, state);
+	if (run.refs <= named + own)
+		return found;
+	holder.who = NULL;
+	holder.refs = run.refs - named - own;
+	if (found < room)
+		ret_holders[found] = holder;
+	return found + 1;
+}
+
+size_t guestmem_holders(struct guestmem *memory, uint64_t first, uint64_t last,
+			struct guestmem_holder *ret_holders, size_t room)
+{
+	size_t found = 0;
+
+	for (; first < last && first < memory->config.pages; first++)
+		found = holders_of(memory, first, ret_holders, room, found);
+	return found;
+}
