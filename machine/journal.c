@@ -5,13 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "internal.h"
 #include "journal.h"
 
-int journal_init(struct journal *journal, struct machine *machine)
+int journal_init(struct journal *journal, const struct player *player)
 {
 	*journal = (struct journal){
-		.machine = machine,
+		.player = *player,
 		.steps = json_array(),
 		.checks = json_array(),
 	};
@@ -88,7 +87,8 @@ static json_t *step_json(const struct journal *journal,
 			error_word((uint64_t)-outcome->err)));
 	if (outcome->reported)
 		(void)json_object_set_new(object, "refused",
-			machine_refusal_json(journal->machine, outcome));
+			journal->player.ops->refusal_json(
+				journal->player.self, outcome));
 	return object;
 }
 
@@ -124,20 +124,6 @@ void journal_note_own(struct journal *journal, const char *name, bool holds,
 	journal_note(journal, &step, &outcome);
 }
 
-void journal_finish(struct journal *journal)
-{
-	char why[2 * OUTCOME_TEXT_BYTES] = "";
-	bool holds;
-
-	if (!machine_is_on(journal->machine))
-		return;
-	if (!machine_finish(journal->machine, why, sizeof(why)))
-		journal_note_own(journal, "(the load's contents)", false, why);
-	holds = machine_verify(journal->machine, why, sizeof(why));
-	journal_note_own(journal, "(verify)", holds, why);
-	journal->stopped |= !holds;
-}
-
 int journal_status(const struct journal *journal)
 {
 	return journal->failed || journal->stopped;
@@ -151,10 +137,11 @@ json_t *journal_json(const struct journal *journal, const char *file,
 				   journal_status(journal), "seed",
 				   (json_int_t)seed, "steps", journal->steps,
 				   "checks", journal->checks);
+	const struct player *player = &journal->player;
 	json_t *machine;
 
-	if (report && machine_is_on(journal->machine)) {
-		machine = machine_json(journal->machine);
+	if (report && player->ops->is_on(player->self)) {
+		machine = player->ops->json(player->self);
 		(void)json_object_update(report, machine);
 		json_decref(machine);
 	}

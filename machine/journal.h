@@ -7,10 +7,10 @@
  * "coldframe run --json" prints of a scenario, on any machine.
  */
 
-#include "machine.h"
+#include "player.h"
 
 struct journal {
-	struct machine *machine;
+	struct player player;
 	json_t *steps, *checks;
 	uint32_t line;		/* of the last step */
 	unsigned failed, held;	/* checks */
@@ -18,7 +18,7 @@ struct journal {
 };
 
 /* Return: 0, or -1: no memory. Pair with journal_free(). */
-int journal_init(struct journal *journal, struct machine *machine);
+int journal_init(struct journal *journal, const struct player *player);
 void journal_free(struct journal *journal);
 
 /* Is it about what others came to? */
@@ -34,9 +34,6 @@ void journal_note(struct journal *journal, const struct step *step,
 /* A check that stands in no file, by its name. */
 void journal_note_own(struct journal *journal, const char *name, bool holds,
 		      const char *why);
-
-/* The end of the machine: its load, and every equation. */
-void journal_finish(struct journal *journal);
 
 /* The exit status: 0, or 1. */
 int journal_status(const struct journal *journal);

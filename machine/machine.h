@@ -90,7 +90,13 @@ json_t *machine_json(struct machine *machine);
 json_t *machine_refusal_json(struct machine *machine,
 			     const struct outcome *outcome);
 
-/* The same for people: tables. */
+/* As much of it as report_print() shows of @what. A new reference. */
+json_t *machine_shown_json(struct machine *machine, enum print what);
+
+/* A report for people: tables. Return: 0, or -1. */
+int report_print(const json_t *report, enum print what, FILE *out);
+
+/* That of this machine. Return: 0, or -1. */
 int machine_print(struct machine *machine, enum print what, FILE *out);
 
 /**

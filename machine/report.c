@@ -156,10 +156,45 @@ static json_t *objects_json(struct machine *machine, enum noun noun,
 	return array;
 }
 
+static void add_map(struct machine *machine, json_t *report)
+{
+	struct subject map = { .kind = SUBJECT_MAP };
+
+	(void)json_object_set_new(report, "counters",
+				  subject_json(machine, &map, json_object()));
+}
+
+static void add_objects(struct machine *machine, json_t *report,
+			const char *member, enum noun noun,
+			enum subject_kind kind)
+{
+	(void)json_object_set_new(report, member,
+				  objects_json(machine, noun, kind));
+}
+
+json_t *machine_shown_json(struct machine *machine, enum print what)
+{
+	json_t *report = json_object();
+	bool all = what == PRINT_ALL;
+
+	if (!report)
+		return NULL;
+	if (all || what == PRINT_COUNTERS)
+		add_map(machine, report);
+	if (all || what == PRINT_BLOCKS)
+		(void)json_object_set_new(report, "blocks",
+					  blocks_json(machine));
+	if (all || what == PRINT_OWNERS)
+		add_objects(machine, report, "owners", NOUN_OWNER,
+			    SUBJECT_OWNER);
+	if (what == PRINT_SETS)
+		add_objects(machine, report, "sets", NOUN_SET, SUBJECT_SET);
+	return report;
+}
+
 json_t *machine_json(struct machine *machine)
 {
 	const struct cf_map_config *config = &machine->map_config;
-	struct subject map = { .kind = SUBJECT_MAP };
 	struct subject load = { .kind = SUBJECT_LOAD };
 	json_t *report = json_object();
 
@@ -171,28 +206,18 @@ json_t *machine_json(struct machine *machine)
 		"debug-pagealloc", config->debug_pagealloc, "fenced",
 		config->fenced, "unreturned",
 		(json_int_t)(machine->unreturned * CF_FRAME_BYTES)));
-	(void)json_object_set_new(report, "counters",
-				  subject_json(machine, &map, json_object()));
+	add_map(machine, report);
 	(void)json_object_set_new(report, "zones", zones_json(machine));
 	(void)json_object_set_new(report, "blocks", blocks_json(machine));
-	(void)json_object_set_new(report, "owners",
-				  objects_json(machine, NOUN_OWNER,
-					       SUBJECT_OWNER));
-	(void)json_object_set_new(report, "sets",
-				  objects_json(machine, NOUN_SET,
-					       SUBJECT_SET));
-	(void)json_object_set_new(report, "operations",
-				  objects_json(machine, NOUN_OPERATION,
-					       SUBJECT_OPERATION));
-	(void)json_object_set_new(report, "subscribers",
-				  objects_json(machine, NOUN_SUBSCRIBER,
-					       SUBJECT_SUBSCRIBER));
-	(void)json_object_set_new(report, "scanners",
-				  objects_json(machine, NOUN_SCANNER,
-					       SUBJECT_SCANNER));
-	(void)json_object_set_new(report, "walkers",
-				  objects_json(machine, NOUN_WALKER,
-					       SUBJECT_WALKER));
+	add_objects(machine, report, "owners", NOUN_OWNER, SUBJECT_OWNER);
+	add_objects(machine, report, "sets", NOUN_SET, SUBJECT_SET);
+	add_objects(machine, report, "operations", NOUN_OPERATION,
+		    SUBJECT_OPERATION);
+	add_objects(machine, report, "subscribers", NOUN_SUBSCRIBER,
+		    SUBJECT_SUBSCRIBER);
+	add_objects(machine, report, "scanners", NOUN_SCANNER,
+		    SUBJECT_SCANNER);
+	add_objects(machine, report, "walkers", NOUN_WALKER, SUBJECT_WALKER);
 	(void)json_object_set_new(report, "load",
 				  subject_json(machine, &load, json_object()));
 	return report;

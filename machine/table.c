@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 
-/* The report for people: counters, and tables of one subject a line. */
+/*
+ * The report for people: counters, and tables of one subject a line.  Made
+ * from the report for programs, so that both say the same, whatever machine
+ * that report is of.
+ */
 
 #include <libsmartcols.h>
 #include <string.h>
@@ -11,13 +15,14 @@
 
 /* A table of one subject a line; which properties it shows. */
 struct shape {
-	const char *first;	/* heading of the first column */
+	const char *member;	/* of the report: an array of objects */
+	const char *first;	/* heading and member of the first column */
 	unsigned count;
 	enum property property[COLUMNS_MAX];
 };
 
 static const struct shape block_shape = {
-	"block", 8, {
+	"blocks", "block", 8, {
 		PROPERTY_BLOCK_STATE, PROPERTY_ZONE, PROPERTY_NODE,
 		PROPERTY_OWNER, PROPERTY_FREE, PROPERTY_OFFLINE,
 		PROPERTY_NEVER_ONLINED, PROPERTY_SKIPPABLE,
@@ -25,7 +30,7 @@ static const struct shape block_shape = {
 };
 
 static const struct shape owner_shape = {
-	"owner", 7, {
+	"owners", "owner", 7, {
 		PROPERTY_REGISTERED, PROPERTY_FRAMES, PROPERTY_BLOCKS,
 		PROPERTY_KEPT, PROPERTY_PLUGGED, PROPERTY_BALLOONED,
 		PROPERTY_MIGRATES,
@@ -33,7 +38,7 @@ static const struct shape owner_shape = {
 };
 
 static const struct shape set_shape = {
-	"set", 4, {
+	"sets", "set", 4, {
 		PROPERTY_RUNS, PROPERTY_FRAMES, PROPERTY_MOVED,
 		PROPERTY_INTACT,
 	},
@@ -69,25 +74,49 @@ fail:
 	return NULL;
 }
 
+/* What a subject does not have now is shown as "-". */
+static const char *member_text(const json_t *object, enum property property,
+			       char text[64])
+{
+	const json_t *member = json_object_get(object,
+					       property_name(property));
+	json_int_t number = json_integer_value(member);
+	char size[24];
+
+	if (!member)
+		return strcpy(text, "-");
+	switch (property_value(property)) {
+	case VALUE_SIZE:
+		return strcpy(text, machine_size((uint64_t)number /
+						 CF_FRAME_BYTES, size));
+	case VALUE_BYTES:
+		(void)snprintf(text, 64, "%.1fM", (double)number / 1048576);
+		return text;
+	case VALUE_FLAG:
+		return strcpy(text, json_is_true(member) ? "yes" : "no");
+	case VALUE_WORD:
+	case VALUE_OWNER:
+	case VALUE_WHO:
+		(void)snprintf(text, 64, "%s", json_string_value(member));
+		return text;
+	case VALUE_PLACE:
+	case VALUE_NUMBER:
+		break;
+	}
+	(void)snprintf(text, 64, "%llu", (unsigned long long)number);
+	return text;
+}
+
 typedef char cells[COLUMNS_MAX][64];
 
-/* What a subject does not have now is shown as "-". */
-static void row_cells(struct machine *machine, const struct shape *shape,
-		      const struct subject *subject, cells row)
+static void row_cells(const struct shape *shape, const json_t *object,
+		      cells row)
 {
-	struct condition condition = { .property = PROPERTY_COUNT };
-	struct outcome outcome;
-	struct value value;
 	unsigned i;
 
 	(void)memset(row, 0, sizeof(cells));
-	for (i = 0; i < shape->count; i++) {
-		condition.property = shape->property[i];
-		if (value_of(machine, subject, &condition, &value, &outcome))
-			(void)strcpy(row[i], "-");
-		else
-			(void)value_text(shape->property[i], &value, row[i]);
-	}
+	for (i = 0; i < shape->count; i++)
+		(void)member_text(object, shape->property[i], row[i]);
 }
 
 static int add_row(struct libscols_table *table, const struct shape *shape,
@@ -104,37 +133,31 @@ static int add_row(struct libscols_table *table, const struct shape *shape,
 	return 0;
 }
 
-static int add_blocks(struct libscols_table *table, cf_pfn first, cf_pfn last,
-		      cells row)
+static int add_blocks(struct libscols_table *table, json_int_t first,
+		      json_int_t last, cells row)
 {
 	char name[64];
 
 	if (first == last)
-		(void)snprintf(name, sizeof(name), "%llu",
-			       (unsigned long long)first);
+		(void)snprintf(name, sizeof(name), "%lld", (long long)first);
 	else
-		(void)snprintf(name, sizeof(name), "%llu-%llu",
-			       (unsigned long long)first,
-			       (unsigned long long)last);
+		(void)snprintf(name, sizeof(name), "%lld-%lld",
+			       (long long)first, (long long)last);
 	return add_row(table, &block_shape, name, row);
 }
 
 /* Neighbours that are alike share a line. */
-static int fill_blocks(struct machine *machine, struct libscols_table *table)
+static int fill_blocks(struct libscols_table *table, const json_t *blocks)
 {
-	cf_pfn at, number, first = 0, last = 0;
-	struct cf_block_info info;
+	json_int_t number, first = 0, last = 0;
+	const json_t *block;
 	bool open = false;
 	cells row, before;
+	size_t i;
 
-	for (at = machine->added_first; at < machine->added_last;
-	     at += machine->block_frames) {
-		struct subject subject = block_subject(machine, at);
-
-		if (cf_block_info(machine->map, at, &info))
-			continue;
-		number = at / machine->block_frames;
-		row_cells(machine, &block_shape, &subject, row);
+	json_array_foreach(blocks, i, block) {
+		number = json_integer_value(json_object_get(block, "block"));
+		row_cells(&block_shape, block, row);
 		if (open && number == last + 1 &&
 		    !memcmp(row, before, sizeof(cells))) {
 			last = number;
@@ -149,43 +172,35 @@ static int fill_blocks(struct machine *machine, struct libscols_table *table)
 	return open ? add_blocks(table, first, last, before) : 0;
 }
 
-static int print_blocks(struct machine *machine, FILE *out)
+static int fill_objects(struct libscols_table *table,
+			const struct shape *shape, const json_t *objects)
 {
-	struct libscols_table *table = table_new(&block_shape, out);
+	const json_t *object;
+	cells row;
+	size_t i;
+
+	json_array_foreach(objects, i, object) {
+		row_cells(shape, object, row);
+		if (add_row(table, shape, json_string_value(
+				    json_object_get(object, "name")), row))
+			return -1;
+	}
+	return 0;
+}
+
+static int print_table(const json_t *report, const struct shape *shape,
+		       FILE *out)
+{
+	const json_t *objects = json_object_get(report, shape->member);
+	struct libscols_table *table = table_new(shape, out);
 	int err;
 
 	if (!table)
 		return -1;
-	err = fill_blocks(machine, table);
-	if (!err && !scols_table_is_empty(table))
-		err = scols_print_table(table);
-	scols_unref_table(table);
-	return err;
-}
-
-static int print_objects(struct machine *machine, enum noun noun,
-			 enum subject_kind kind, const struct shape *shape,
-			 FILE *out)
-{
-	struct libscols_table *table = table_new(shape, out);
-	uint32_t i;
-	int err = 0;
-	cells row;
-
-	if (!table)
-		return -1;
-	for (i = 0; !err && i < machine->config.names_count; i++) {
-		struct subject subject = { .kind = kind, .name = i };
-
-		if (machine->config.names[i].noun != noun ||
-		    !machine->object[i].any)
-			continue;
-		subject.place = (struct place){
-			.kind = PLACE_NAME, .name = i, .index = PLACE_WHOLE,
-		};
-		row_cells(machine, shape, &subject, row);
-		err = add_row(table, shape, machine->name[i], row);
-	}
+	if (shape == &block_shape)
+		err = fill_blocks(table, objects);
+	else
+		err = fill_objects(table, shape, objects);
 	if (!err && !scols_table_is_empty(table))
 		err = scols_print_table(table);
 	scols_unref_table(table);
@@ -193,27 +208,24 @@ static int print_objects(struct machine *machine, enum noun noun,
 }
 
 /* The machine's own counters, those that are not zero, as one paragraph. */
-static int print_counters(struct machine *machine, FILE *out)
+static int print_counters(const json_t *report, FILE *out)
 {
-	struct condition condition = { .property = PROPERTY_COUNT };
-	struct subject subject = { .kind = SUBJECT_MAP };
-	struct outcome outcome;
-	struct value value;
+	const json_t *counters = json_object_get(report, "counters");
 	int column = 0, length;
 	char item[96], text[64];
 	unsigned i;
 
 	for (i = 0;; i++) {
-		condition.property = subject_property(SUBJECT_MAP, i);
-		if (condition.property == PROPERTY_COUNT)
+		enum property property = subject_property(SUBJECT_MAP, i);
+
+		if (property == PROPERTY_COUNT)
 			break;
-		if (value_of(machine, &subject, &condition, &value, &outcome))
-			return -1;
-		if (!value.number)
+		if (!json_integer_value(json_object_get(
+				counters, property_name(property))))
 			continue;
 		length = snprintf(item, sizeof(item), "%s %s",
-				  property_name(condition.property),
-				  value_text(condition.property, &value, text));
+				  property_name(property),
+				  member_text(counters, property, text));
 		if (column + length + 2 > 78) {
 			(void)fputs(",\n", out);
 			column = 0;
@@ -223,20 +235,27 @@ static int print_counters(struct machine *machine, FILE *out)
 	return fputc('\n', out) == EOF ? -1 : 0;
 }
 
-int machine_print(struct machine *machine, enum print what, FILE *out)
+int report_print(const json_t *report, enum print what, FILE *out)
 {
 	bool all = what == PRINT_ALL;
 	int err = 0;
 
 	if (all || what == PRINT_COUNTERS)
-		err = print_counters(machine, out);
+		err = print_counters(report, out);
 	if (!err && (all || what == PRINT_BLOCKS))
-		err = print_blocks(machine, out);
+		err = print_table(report, &block_shape, out);
 	if (!err && (all || what == PRINT_OWNERS))
-		err = print_objects(machine, NOUN_OWNER, SUBJECT_OWNER,
-				    &owner_shape, out);
+		err = print_table(report, &owner_shape, out);
 	if (!err && what == PRINT_SETS)
-		err = print_objects(machine, NOUN_SET, SUBJECT_SET, &set_shape,
-				    out);
+		err = print_table(report, &set_shape, out);
+	return err;
+}
+
+int machine_print(struct machine *machine, enum print what, FILE *out)
+{
+	json_t *report = machine_shown_json(machine, what);
+	int err = report ? report_print(report, what, out) : -1;
+
+	json_decref(report);
 	return err;
 }

@@ -103,12 +103,12 @@ int program_read(struct program *program,
 {
 	enum scenario_read read;
 	struct step step;
-	size_t bytes, room = 0;
+	size_t room = 0;
 
-	program->text = read_file(program->file, &bytes);
+	program->text = read_file(program->file, &program->bytes);
 	if (!program->text)
 		return say_wrong(json, program->file, 0, strerror(errno));
-	scenario_init(&program->scenario, program->text, bytes);
+	scenario_init(&program->scenario, program->text, program->bytes);
 	if (origin)
 		scenario_resume(&program->scenario, origin);
 	while ((read = scenario_next(&program->scenario, &step)) ==
@@ -124,6 +124,12 @@ int program_read(struct program *program,
 		return say_wrong(json, program->file, 0,
 				 "there is no step in it");
 	return 0;
+}
+
+int program_wrong(const struct program *program, uint32_t line,
+		  const char *what, bool json)
+{
+	return say_wrong(json, program->file, line, what);
 }
 
 void program_free(struct program *program)

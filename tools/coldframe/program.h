@@ -10,6 +10,7 @@
 struct program {
 	const char *file;	/* as it was named; "-": standard input */
 	char *text;
+	size_t bytes;
 	struct scenario scenario;
 	struct step *step;
 	size_t steps;
@@ -25,6 +26,10 @@ struct program {
  */
 int program_read(struct program *program,
 		 const struct scenario_origin *origin, bool json);
+
+/* That something in it is wrong: on stderr, and as JSON. EXIT_WRONG. */
+int program_wrong(const struct program *program, uint32_t line,
+		  const char *what, bool json);
 void program_free(struct program *program);
 
 #endif

@@ -9,9 +9,11 @@
 
 #include <errno.h>
 #include <jansson.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -28,6 +30,7 @@
 struct session_shared {
 	uint32_t line;
 	char step[256];
+	char why[256];		/* said by it, or "" */
 };
 
 /* A scenario that runs. */
@@ -35,7 +38,7 @@ struct session {
 	const struct session_options *options;
 	const struct session_hooks *hooks;
 	const struct program *program;
-	struct machine *machine;
+	struct player player;
 	struct session_shared *shared;
 	struct journal journal;
 	uint64_t began_ns, shown_ns;	/* of the step that runs */
@@ -197,7 +200,8 @@ static void check_own(struct session *session, const char *name, bool holds,
 static void verify(struct session *session)
 {
 	char why[OUTCOME_TEXT_BYTES] = "";
-	bool holds = machine_verify(session->machine, why, sizeof(why));
+	const struct player *player = &session->player;
+	bool holds = player->ops->verify(player->self, why, sizeof(why));
 
 	check_own(session, "(verify)", holds, why);
 	session->journal.stopped |= !holds;
@@ -226,7 +230,8 @@ static void run_steps(struct session *session)
 		step = &program->step[i];
 		share_step(session->shared, step);
 		session->began_ns = clock_ns();
-		machine_step(session->machine, step, &outcome);
+		session->player.ops->step(session->player.self, step,
+					  &outcome);
 		note(session, step, &outcome);
 		if (session->options->verify == VERIFY_STEP &&
 		    !session->journal.stopped && step->kind != STEP_SAY)
@@ -239,21 +244,27 @@ static void run_steps(struct session *session)
 			     program->steps - i == 1 ? "" : "s");
 }
 
+static bool is_on(const struct session *session)
+{
+	return session->player.ops->is_on(session->player.self);
+}
+
 static void finish(struct session *session)
 {
 	const struct session_hooks *hooks = session->hooks;
+	const struct player *player = &session->player;
 	char why[2 * OUTCOME_TEXT_BYTES] = "";
 	bool held;
 
-	if (!machine_is_on(session->machine))
+	if (!is_on(session))
 		return;
-	if (!machine_finish(session->machine, why, sizeof(why)))
+	if (!player->ops->finish(player->self, why, sizeof(why)))
 		check_own(session, "(the load's contents)", false, why);
 	if (session->options->verify != VERIFY_OFF)
 		verify(session);
-	if (!hooks->end)
+	if (!hooks->end || hooks->play)
 		return;
-	held = !hooks->end(hooks->context, session->machine, why, sizeof(why));
+	held = !hooks->end(hooks->context, player->self, why, sizeof(why));
 	if (!held)
 		check_own(session, hooks->end_name, false, why);
 }
@@ -267,9 +278,10 @@ static void print_summary(struct session *session)
 {
 	const struct journal *journal = &session->journal;
 
-	if (!session->options->quiet && machine_is_on(session->machine)) {
+	if (!session->options->quiet && is_on(session)) {
 		(void)putchar('\n');
-		(void)machine_print(session->machine, PRINT_ALL, stdout);
+		(void)session->player.ops->print(session->player.self,
+						 PRINT_ALL, stdout);
 		(void)putchar('\n');
 	}
 	if (session->options->quiet && !status_of(session))
@@ -293,22 +305,32 @@ static void print_json(struct session *session)
 	json_decref(report);
 }
 
-static struct machine *begin(struct session *session)
+/* The embedded machine, unless the command has another player. */
+static int begin(struct session *session, const struct machine_config *config)
 {
-	const struct session_options *options = session->options;
 	const struct session_hooks *hooks = session->hooks;
-	struct machine_config config = {
-		.seed = options->seed,
-		.names = session->program->scenario.name,
-		.names_count = session->program->scenario.names,
-		.out = options->json ? NULL : stdout,
-		.context = session,
-	};
+	struct machine *machine;
 
-	if (isatty(STDERR_FILENO) && !options->json && !options->quiet)
-		config.progress = show_progress;
-	return hooks->begin ? hooks->begin(hooks->context, &config) :
-			      machine_create(&config);
+	if (hooks->play)
+		return hooks->play(hooks->context, session->program, config,
+				   &session->player);
+	machine = hooks->begin ? hooks->begin(hooks->context, config) :
+				 machine_create(config);
+	if (!machine && !hooks->begin)
+		return common_failed(session->options->command, "%s",
+				     strerror(ENOMEM));
+	session->player = player_embedded(machine);
+	return machine ? EXIT_OK : EXIT_FAILED;
+}
+
+void session_died(void *context, const char *why)
+{
+	struct session *session = context;
+
+	end_progress(session);
+	(void)snprintf(session->shared->why, sizeof(session->shared->why),
+		       "%s", why);
+	exit(EXIT_FAILED);
 }
 
 int session_run(const struct session_options *options,
@@ -321,15 +343,23 @@ int session_run(const struct session_options *options,
 		.program = program,
 		.shared = shared,
 	};
+	struct machine_config config = {
+		.seed = options->seed,
+		.names = program->scenario.name,
+		.names_count = program->scenario.names,
+		.out = options->json ? NULL : stdout,
+		.context = &session,
+	};
 	int status;
 
+	if (isatty(STDERR_FILENO) && !options->json && !options->quiet)
+		config.progress = show_progress;
 	session.began_ns = clock_ns();
-	session.machine = begin(&session);
+	status = begin(&session, &config);
 	end_progress(&session);
-	if (!session.machine && hooks->begin)
-		return EXIT_FAILED;
-	if (!session.machine || journal_init(&session.journal,
-					     session.machine))
+	if (status)
+		return status;
+	if (journal_init(&session.journal, &session.player))
 		return common_failed(options->command, "%s", strerror(ENOMEM));
 	if (!options->json && !options->quiet)
 		(void)printf("%s\n", program->file);
@@ -340,16 +370,15 @@ int session_run(const struct session_options *options,
 	else
 		print_summary(&session);
 	status = status_of(&session);
-	machine_destroy(session.machine);
+	session.player.ops->destroy(session.player.self);
 	journal_free(&session.journal);
 	return status;
 }
 
 /* The child is gone without an answer: say so in its place. */
 static int say_died(const struct session_options *options, const char *file,
-		    int how, const struct session_shared *shared)
+		    const char *what, const struct session_shared *shared)
 {
-	const char *what = strsignal(how);
 	json_t *object;
 
 	if (!options->json) {
@@ -378,7 +407,10 @@ static int wait_child(const struct session_options *options, const char *file,
 			return common_failed(options->command, "wait: %s",
 					     strerror(errno));
 	if (WIFSIGNALED(status))
-		return say_died(options, file, WTERMSIG(status), shared);
+		return say_died(options, file, strsignal(WTERMSIG(status)),
+				shared);
+	if (shared->why[0])
+		return say_died(options, file, shared->why, shared);
 	return WEXITSTATUS(status);
 }
 
@@ -395,9 +427,11 @@ int session_child(const struct session_options *options, const char *file,
 		return common_failed(options->command, "%s", strerror(errno));
 	(void)fflush(stdout);
 	child = fork();
-	if (child == 0)
+	if (child == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
 		exit(common_finish(options->command, run(context, file,
 							 shared)));
+	}
 	status = child < 0 ? common_failed(options->command, "fork: %s",
 					   strerror(errno)) :
 		 wait_child(options, file, child, shared);

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "machine/machine.h"
+#include "machine/player.h"
 #include "program.h"
 
 /* When every equation of the engine is checked. */
@@ -22,7 +22,7 @@ struct session_options {
 	bool json, quiet, color;
 };
 
-/* What a command does besides running steps. Both may be NULL. */
+/* What a command does besides running steps. All may be NULL. */
 struct session_hooks {
 	void *context;
 
@@ -31,12 +31,20 @@ struct session_hooks {
 				 const struct machine_config *config);
 
 	/*
+	 * In place of both, another player, until the session ends. Return:
+	 * 0, or the exit status, said already.
+	 */
+	int (*play)(void *context, const struct program *program,
+		    const struct machine_config *config,
+		    struct player *ret_player);
+
+	/*
 	 * With the machine as the scenario left it, verified. 0, or -1 with
 	 * @why, and then the check @end_name has failed.
 	 */
 	int (*end)(void *context, struct machine *machine, char *why,
 		   size_t bytes);
-	const char *end_name;
+	const char *end_name;	/* not of another player */
 };
 
 struct session_shared;
@@ -51,6 +59,12 @@ struct session_shared;
 int session_run(const struct session_options *options,
 		const struct session_hooks *hooks,
 		const struct program *program, struct session_shared *shared);
+
+/**
+ * session_died() - a player can go on no more: its file ends here.
+ * @context: config->context of the player's machine_config
+ */
+_Noreturn void session_died(void *context, const char *why);
 
 /* Reads @file and calls session_run(). Return: an exit status. */
 typedef int (*session_child_fn)(void *context, const char *file,
