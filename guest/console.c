@@ -4,7 +4,11 @@
 
 #include <stdarg.h>
 
+#include "include/guest.h"
 #include "kernel.h"
+
+#define SPIN_NS		2000000		/* a host that answers at once */
+#define NAP_NS		500000
 
 void console_write(const char *text, size_t bytes)
 {
@@ -17,6 +21,34 @@ void console_write(const char *text, size_t bytes)
 		arch_put(text[i]);
 	}
 	kernel_leave(state);
+}
+
+/* Waits: at first without giving the CPU up for long. */
+static char next_byte(void)
+{
+	uint64_t patient = arch_now_ns() + SPIN_NS;
+	int byte;
+
+	while ((byte = arch_get()) < 0) {
+		uint64_t now = arch_now_ns();
+
+		if (now < patient)
+			thread_yield();
+		else
+			thread_sleep(now + NAP_NS);
+	}
+	return (char)byte;
+}
+
+void guest_line(char *line, unsigned long bytes)
+{
+	unsigned long length = 0;
+	char byte;
+
+	while ((byte = next_byte()) != '\n')
+		if (length + 1 < bytes)
+			line[length++] = byte;
+	line[length] = '\0';
 }
 
 static void say_text(const char *text)

@@ -23,6 +23,9 @@ void guest_on_thread_end(void (*hook)(void));
 /* The asymmetric barrier: 0. */
 int guest_barrier(void);
 
+/* The next line from the console, without its end; cut if it is longer. */
+void guest_line(char *line, unsigned long bytes);
+
 /* A file of QEMU's: -fw_cfg name=opt/...; malloc()ed, or NULL. */
 char *guest_file(const char *name, unsigned long *ret_bytes);
 

@@ -50,6 +50,12 @@ def check_files():
         tap.ok(installed('include/coldframe/' + name), name + ' is there')
     for name in ['libcoldframe.a', 'coldframe.pc', 'coldframe-host.pc']:
         tap.ok(installed(name), name + ' is there')
+    # Builds with sanitizers have no guest; aarch64's needs a cross compiler.
+    for path in glob.glob(os.path.join(BUILD, 'guest', 'guest-*')):
+        name = os.path.basename(path)
+        if os.path.isfile(path) and os.access(path, os.X_OK):
+            tap.ok(installed('libexec/coldframe/' + name),
+                   name + ' is where coldframe run looks')
     good, said = pkg_config('--modversion', 'coldframe')
     version = re.findall(r'#define CF_VERSION_\w+ (\d+)', read(os.path.join(
         tap.ROOT, 'include/coldframe/coldframe.h')))

@@ -74,12 +74,14 @@ static void write_file(const char *path, const uint8_t *bytes, size_t count)
 	HOLDS(!fclose(file));
 }
 
-/* It names a file, or begins the files. */
+/* It names a file, begins the files, or wants another machine. */
 static bool is_unsafe(const char *word)
 {
 	if (word[0] != '-' || !strcmp(word, "-") || !strcmp(word, "--"))
 		return true;
-	return word[1] == '-' ? word[2] == 'e' : strchr(word, 'e') != NULL;
+	if (word[1] == '-')
+		return word[2] == 'e' || word[2] == 'm';
+	return strpbrk(word, "em") != NULL;
 }
 
 /* "# -j --verify=step": the words of the first line, but for files. */

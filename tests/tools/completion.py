@@ -51,6 +51,9 @@ def main():
        'one more column')
     ok(complete('blocks', '--color', '=', 'al') == ['always'],
        'a value behind =')
+    ok(complete('run', '--machine', '=', 'q') == ['qemu'], 'a machine')
+    ok(complete('run', '--cpu-kind', '=', 'a') == ['aarch64'],
+       'a kind of processor')
     ok(complete('blocks', '-z', 'Mov') == ['Movable'], 'a zone')
     ok('cli.py' in [os.path.basename(name) for name in complete(
         'map', '-F', os.path.join(cli.HERE, 'cli'))], 'a file')

@@ -51,6 +51,10 @@ _coldframe_value()
 		mapfile -t COMPREPLY < <(compgen -f -- "$2") ;;
 	--color)
 		mapfile -t COMPREPLY < <(compgen -W 'auto always never' -- "$2") ;;
+	-m | --machine)
+		mapfile -t COMPREPLY < <(compgen -W 'embedded qemu' -- "$2") ;;
+	--cpu-kind)
+		mapfile -t COMPREPLY < <(compgen -W 'x86-64 aarch64' -- "$2") ;;
 	-z | --zone)
 		mapfile -t COMPREPLY < <(compgen -W \
 			'DMA DMA32 Normal HighMem Movable Device' -- "$2") ;;

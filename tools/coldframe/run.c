@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * coldframe run: scenarios on the embedded machine.
+ * coldframe run: scenarios, on the embedded machine or on QEMU's.
  *
  * A file is read to its end before anything of it runs, and runs in a process
  * of its own.
  */
 #include "command.h"
 #include "common.h"
+#include "run_qemu.h"
 #include "session.h"
 
 #include <errno.h>
@@ -19,14 +20,19 @@
 struct options {
 	struct session_options session;
 	const char *export;
+	struct run_qemu qemu;
 };
 
 static const char help[] =
 "usage: coldframe run [OPTION...] FILE...\n"
 "\n"
 "Run scenarios on the embedded machine: an engine, its memory, CPUs and\n"
-"owners in one process. \"-\" reads from standard input.\n"
+"owners in one process; or in QEMU. \"-\" reads from standard input.\n"
 "\n"
+"  -m, --machine=NAME embedded, the default; or qemu: the same engine on a\n"
+"                     bare machine, with QEMU's own devices. Needs no KVM\n"
+"      --cpu-kind=CPU QEMU's processor: x86-64, the default, or aarch64\n"
+"      --patience=S   seconds QEMU may take for a step; 600 unless told\n"
 "  -j, --json         one JSON object a file, one a line, instead of text\n"
 "  -q, --quiet        print only what fails, and what print and say write\n"
 "  -v, --verify=WHEN  check every equation of the engine after each \"step\",\n"
@@ -37,8 +43,8 @@ static const char help[] =
 "  -h, --help         print this\n"
 "\n"
 "Exit status: 0 all expectations hold; 1 some do not, or a step failed; 2 a\n"
-"scenario is wrong (\"file:line: what\", and nothing of it has run) or the\n"
-"usage is. With several files the highest.\n";
+"scenario is wrong (\"file:line: what\", and nothing of it has run), the\n"
+"usage is, or QEMU is not there. With several files the highest.\n";
 
 static int export(void *context, struct machine *machine, char *why,
 		  size_t bytes)
@@ -60,13 +66,17 @@ static int run_file(void *context, const char *file,
 		.end = export,
 		.end_name = "(--export)",
 	};
+	const struct session_hooks in_qemu = {
+		.context = &options->qemu,
+		.play = run_qemu_play,
+	};
 	struct program program = { .file = file };
 	int status;
 
 	status = program_read(&program, NULL, options->session.json);
 	if (!status)
-		status = session_run(&options->session, &hooks, &program,
-				     shared);
+		status = session_run(&options->session, options->qemu.wanted ?
+				     &in_qemu : &hooks, &program, shared);
 	program_free(&program);
 	return status;
 }
@@ -115,6 +125,12 @@ static int parse_option(int option, struct options *options)
 	case 'e':
 		options->export = optarg;
 		return EXIT_OK;
+	case 'm':
+		return run_qemu_machine(&options->qemu, optarg);
+	case 'k':
+		return run_qemu_cpu_kind(&options->qemu, optarg);
+	case 'p':
+		return run_qemu_patience(&options->qemu, optarg);
 	case 'C':
 		if (!common_color_parse(optarg, &color))
 			return common_wrong(COMMAND, "--color is auto, always"
@@ -135,6 +151,9 @@ static int parse_options(int argc, char **argv, struct options *options)
 		{ "verify", required_argument, NULL, 'v' },
 		{ "seed", required_argument, NULL, 's' },
 		{ "export", required_argument, NULL, 'e' },
+		{ "machine", required_argument, NULL, 'm' },
+		{ "cpu-kind", required_argument, NULL, 'k' },
+		{ "patience", required_argument, NULL, 'p' },
 		{ "color", required_argument, NULL, 'C' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
@@ -142,8 +161,8 @@ static int parse_options(int argc, char **argv, struct options *options)
 	int option, status;
 
 	options->session.color = common_color_use(COLOR_AUTO);
-	while ((option = getopt_long(argc, argv, "jqv:s:e:h", words, NULL)) !=
-	       -1) {
+	while ((option = getopt_long(argc, argv, "jqv:s:e:m:h", words,
+				     NULL)) != -1) {
 		if (option == 'h') {
 			(void)fputs(help, stdout);
 			return common_finish(COMMAND, EXIT_OK);
@@ -156,7 +175,12 @@ static int parse_options(int argc, char **argv, struct options *options)
 		return common_wrong(COMMAND, "which scenario?");
 	if (options->export && argc - optind > 1)
 		return common_wrong(COMMAND, "--export takes one scenario");
-	return -1;
+	if (options->export && options->qemu.wanted)
+		return common_wrong(COMMAND, "--export is for the embedded"
+				    " machine: a guest has no files");
+	options->qemu.json = options->session.json;
+	status = run_qemu_check(&options->qemu);
+	return status ? status : -1;
 }
 
 int cmd_run(int argc, char **argv)

@@ -3,12 +3,13 @@
 """Builds the guest's programs for aarch64 with Debian's cross compiler, beside
 a native build of Meson's, which knows one processor only.
 
-usage: tests/guest/cross.py DIRECTORY STAMP JOB...
+usage: guest/cross.py DIRECTORY OUTPUT JOB...
        JOB: KIND:NAME[:SYMBOL,...], KIND one of unit owner ground process own
        device machine; SYMBOL: what the linker sends through the test (--wrap)
 
-Writes DIRECTORY/build.ninja, runs ninja, and leaves DIRECTORY/NAME. Without
-the compiler it builds nothing, and run.py says so.
+Writes a file for ninja, runs it, and leaves DIRECTORY/NAME. OUTPUT becomes
+the program if there is one job, else an empty file. Without the compiler it
+builds nothing, and tests/guest/run.py says so.
 """
 
 import glob
@@ -18,9 +19,10 @@ import shutil
 import subprocess
 import sys
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
-    os.path.abspath(__file__))))
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 COMPILER = 'aarch64-linux-gnu-gcc'
+# Names of files as Meson has them, so that panics read alike.
+MAP = '-fmacro-prefix-map=%s/=../' % ROOT
 ARGUMENTS = '''-std=c17 -O2 -g -ffreestanding -nostdinc -Wall -Wextra
     -Werror -DCF_DEBUG=1 -mno-outline-atomics -fno-pic -fno-pie
     -fno-stack-protector -ftls-model=local-exec
@@ -70,7 +72,7 @@ def write_ninja(file, jobs):
                              text=True).stdout.strip()
     where = ['-I' + os.path.join(ROOT, folder) for folder in
              ('guest/include', '', 'include')]
-    flags = ARGUMENTS + ['-idirafter', include] + where
+    flags = ARGUMENTS + [MAP, '-idirafter', include] + where
     file.write('rule cc\n  command = %s -MMD -MF $out.d %s $extra -c $in '
                '-o $out\n  depfile = $out.d\n  deps = gcc\n' % (
                    COMPILER, ' '.join(flags)))
@@ -101,19 +103,24 @@ def write_ninja(file, jobs):
 
 
 def main():
-    directory, stamp, jobs = sys.argv[1], sys.argv[2], sys.argv[3:]
-    if shutil.which(COMPILER):
+    directory, output, jobs = sys.argv[1], sys.argv[2], sys.argv[3:]
+    found = shutil.which(COMPILER)
+    if found:
         os.makedirs(directory, exist_ok=True)
-        with open(os.path.join(directory, 'build.ninja'), 'w',
+        ninja = os.path.basename(output) + '.ninja'
+        with open(os.path.join(directory, ninja), 'w',
                   encoding='utf-8') as file:
             write_ninja(file, jobs)
-        done = subprocess.run(['ninja', '-C', directory, '-j2'], check=False,
-                              stdout=subprocess.PIPE, text=True)
+        done = subprocess.run(['ninja', '-C', directory, '-f', ninja, '-j2'],
+                              check=False, stdout=subprocess.PIPE, text=True)
         if done.returncode:
             print(re.sub(r'(?m)^\[\d+/\d+\] \w+ .*\n', '', done.stdout))
             return 1
-    with open(stamp, 'w', encoding='utf-8'):
-        pass
+    if found and len(jobs) == 1:
+        shutil.copy2(os.path.join(directory, jobs[0].split(':')[1]), output)
+    else:
+        with open(output, 'w', encoding='utf-8'):
+            pass
     return 0
 
 

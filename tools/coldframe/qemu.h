@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TOOLS_COLDFRAME_QEMU_H
+#define TOOLS_COLDFRAME_QEMU_H
+
+#include <sys/types.h>
+
+#include "machine/player.h"
+#include "qemu_monitor.h"
+
+/* QEMU, and the guest in it: a child that ends when this process does. */
+
+enum cpu_kind {
+	CPU_X86_64,
+	CPU_AARCH64,
+	CPU_KIND_COUNT
+};
+
+/* "x86-64", "aarch64"; by the word or by QEMU's spelling. False: neither. */
+bool qemu_cpu_kind(const char *word, enum cpu_kind *ret_kind);
+
+/* What a machine of QEMU's is to be. Sizes are bytes. */
+struct qemu_config {
+	enum cpu_kind kind;
+	const char *text;		/* of the scenario */
+	size_t bytes;
+	uint64_t seed;
+	unsigned cpus;
+	uint64_t memory;		/* beyond what the guest needs itself */
+	uint64_t patience_ns;		/* with a step, and with the start */
+};
+
+struct qemu {
+	pid_t pid;			/* 0: none */
+	struct channel console;
+	struct monitor monitor;
+	int errors;			/* file of what QEMU says, or -1 */
+	uint64_t patience_ns;
+	char words[256];		/* the guest's last, that were none of
+					 * its answers; or why it is gone */
+};
+
+/**
+ * qemu_find() - QEMU's program and the guest's image for a kind of CPU.
+ * @ret_image: storage for a path
+ *
+ * Return: true; or false: said on stderr, with the package to install.
+ */
+bool qemu_find(enum cpu_kind kind, char *ret_image, size_t bytes);
+
+/**
+ * qemu_start() - start it and wait until the guest has read its scenario.
+ * @image: of qemu_find()
+ *
+ * Return: true; or false with qemu->words. Pair with qemu_end() either way.
+ */
+bool qemu_start(struct qemu *qemu, const struct qemu_config *config,
+		const char *image);
+void qemu_end(struct qemu *qemu);
+
+/**
+ * qemu_ask() - one command to the guest, and its answer.
+ * @hear: called with each object that is not yet the answer, if it takes it:
+ *        true; may be NULL
+ *
+ * Return: a new reference; or NULL with qemu->words: it is gone, or late.
+ */
+json_t *qemu_ask(struct qemu *qemu, const char *command,
+		 bool (*hear)(void *context, json_t *object), void *context);
+
+/* Bytes that QEMU keeps in memory; 0: nobody knows. */
+uint64_t qemu_resident(const struct qemu *qemu);
+
+/* The guest in QEMU as a player. */
+struct player_qemu {
+	struct qemu_config qemu;
+	const char *image;
+	const struct step *steps;
+	const struct machine_config *machine;	/* out, progress, context */
+	/* The guest is gone: does not come back. @context: machine's. */
+	void (*gone)(void *context, const char *why);
+};
+
+/* Return: 0; or -1 with @why. @config stays valid. */
+int player_qemu(const struct player_qemu *config, struct player *ret_player,
+		char *why, size_t bytes);
+
+#endif

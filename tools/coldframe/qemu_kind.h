@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TOOLS_COLDFRAME_QEMU_KIND_H
+#define TOOLS_COLDFRAME_QEMU_KIND_H
+
+#include "qemu.h"
+
+/* What QEMU's machines of a kind of CPU are. */
+struct qemu_kind {
+	const char *word, *other_word;
+	const char *program, *package;
+	const char *board;		/* -M */
+	const char *exit[2];		/* how the guest says its status */
+};
+
+extern const struct qemu_kind qemu_kinds[CPU_KIND_COUNT];
+
+#endif

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "qemu_monitor.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool failed(struct monitor *monitor, const char *command,
+		   const char *why)
+{
+	(void)snprintf(monitor->error, sizeof(monitor->error), "%s: %s",
+		       command, why);
+	return false;
+}
+
+static void count_event(struct monitor *monitor, const char *event)
+{
+	monitor->size_changes += !strcmp(event, "MEMORY_DEVICE_SIZE_CHANGE");
+	monitor->balloon_changes += !strcmp(event, "BALLOON_CHANGE");
+}
+
+/* The next object that is no event. NULL: @read says why. */
+static json_t *next_object(struct monitor *monitor, uint64_t until_ns,
+			   enum channel_read *read)
+{
+	const json_t *event;
+	json_t *object;
+	char *line;
+
+	for (;;) {
+		*read = channel_line(&monitor->channel, until_ns, &line);
+		if (*read != CHANNEL_LINE)
+			return NULL;
+		object = json_loads(line, 0, NULL);
+		event = json_object_get(object, "event");
+		if (object && !event)
+			return object;
+		if (event)
+			count_event(monitor, json_string_value(event));
+		json_decref(object);
+	}
+}
+
+static json_t *await(struct monitor *monitor, const char *command)
+{
+	enum channel_read read;
+	json_t *object = next_object(monitor, channel_now() +
+				     monitor->patience_ns, &read);
+
+	if (!object)
+		(void)failed(monitor, command, read == CHANNEL_LATE ?
+			     "QEMU does not answer" : "QEMU is gone");
+	return object;
+}
+
+void monitor_look(struct monitor *monitor)
+{
+	enum channel_read read;
+
+	json_decref(next_object(monitor, 0, &read));
+}
+
+static bool say(struct monitor *monitor, const char *command,
+		json_t *arguments)
+{
+	json_t *object = json_pack("{s:s}", "execute", command);
+	char *line;
+	bool said;
+
+	if (arguments)
+		(void)json_object_set_new(object, "arguments", arguments);
+	line = json_dumps(object, JSON_COMPACT);
+	json_decref(object);
+	if (!line)
+		return failed(monitor, command, "no memory");
+	said = channel_say(&monitor->channel, line, strlen(line)) &&
+	       channel_say(&monitor->channel, "\n", 1);
+	free(line);
+	return said || failed(monitor, command, "QEMU is gone");
+}
+
+bool monitor_do(struct monitor *monitor, const char *command,
+		json_t *arguments, json_t **ret_answer)
+{
+	json_t *object, *answer;
+	const char *why;
+
+	if (!say(monitor, command, arguments))
+		return false;
+	object = await(monitor, command);
+	if (!object)
+		return false;
+	answer = json_object_get(object, "return");
+	why = json_string_value(json_object_get(json_object_get(
+			object, "error"), "desc"));
+	if (!answer)
+		(void)failed(monitor, command, why ? why : "a strange answer");
+	else if (ret_answer)
+		*ret_answer = json_incref(answer);
+	json_decref(object);
+	return answer != NULL;
+}
+
+bool monitor_open(struct monitor *monitor, int fd, uint64_t patience_ns)
+{
+	json_t *greeting;
+
+	*monitor = (struct monitor){ .patience_ns = patience_ns };
+	channel_open(&monitor->channel, fd);
+	greeting = await(monitor, "the monitor");
+	if (!greeting)
+		return false;
+	json_decref(greeting);
+	return monitor_do(monitor, "qmp_capabilities", NULL, NULL);
+}
+
+void monitor_close(struct monitor *monitor)
+{
+	channel_close(&monitor->channel);
+}
+
+static json_t *property_of(const char *device, const char *property)
+{
+	return json_pack("{s:s+, s:s}", "path", "/machine/peripheral/",
+			 device, "property", property);
+}
+
+bool monitor_set(struct monitor *monitor, const char *device,
+		 const char *property, uint64_t value)
+{
+	json_t *arguments = property_of(device, property);
+
+	(void)json_object_set_new(arguments, "value",
+				  json_integer((json_int_t)value));
+	return monitor_do(monitor, "qom-set", arguments, NULL);
+}
+
+bool monitor_get(struct monitor *monitor, const char *device,
+		 const char *property, uint64_t *ret_value)
+{
+	json_t *answer;
+
+	if (!monitor_do(monitor, "qom-get", property_of(device, property),
+			&answer))
+		return false;
+	*ret_value = (uint64_t)json_integer_value(answer);
+	json_decref(answer);
+	return true;
+}

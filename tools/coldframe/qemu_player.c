@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * The guest in QEMU as a player: each call is a command to the guest and its
+ * answer. machine/bare/run.c is the other side.
+ */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "qemu.h"
+
+struct session {
+	const struct player_qemu *config;
+	struct qemu qemu;
+	json_t *refused;	/* of the last step, or NULL */
+	bool on;
+};
+
+/* What the guest tells before it answers. */
+static bool hear(void *context, json_t *object)
+{
+	const struct session *session = context;
+	const struct machine_config *machine = session->config->machine;
+	const char *what = json_string_value(json_object_get(object,
+							     "progress"));
+
+	if (!what)
+		return false;
+	if (machine->progress)
+		machine->progress(machine->context, what, (uint64_t)
+			json_integer_value(json_object_get(object, "done")),
+			(uint64_t)json_integer_value(
+				json_object_get(object, "total")));
+	return true;
+}
+
+static json_t *ask(struct session *session, const char *command)
+{
+	json_t *answer = qemu_ask(&session->qemu, command, hear, session);
+	const char *wrong = json_string_value(json_object_get(answer,
+							      "wrong"));
+	char words[sizeof(session->qemu.words)];
+
+	if (answer && !wrong)
+		return answer;
+	(void)snprintf(words, sizeof(words), "%s", wrong ? wrong :
+		       session->qemu.words);
+	json_decref(answer);
+	qemu_end(&session->qemu);
+	session->config->gone(session->config->machine->context, words);
+	return NULL;
+}
+
+static void copy_text(const json_t *object, const char *member, char *text,
+		      size_t bytes)
+{
+	const char *string = json_string_value(json_object_get(object,
+							       member));
+
+	(void)snprintf(text, bytes, "%s", string ? string : "");
+}
+
+/* Both machines print alike, but for where that is. */
+static void show(struct session *session, const struct step *step)
+{
+	FILE *out = session->config->machine->out;
+	json_t *report;
+	char command[32];
+
+	if (step->kind == STEP_SAY)
+		(void)fprintf(out, "\n%.*s\n", (int)step->text.length,
+			      step->text.start);
+	if (step->kind != STEP_PRINT)
+		return;
+	(void)snprintf(command, sizeof(command), "shown %u",
+		       (unsigned)step->amount.number);
+	report = ask(session, command);
+	(void)report_print(report, (enum print)step->amount.number, out);
+	json_decref(report);
+}
+
+static void play_step(void *self, const struct step *step,
+		      struct outcome *ret_outcome)
+{
+	struct session *session = self;
+	char command[32];
+	json_t *answer;
+
+	(void)snprintf(command, sizeof(command), "step %zu",
+		       (size_t)(step - session->config->steps));
+	answer = ask(session, command);
+	*ret_outcome = (struct outcome){
+		.err = (int)json_integer_value(json_object_get(answer,
+							       "err")),
+		.wrong = json_is_true(json_object_get(answer, "wrong")),
+		.ns = (uint64_t)json_integer_value(json_object_get(answer,
+								   "ns")),
+	};
+	copy_text(answer, "what", ret_outcome->what,
+		  sizeof(ret_outcome->what));
+	copy_text(answer, "why", ret_outcome->why, sizeof(ret_outcome->why));
+	json_decref(session->refused);
+	session->refused = json_incref(json_object_get(answer, "refused"));
+	ret_outcome->reported = session->refused != NULL;
+	json_decref(answer);
+	session->on |= step->kind == STEP_MACHINE && !ret_outcome->err;
+	if (session->config->machine->out && !ret_outcome->err)
+		show(session, step);
+}
+
+static bool check(struct session *session, const char *command, char *why,
+		  size_t bytes)
+{
+	json_t *answer = ask(session, command);
+	bool holds = json_is_true(json_object_get(answer, "holds"));
+
+	if (!holds)
+		copy_text(answer, "why", why, bytes);
+	json_decref(answer);
+	return holds;
+}
+
+static bool play_verify(void *self, char *why, size_t bytes)
+{
+	return check(self, "verify", why, bytes);
+}
+
+static bool play_finish(void *self, char *why, size_t bytes)
+{
+	return check(self, "finish", why, bytes);
+}
+
+static bool play_is_on(void *self)
+{
+	const struct session *session = self;
+
+	return session->on;
+}
+
+static json_t *play_json(void *self)
+{
+	return ask(self, "report");
+}
+
+static json_t *play_refusal_json(void *self, const struct outcome *outcome)
+{
+	const struct session *session = self;
+
+	(void)outcome;
+	return json_incref(session->refused);
+}
+
+static int play_print(void *self, enum print what, FILE *out)
+{
+	char command[32];
+	json_t *report;
+	int err;
+
+	(void)snprintf(command, sizeof(command), "shown %u", (unsigned)what);
+	report = ask(self, command);
+	err = report_print(report, what, out);
+	json_decref(report);
+	return err;
+}
+
+static void play_destroy(void *self)
+{
+	struct session *session = self;
+
+	json_decref(session->refused);
+	qemu_end(&session->qemu);
+	free(session);
+}
+
+static const struct player_ops ops = {
+	.step = play_step,
+	.verify = play_verify,
+	.finish = play_finish,
+	.is_on = play_is_on,
+	.json = play_json,
+	.refusal_json = play_refusal_json,
+	.print = play_print,
+	.destroy = play_destroy,
+};
+
+int player_qemu(const struct player_qemu *config, struct player *ret_player,
+		char *why, size_t bytes)
+{
+	struct session *session = calloc(1, sizeof(*session));
+
+	if (!session) {
+		(void)snprintf(why, bytes, "no memory");
+		return -1;
+	}
+	session->config = config;
+	if (!qemu_start(&session->qemu, &config->qemu, config->image)) {
+		(void)snprintf(why, bytes, "%s", session->qemu.words);
+		play_destroy(session);
+		return -1;
+	}
+	*ret_player = (struct player){ &ops, session };
+	return 0;
+}

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+
+/* coldframe run --machine=qemu: its options, and a session's player. */
+
+#include "run_qemu.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common.h"
+#include "session.h"
+
+#define COMMAND		"coldframe run"
+#define PATIENCE_S	600
+#define PATIENCE_S_MAX	86400
+#define CPUS_MIN	2
+#define CPUS_MAX	8
+
+/* Of a machine that says how much there may be; the rest costs nothing. */
+#define MEMORY_MAX	((uint64_t)32 << 30)
+
+int run_qemu_machine(struct run_qemu *run, const char *text)
+{
+	run->wanted = !strcmp(text, "qemu");
+	if (run->wanted || !strcmp(text, "embedded"))
+		return EXIT_OK;
+	return common_wrong(COMMAND, "--machine is embedded or qemu, not '%s'",
+			    text);
+}
+
+int run_qemu_cpu_kind(struct run_qemu *run, const char *text)
+{
+	run->kind_given = true;
+	if (qemu_cpu_kind(text, &run->kind))
+		return EXIT_OK;
+	return common_wrong(COMMAND, "--cpu-kind is x86-64 or aarch64, not"
+			    " '%s'", text);
+}
+
+int run_qemu_patience(struct run_qemu *run, const char *text)
+{
+	char *end;
+
+	errno = 0;
+	run->patience_given = true;
+	run->patience_s = strtoull(text, &end, 10);
+	if (errno || end == text || *end || strchr(text, '-') ||
+	    !run->patience_s || run->patience_s > PATIENCE_S_MAX)
+		return common_wrong(COMMAND, "--patience is seconds, 1 to %d,"
+				    " not '%s'", PATIENCE_S_MAX, text);
+	return EXIT_OK;
+}
+
+int run_qemu_check(struct run_qemu *run)
+{
+	if (run->wanted)
+		return qemu_find(run->kind, run->image, sizeof(run->image)) ?
+		       EXIT_OK : EXIT_WRONG;
+	if (run->kind_given || run->patience_given)
+		return common_wrong(COMMAND, "%s is for --machine=qemu",
+				    run->kind_given ? "--cpu-kind" :
+						      "--patience");
+	return EXIT_OK;
+}
+
+/* As many CPUs as the scenario has, and this host can run at once. */
+static unsigned guest_cpus(const struct program *program)
+{
+	long online = sysconf(_SC_NPROCESSORS_ONLN);
+	uint64_t cpus = program->scenario.cpus;
+
+	if (online > 0 && cpus > (uint64_t)online)
+		cpus = (uint64_t)online;
+	if (cpus > CPUS_MAX)
+		cpus = CPUS_MAX;
+	return cpus < CPUS_MIN ? CPUS_MIN : (unsigned)cpus;
+}
+
+static uint64_t guest_memory(const struct program *program)
+{
+	uint64_t bytes = program->scenario.span_frames * CF_FRAME_BYTES;
+
+	return bytes > MEMORY_MAX ? MEMORY_MAX : bytes;
+}
+
+/* Some steps are the embedded machine's alone. */
+static int check_steps(const struct run_qemu *run,
+		       const struct program *program)
+{
+	const char *lacks;
+	char text[160];
+	size_t i;
+
+	for (i = 0; i < program->steps; i++) {
+		lacks = step_embedded_only(&program->step[i]);
+		if (!lacks)
+			continue;
+		(void)snprintf(text, sizeof(text),
+			       "'%s' is for the embedded machine, not for"
+			       " QEMU", lacks);
+		return program_wrong(program, program->step[i].line, text,
+				     run->json);
+	}
+	return EXIT_OK;
+}
+
+int run_qemu_play(void *context, const struct program *program,
+		  const struct machine_config *config,
+		  struct player *ret_player)
+{
+	struct run_qemu *run = context;
+	int status = check_steps(run, program);
+	char why[256];
+
+	if (status)
+		return status;
+	run->config = (struct player_qemu){
+		.qemu = {
+			.kind = run->kind,
+			.text = program->text,
+			.bytes = program->bytes,
+			.seed = config->seed,
+			.cpus = guest_cpus(program),
+			.memory = guest_memory(program),
+			.patience_ns = (run->patience_given ?
+					run->patience_s : PATIENCE_S) *
+				       1000000000,
+		},
+		.image = run->image,
+		.steps = program->step,
+		.machine = config,
+		.gone = session_died,
+	};
+	if (!player_qemu(&run->config, ret_player, why, sizeof(why)))
+		return EXIT_OK;
+	return common_failed(COMMAND, "the guest does not start: %s", why);
+}
