@@ -6,6 +6,8 @@
  */
 #include "fuzz.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "linux/blocks.h"
@@ -149,6 +151,28 @@ static command_fn command_of(const struct command_line *line)
 	return strcmp(line->word[0], "map") ? cmd_types : cmd_map;
 }
 
+/*
+ * Pictures are drawn into the folder that is cleared, whatever was asked for:
+ * these options, however they are shortened, name files to write.
+ */
+static void keep_pictures(struct command_line *line)
+{
+	char path[512];
+	int i;
+
+	for (i = 0; i < line->count; i++) {
+		bool svg = !strncmp(line->word[i], "--sv", 4);
+
+		if (!svg && strncmp(line->word[i], "--p", 3))
+			continue;
+		snprintf(path, sizeof(path), "--%s=%s/picture",
+			 svg ? "svg" : "png", fuzz_folder());
+		free(line->word[i]);
+		line->word[i] = strdup(path);
+		HOLDS(line->word[i]);
+	}
+}
+
 /* What the options say; without any, what every user would look at first. */
 static void run_commands(struct command_line *line)
 {
@@ -163,6 +187,7 @@ static void run_commands(struct command_line *line)
 	int status;
 
 	if (line->count) {
+		keep_pictures(line);
 		(void)command_add(line, "--sysroot");
 		(void)command_add(line, fuzz_folder());
 		(void)command_run(line, command_of(line));
