@@ -76,9 +76,11 @@ static const char *const role_names[LX_ROLE_COUNT] = {
 			 LX_KPF(SWAPCACHE) | LX_KPF(KSM))
 #define LOCKED_BITS	(LX_KPF(MLOCKED) | LX_KPF(UNEVICTABLE))
 
-/* What tells why a frame of a program is still there. */
-#define HELD_BITS	(LX_CF(LRU) | LX_KPF(MMAP) | LX_KPF(SWAPCACHE) | \
-			 LX_KPF(KSM))
+/*
+ * What tells why a frame of a program is still there. Not KSM: from 6.10 to
+ * 6.12 at least every anonymous frame has it, and it keeps none.
+ */
+#define HELD_BITS	(LX_CF(LRU) | LX_KPF(MMAP) | LX_KPF(SWAPCACHE))
 
 /* Bits that may come and go on any frame and say nothing about its use. */
 #define IDLE_BITS	(LX_KPF(IDLE) | LX_CF(REFERENCED) | LX_CF(DIRTY) | \

@@ -8,6 +8,9 @@
 #define BATCH_WORDS	65536
 #define GIGANTIC_FRAMES	1024	/* no more come out of a list of free frames */
 
+/* The largest free run is 4 MiB, unless Linux is built otherwise. */
+#define FREE_FRAMES	1024
+
 /* As many frames at once go from a zone to a CPU, or back. */
 #define LONELY_MAX	63
 
@@ -128,6 +131,47 @@ static void count_unknown(struct lx_scan *scan, struct lx_piece *piece,
 		scan->bit[__builtin_ctzll(bits)] += frames;
 }
 
+/*
+ * How long the free run is that a frame of the batch heads. Linux joins two
+ * free halves, so it goes as far as its alignment allows and all is free.
+ */
+static uint64_t free_run(const struct lx_scan *scan, size_t at)
+{
+	uint64_t pfn = scan->pfn + (at - scan->next), frames = 1;
+	size_t i = at + 1;
+
+	while (!(pfn & frames) && frames < FREE_FRAMES) {
+		for (; i < at + 2 * frames && i < scan->count; i++) {
+			if (lx_class_of(scan->batch[i]) != LX_CLASS_FREE)
+				return frames;
+		}
+		if (i < at + 2 * frames)
+			return frames;
+		frames *= 2;
+	}
+	return frames;
+}
+
+/* Only the head of a free run shows that it was reported. */
+static void count_free(struct lx_scan *scan, struct lx_piece *piece,
+		       enum lx_class class, uint64_t last)
+{
+	uint64_t pfn = scan->pfn, stop = scan->reported_last;
+
+	scan->head = class;
+	if (class == LX_CLASS_REPORTED) {
+		size_t head = scan->next + (size_t)(last - 1 - pfn);
+
+		scan->reported_last = last - 1 + free_run(scan, head);
+	} else if (pfn < stop) {
+		stop = smaller(stop, last);
+		count(scan, piece, LX_CLASS_REPORTED, pfn, stop - pfn);
+		pfn = stop;
+	}
+	if (pfn < last)
+		count(scan, piece, class, pfn, last - pfn);
+}
+
 /* Frames [scan->pfn, @last) have a word that says something. */
 static void count_alike(struct lx_scan *scan, struct lx_piece *piece,
 			uint64_t word, uint64_t last)
@@ -140,6 +184,10 @@ static void count_alike(struct lx_scan *scan, struct lx_piece *piece,
 		count_unknown(scan, piece, word, last - pfn);
 	if (!(word & LX_CF(COMPOUND_TAIL)))
 		scan->head_pfn = last - 1;
+	if (class == LX_CLASS_FREE || class == LX_CLASS_REPORTED) {
+		count_free(scan, piece, class, last);
+		return;
+	}
 	/* Holes at the edge of memory have descriptors that say so. */
 	if (class == LX_CLASS_RESERVED) {
 		count_there(scan, piece, class, last);
@@ -301,6 +349,7 @@ static int go_to(struct lx_scan *scan, uint64_t first, struct lx_error *err)
 		scan->next = scan->count = 0;
 		scan->ended = false;
 		scan->head = LX_CLASS_UNTYPED;
+		scan->reported_last = 0;
 		scan->known_last = 0;
 	}
 	return count_frames(scan, &before, first, err);

@@ -47,6 +47,7 @@ struct lx_scan {
 	bool ended;
 	uint64_t head_pfn;		/* of the compound frame last seen */
 	enum lx_class head;
+	uint64_t reported_last;		/* behind the reported run last seen */
 	enum lx_class known;		/* what a mute word means */
 	uint64_t known_last;		/* from pfn up to here */
 	uint64_t bit[64];		/* frames with an unknown bit, by bit */

@@ -93,6 +93,8 @@ static void classes(void)
 		{ 0x5828, LX_CLASS_ANON },
 		{ 0x5808, LX_CLASS_ANON },	/* not on the LRU yet */
 		{ 0x5028, LX_CLASS_HELD },
+		{ 0x60502c, LX_CLASS_HELD },	/* 6.12: KSM on all of them */
+		{ 0x605828, LX_CLASS_ANON },
 		{ 0x5008, LX_CLASS_ANON },	/* not mapped yet */
 		{ 0x7028, LX_CLASS_ANON },	/* swapped, and read again */
 		{ 0x804, LX_CLASS_MAPPED },
@@ -208,6 +210,28 @@ static void chunks(void)
 	CHECK_EQ(piece.chunks_movable, 1);
 	CHECK_EQ(piece.chunks_spoiled, 1);
 	CHECK(!piece.mute);
+}
+
+/* The head of a free run shows that it was reported, the rest does not. */
+static void reported_runs(void)
+{
+	static const struct run runs[] = {
+		{ 0x408, 1 }, { 0x400, 511 },		/* all of 2 MiB */
+		{ 0x2c, 512 },
+		{ 0x408, 1 }, { 0x400, 511 + 512 + 512 },	/* 4 of 6 MiB */
+		{ 0x2c, 512 },
+		{ 0x408, 1 }, { 0x400, 511 + 8 }, { 0x2c, 504 },	/* 2 */
+		{ 0x400, 4 }, { 0x408, 1 }, { 0x400, 5 }, { 0x408, 2 },
+	};
+	struct lx_piece piece;
+
+	write_runs(runs, sizeof(runs) / sizeof(runs[0]));
+	piece = scan(0, UINT64_C(1) << 20);
+	CHECK_EQ(piece.count[LX_CLASS_REPORTED],
+		 512 + 1024 + 512 + 4 + 2);
+	CHECK_EQ(piece.count[LX_CLASS_FREE], 512 + 8 + 4 + 2);
+	/* From behind a head, the head is looked for. */
+	CHECK_EQ(scan(1, 512).count[LX_CLASS_REPORTED], 511);
 }
 
 static void unknown_bits(void)
@@ -445,6 +469,7 @@ int main(void)
 	tap_run("tails are what their head is", tails);
 	tap_run("gigantic pages", gigantic);
 	tap_run("chunks that are free, movable, spoiled", chunks);
+	tap_run("free runs that were reported", reported_runs);
 	tap_run("bits without a name are counted", unknown_bits);
 	tap_run("verdicts by the word of one frame", verdicts_by_word);
 	tap_run("frames without a type", untyped_frames);

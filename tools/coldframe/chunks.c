@@ -8,9 +8,6 @@
 #define GROUPS_MAX	128
 #define FEW		8	/* frames: little to get a chunk for */
 
-/* Free runs end here; a pair of free chunks is one run. */
-#define RUN_CHUNKS	2
-
 enum kind {
 	KIND_FREE,
 	KIND_REPORTED,			/* free, and the hypervisor was told */
@@ -99,7 +96,6 @@ struct options {
 	struct group *now;		/* of the block being read */
 	const struct lx_block *block;
 	struct stretch stretch;
-	uint64_t reported;		/* chunk whose run goes on, plus 1 */
 	bool failed;
 };
 
@@ -323,16 +319,8 @@ static bool put_stretch(struct options *options)
 	return good;
 }
 
-/*
- * Only the first frame of a free run shows that it was reported. Two free
- * chunks that make up a run have no head of their own in the second.
- */
-static enum kind kind_of(struct options *options, const struct lx_piece *chunk)
+static enum kind kind_of(const struct lx_piece *chunk)
 {
-	uint64_t number = chunk->first / CF_CHUNK_FRAMES;
-	bool reported = chunk->count[LX_CLASS_REPORTED] &&
-			chunk->at[LX_CLASS_REPORTED] == chunk->first;
-
 	if (chunk->count[LX_CLASS_UNTYPED] == chunk->frames)
 		return KIND_SILENT;
 	if (chunk->chunks_spoiled)
@@ -341,9 +329,8 @@ static enum kind kind_of(struct options *options, const struct lx_piece *chunk)
 		return KIND_MOVABLE;
 	if (!chunk->chunks_free)
 		return KIND_ABSENT;
-	reported |= number % RUN_CHUNKS && options->reported == number;
-	options->reported = reported ? number + 1 : 0;
-	return reported ? KIND_REPORTED : KIND_FREE;
+	return chunk->count[LX_CLASS_REPORTED] == chunk->frames ?
+	       KIND_REPORTED : KIND_FREE;
 }
 
 static void list_chunk(struct options *options, const struct lx_piece *chunk,
@@ -370,7 +357,7 @@ static void list_chunk(struct options *options, const struct lx_piece *chunk,
 static void take_chunk(void *context, const struct lx_piece *chunk)
 {
 	struct options *options = context;
-	enum kind kind = kind_of(options, chunk);
+	enum kind kind = kind_of(chunk);
 	struct group *group = options->now;
 	uint64_t free = lx_piece_role(chunk, LX_ROLE_FREE);
 

@@ -36,7 +36,7 @@ static const struct kind_text {
 	[KIND_UNINITIALISED] = { LX_CLASS_COUNT, "uninitialised",
 		"not initialised yet" },
 	[KIND_REPORTED] = { LX_CLASS_REPORTED, "reported",
-		"first frames of free runs that the hypervisor knows of" },
+		"free, and the hypervisor was told" },
 };
 
 enum {
@@ -135,7 +135,7 @@ static const char *print_cell(const void *context, unsigned int column,
 	return buffer;
 }
 
-/* The outermost range of a device around frames, or "". */
+/* The outermost range of a device that frames lie in, or "". */
 static const char *device_of(const struct lx_host *host, uint64_t first,
 			     uint64_t last)
 {
@@ -144,8 +144,8 @@ static const char *device_of(const struct lx_host *host, uint64_t first,
 
 	inner = lx_regions_find(&host->regions, "System RAM (", first, last);
 	for (i = 0; i < host->regions.count; i++) {
-		if (region[i].depth || region[i].last <= first ||
-		    region[i].first >= last ||
+		if (region[i].depth || region[i].first > first ||
+		    region[i].last < last ||
 		    !strncmp(region[i].name, "System RAM", 10))
 			continue;
 		return region[i].name;
