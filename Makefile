@@ -3,7 +3,7 @@
 
 PREFIX ?= /usr/local
 
-.PHONY: all run test check soak fuzz prove mutate coverage bench \
+.PHONY: all run test check soak fuzz prove verdicts mutate coverage bench \
 	bench-quick install clean help
 
 all:
@@ -36,6 +36,12 @@ fuzz:
 prove:
 	@scripts/setup -n run
 	@scripts/prove
+
+# Guests of Linux take every memory block offline: make verdicts GUESTS=--more
+verdicts:
+	@scripts/setup verdicts
+	@scripts/build build
+	@tests/linux/offline.py $(GUESTS) build/tools/coldframe/coldframe
 
 mutate:
 	@scripts/setup test
@@ -72,6 +78,7 @@ help:
 	@echo 'make soak     random operations, SECONDS=60 long, from SEED on'
 	@echo 'make fuzz     bytes of all kinds, TARGET=all for SECONDS=60 each'
 	@echo 'make prove    explore every interleaving of small programs'
+	@echo 'make verdicts ask guests of Linux whether coldframe blocks is right'
 	@echo 'make mutate   break the engine in small ways; do the tests notice?'
 	@echo 'make coverage lines and branches of core/ that the tests run'
 	@echo 'make bench    install what is missing, measure: ten minutes;'
