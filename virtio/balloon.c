@@ -208,6 +208,8 @@ int cf_balloon_open(struct cf_balloon *opaque,
 		return -CF_EINVAL;
 	*balloon = (struct balloon){ .config = *config };
 	fill_in(balloon);
+	if (balloon->config.report_ms == NEVER)
+		balloon->report_at = NEVER;
 	balloon_hooks_init(balloon);
 	err = connect(balloon);
 	if (err)
@@ -341,7 +343,7 @@ static bool has_answers(struct balloon *balloon)
 
 static void sooner(struct cf_next *next, uint64_t now, uint64_t at_ms)
 {
-	if (at_ms <= now || (next->when == CF_WHEN_AT && next->at_ms <= at_ms))
+	if (at_ms <= now || at_ms == NEVER || (next->when == CF_WHEN_AT && next->at_ms <= at_ms))
 		return;
 	next->when = CF_WHEN_AT;
 	next->at_ms = at_ms;
@@ -463,7 +465,9 @@ void cf_balloon_status(struct cf_balloon *opaque,
 		.migrated = balloon->migrated,
 		.reported = balloon->reported,
 		.reporting = balloon->report_chunks * CF_CHUNK_FRAMES,
+		.report_rounds = balloon->report_ends,
 		.hinted = balloon->hinted,
+		.hints = balloon->hints,
 		.hint_rounds = balloon->hint_rounds,
 		.stats_sent = balloon->stats_sent,
 		.low_deflated = balloon->low_deflated,

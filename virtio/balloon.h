@@ -38,6 +38,12 @@ struct cf_balloon_config {
 			size_t max);
 	/* While an answer is waited for in a hook; NULL: cf_port_relax(). */
 	void (*relax)(void *context, unsigned spins);
+	/*
+	 * A frame's number as the device knows it; NULL: as the map does. A
+	 * run that is handed over in one piece, up to 2 MiB, must lie in one
+	 * piece there. Under the driver's lock: may call nothing.
+	 */
+	cf_pfn (*device_frame)(void *context, cf_pfn pfn);
 	void *context;
 
 	bool small;		/* single frames only, never 2 MiB runs */
@@ -49,7 +55,8 @@ struct cf_balloon_config {
 	unsigned patience;	/* spins for an answer in a hook; 0: 1000000 */
 	uint64_t retry_ms;	/* after running out of memory; 0: 200 */
 	uint64_t low_ms;	/* no inflating after low memory; 0: 2000 */
-	uint64_t report_ms;	/* between rounds of reporting; 0: 2000 */
+	/* Between rounds of reporting; 0: 2000, ~0: cf_balloon_report(). */
+	uint64_t report_ms;
 
 	/* Reporting remembers what the host has: a bit a 2 MiB chunk. */
 	void *reported;		/* cf_balloon_reported_bytes(), zeroed; NULL:
@@ -79,7 +86,9 @@ struct cf_balloon_status {
 	uint64_t migrated;
 	uint64_t reported;	/* in all; of these ... */
 	uint64_t reporting;	/* ... isolated this moment */
+	uint64_t report_rounds;	/* that ended */
 	uint64_t hinted;	/* held for the round of hints that runs */
+	uint64_t hints;		/* told in the last round, this one included */
 	uint64_t hint_rounds;
 	uint64_t stats_sent;
 	uint64_t low_deflated;	/* given up for want of memory */
@@ -133,6 +142,14 @@ uint8_t cf_balloon_interrupt(struct cf_balloon *balloon, uint8_t isr);
  * Return: whether the driver now wants work: it may deflate below the target.
  */
 bool cf_balloon_low(struct cf_balloon *balloon);
+
+/**
+ * cf_balloon_report() - begin a round of free page reporting now.
+ *
+ * Work does it; without memory to spare the round ends before it begins.
+ * Context: not while work runs. Return: false: nothing is reported here.
+ */
+bool cf_balloon_report(struct cf_balloon *balloon);
 
 /** cf_balloon_status() - a copy. Context: not while work runs. */
 void cf_balloon_status(struct cf_balloon *balloon,

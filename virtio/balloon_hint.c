@@ -24,7 +24,7 @@ static bool is_spare(struct balloon *balloon)
 static bool send_run(struct balloon *balloon, cf_pfn pfn)
 {
 	struct cf_ring_buffer buffer = {
-		.phys = pfn << CF_FRAME_SHIFT,
+		.phys = balloon_device_frame(balloon, pfn) << CF_FRAME_SHIFT,
 		.bytes = (uint32_t)(CF_CHUNK_FRAMES << CF_FRAME_SHIFT),
 		.device_writes = true,
 	};
@@ -78,6 +78,7 @@ static bool hint_one(struct balloon *balloon)
 	cf_content_sync(balloon->config.map);
 	if (send_run(balloon, pfn)) {
 		balloon->hinted += CF_CHUNK_FRAMES;
+		balloon->hints += CF_CHUNK_FRAMES;
 		return true;
 	}
 	/* What the port does not take back goes at the end of the round. */
@@ -133,6 +134,7 @@ static void begin_round(struct balloon *balloon)
 	balloon->hinting = balloon_send(balloon, QUEUE_HINT,
 					&balloon->hint_start, 4);
 	balloon->hint_rounds += balloon->hinting;
+	balloon->hints = 0;
 }
 
 bool balloon_hint(struct balloon *balloon)

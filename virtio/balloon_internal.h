@@ -18,6 +18,7 @@
 #define WALK_SPANS	4096	/* looked at in one call of work */
 #define RING_SMALL	8
 #define RING_LARGE	64	/* hints and reports */
+#define NEVER		(~(uint64_t)0)	/* ms */
 #define PFN_LAST	((cf_pfn)1 << 32)	/* numbers have 32 bits */
 
 /* Work was told of low memory: beside CF_VIRTIO_ISR_*. */
@@ -100,6 +101,7 @@ struct balloon {
 	bool hinting;			/* (W) still taking runs */
 	bool releasing;			/* (W) giving them back */
 	cf_pfn hint_cursor;		/* (W) */
+	uint64_t hints;			/* (W) frames told in the last round */
 	uint64_t hint_kick_at;		/* (W) ms */
 
 	/* Reports. */
@@ -109,6 +111,7 @@ struct balloon {
 	cf_pfn report_cursor;		/* (W) */
 	uint64_t report_at;		/* (W) ms */
 	unsigned report_rounds;		/* (W) */
+	uint64_t report_ends;		/* (W) */
 	bool reporting;			/* (W) a round goes on */
 
 	/* Waiting. */
@@ -139,6 +142,16 @@ static inline bool balloon_has(const struct balloon *balloon, uint64_t feature)
 	return balloon->device.features & feature;
 }
 
+/* As the device knows it. */
+static inline cf_pfn balloon_device_frame(const struct balloon *balloon,
+					  cf_pfn pfn)
+{
+	const struct cf_balloon_config *config = &balloon->config;
+
+	return config->device_frame ?
+	       config->device_frame(config->context, pfn) : pfn;
+}
+
 /* balloon_queue.c */
 /* Hand a buffer to the device. False: the queue is full or dead. */
 bool balloon_send(struct balloon *balloon, unsigned queue,
@@ -156,8 +169,8 @@ uint64_t balloon_held(struct balloon *balloon);
 bool balloon_collect_begin(struct balloon *balloon);
 void balloon_collect_end(struct balloon *balloon);
 /* Frames' numbers into a buffer. */
-void balloon_put_frames(struct sending *sending, unsigned at, cf_pfn first,
-			cf_pfn last);
+void balloon_put_frames(const struct balloon *balloon, struct sending *sending,
+			unsigned at, cf_pfn first, cf_pfn last);
 void balloon_count(struct balloon *balloon, int64_t held);
 
 /* balloon_frames.c */

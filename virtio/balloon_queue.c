@@ -130,11 +130,12 @@ void balloon_collect_end(struct balloon *balloon)
 	cf_unlock(&balloon->lock, state);
 }
 
-void balloon_put_frames(struct sending *sending, unsigned at, cf_pfn first,
-			cf_pfn last)
+void balloon_put_frames(const struct balloon *balloon, struct sending *sending,
+			unsigned at, cf_pfn first, cf_pfn last)
 {
 	for (; first < last; first++, at++)
-		cf_wire_put32(sending->at + (size_t)at * 4, (uint32_t)first);
+		cf_wire_put32(sending->at + (size_t)at * 4, (uint32_t)
+			      balloon_device_frame(balloon, first));
 }
 
 void balloon_count(struct balloon *balloon, int64_t held)

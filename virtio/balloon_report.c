@@ -105,7 +105,8 @@ static bool send(struct balloon *balloon)
 
 	for (i = 0; i < balloon->report_chunks; i++)
 		buffers[i] = (struct cf_ring_buffer){
-			.phys = balloon->report_chunk[i] << CF_FRAME_SHIFT,
+			.phys = balloon_device_frame(balloon,
+				balloon->report_chunk[i]) << CF_FRAME_SHIFT,
 			.bytes = (uint32_t)(CF_CHUNK_FRAMES <<
 					    CF_FRAME_SHIFT),
 			.device_writes = true,
@@ -158,7 +159,17 @@ static void begin(struct balloon *balloon)
 static void end(struct balloon *balloon)
 {
 	balloon->reporting = false;
-	balloon->report_at = balloon->now + balloon->config.report_ms;
+	balloon->report_ends++;
+	balloon->report_at = balloon->config.report_ms == NEVER ? NEVER :
+			     balloon->now + balloon->config.report_ms;
+}
+
+bool cf_balloon_report(struct cf_balloon *opaque)
+{
+	struct balloon *balloon = balloon_of(opaque);
+
+	balloon->report_at = balloon->now;
+	return balloon->ring[QUEUE_REPORT].size != 0;
 }
 
 bool balloon_report(struct balloon *balloon)

@@ -40,12 +40,12 @@ static bool send_runs(struct balloon *balloon, const cf_pfn *pfn, size_t count,
 	unsigned i;
 
 	for (i = 0; i < count; i++) {
-		if (pfn[i] + frames > PFN_LAST) {
+		if (balloon_device_frame(balloon, pfn[i]) + frames > PFN_LAST) {
 			untake(balloon, pfn, count, order);
 			return false;
 		}
 		balloon->in_head[i] = pfn[i];
-		balloon_put_frames(&balloon->in, i << order, pfn[i],
+		balloon_put_frames(balloon, &balloon->in, i << order, pfn[i],
 				   pfn[i] + frames);
 	}
 	cf_content_sync(balloon->config.map);
@@ -146,7 +146,8 @@ static unsigned collect(struct balloon *balloon, uint64_t frames)
 		if (last - span.first > frames - count)
 			last = span.first + (frames - count);
 		balloon_set_state(balloon, span.first, FRAME_DEFLATING);
-		balloon_put_frames(&balloon->out, count, span.first, last);
+		balloon_put_frames(balloon, &balloon->out, count, span.first,
+				   last);
 		balloon->out_part[balloon->out_parts++] = (struct part){
 			span.first, last, span.last,
 		};

@@ -31,7 +31,14 @@ struct cf_vmem_config {
 	struct cf_virtio_memory shared;	/* cf_vmem_shared_bytes() */
 	const char *name;		/* of the owner; NULL: "virtio-mem" */
 
-	/* The device's region must lie in here; last 0: anywhere in the map. */
+	/*
+	 * The region's first frame in the map, where the device's own
+	 * addresses are others than the map's frames.
+	 */
+	bool placed;
+	cf_pfn place;
+
+	/* The region must lie in here; last 0: anywhere in the map. */
 	cf_pfn first, last;
 
 	enum cf_vmem_online online;

@@ -11,6 +11,7 @@ struct said {
 	uint16_t pxm;
 };
 
+/* From here on addresses are the map's. May wrap, and back again. */
 static int read_said(struct vmem *vmem, struct said *ret_said)
 {
 	uint8_t raw[CF_VMEM_CONFIG_BYTES];
@@ -19,10 +20,13 @@ static int read_said(struct vmem *vmem, struct said *ret_said)
 	err = cf_virtio_config(&vmem->device, 0, raw, sizeof(raw));
 	if (err)
 		return err;
+	if (!vmem->device_block && vmem->config.placed)
+		vmem->shift = (vmem->config.place << CF_FRAME_SHIFT) -
+			      cf_wire_get64(raw + CF_VMEM_ADDR);
 	*ret_said = (struct said){
 		.block_size = cf_wire_get64(raw + CF_VMEM_BLOCK_SIZE),
 		.pxm = cf_wire_get16(raw + CF_VMEM_NODE_ID),
-		.addr = cf_wire_get64(raw + CF_VMEM_ADDR),
+		.addr = cf_wire_get64(raw + CF_VMEM_ADDR) + vmem->shift,
 		.region = cf_wire_get64(raw + CF_VMEM_REGION_SIZE),
 		.usable = cf_wire_get64(raw + CF_VMEM_USABLE_SIZE),
 		.plugged = cf_wire_get64(raw + CF_VMEM_PLUGGED_SIZE),
@@ -51,7 +55,8 @@ static int check_region(struct vmem *vmem, const struct said *said)
 	    !aligned(said->block_size, said->block_size))
 		return broken(vmem, CF_VIRTIO_BROKEN_BLOCK_SIZE,
 			      said->block_size);
-	if (!aligned(said->addr, said->block_size) || said->region == 0 ||
+	if (!aligned(said->addr, said->block_size) ||
+	    !aligned(vmem->shift, said->block_size) || said->region == 0 ||
 	    !aligned(said->region, said->block_size))
 		return broken(vmem, CF_VIRTIO_BROKEN_REGION, said->addr);
 	/* Nothing wraps: both are below 2^52. */

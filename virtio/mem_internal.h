@@ -98,7 +98,8 @@ struct vmem {
 
 	/* What the device says, checked. */
 	uint64_t device_block;		/* (C) bytes */
-	uint64_t addr, region;		/* (C) bytes */
+	uint64_t addr, region;		/* (C) bytes; addr: in the map */
+	uint64_t shift;			/* (C) addr less the device's */
 	uint64_t usable, requested;	/* (W) bytes */
 	uint64_t device_plugged;	/* (W) bytes, by its account */
 	uint16_t pxm;			/* (C) */

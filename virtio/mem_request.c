@@ -23,7 +23,7 @@ static bool send(struct vmem *vmem, enum vmem_purpose purpose,
 	cf_wire_put16(vmem->request + CF_VMEM_REQUEST_TYPE, (uint16_t)type);
 	if (last > first) {
 		cf_wire_put64(vmem->request + CF_VMEM_REQUEST_ADDR,
-			      first << CF_FRAME_SHIFT);
+			      (first << CF_FRAME_SHIFT) - vmem->shift);
 		cf_wire_put16(vmem->request + CF_VMEM_REQUEST_COUNT,
 			      (uint16_t)(bytes / vmem->device_block));
 	}
