@@ -44,11 +44,12 @@ KINDS = {
     'process': ['tests/unit/{}.c'] + PROCESS,
     'own': ['guest/test/{}.c'],
     'device': ['guest/test/{}.c', 'virtio/*.c'],
-    'machine': ['machine/*.c', 'machine/bare/*.c', 'scenario/*.c'] +
+    'machine': ['machine/*.c', 'machine/bare/*.c', 'scenario/*.c',
+                'virtio/*.c'] +
                PROCESS[1:],
 }
 # Parts of machine/ that ask for more than the guest has.
-HOSTED = ['machine/export.c', 'machine/table.c']
+HOSTED = ['machine/export.c', 'machine/host.c', 'machine/table.c']
 KERNEL = ['guest/*.c', 'guest/aarch64/*.c', 'guest/aarch64/vector.S',
           'guest/libc/*.c', 'port/bare/*.c', 'core/*.c']
 START = 'guest/aarch64/start.S'

@@ -2,7 +2,7 @@
 
 /* Steps that take runs for a set and give them back. */
 
-#include "internal.h"
+#include "device.h"
 
 #define BATCH_RUNS	256
 
@@ -183,7 +183,9 @@ static int alloc_runs(struct machine *machine, const struct step *step,
 	int err;
 
 	for (i = 0; i < wanted; i++) {
-		err = cf_alloc(machine->map, request, &pfn);
+		do
+			err = cf_alloc(machine->map, request, &pfn);
+		while (err == -CF_ENOMEM && devices_yield(machine));
 		if (err == -CF_ENOMEM && i && step->amount.unit == AMOUNT_ALL)
 			return 0;
 		if (!err)

@@ -15,7 +15,7 @@
  * contents, give the memory back.  In: note it, then expose it.
  */
 
-#include "internal.h"
+#include "device.h"
 
 #define BATCH_RUNS	256
 
@@ -281,6 +281,8 @@ static int plug(struct machine *machine, const struct step *step,
 	char size[24];
 	int err;
 
+	if (machine->config.names[step->name].noun == NOUN_MEM)
+		return device_plug(machine, step, unplug, outcome);
 	err = check_driver(&plugging, step, unplug);
 	if (err)
 		return err;

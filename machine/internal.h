@@ -2,20 +2,16 @@
 #ifndef MACHINE_INTERNAL_H
 #define MACHINE_INTERNAL_H
 
-/*
- * What the files of the machine share.  The machine uses the public headers
- * and port/host only, as any embedder would.
- */
+/* Shared by machine/, which is an embedder like any: public headers, port. */
 
 #include <coldframe/coldframe.h>
 #include <pthread.h>
 
+#include "host.h"
 #include "machine.h"
 #include "port/host/host.h"
 
-struct machine;
-struct set;
-struct owner;
+struct device; struct owner; struct set;	/* host.h has the machine */
 
 /* ---- runs and sets (set.c, content.c) ---- */
 
@@ -270,6 +266,7 @@ union object {
 	struct watcher *watcher;	/* subscribers and scanners */
 	struct walker *walker;
 	struct mark *mark;
+	struct device *device;	/* of both kinds */
 };
 
 struct machine {
@@ -293,6 +290,8 @@ struct machine {
 	uint64_t low_signals, empty_signals;
 	uint64_t inflated, deflated;	/* frames, of all balloons */
 	uint64_t unreturned;	/* frames the system would not take back */
+	struct host_device *host_device[HOST_DEVICES_MAX];
+	unsigned host_devices;
 	struct outcome last;		/* of the last step that is one */
 	char name[SCENARIO_NAMES_MAX][SCENARIO_NAME_BYTES + 1];
 	union object object[SCENARIO_NAMES_MAX];
@@ -322,7 +321,7 @@ cf_pfn first_unused(struct machine *machine, cf_pfn block);
 
 /* ---- places (place.c) ---- */
 
-/* Called for each stretch of a place; nonzero ends it. */
+/* Of each stretch of a place; nonzero ends it. */
 typedef int (*stretch_fn)(void *context, cf_pfn first, cf_pfn last);
 
 int place_each(struct machine *machine, const struct place *place,

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "internal.h"
+#include "device.h"
 
 int refuse(struct outcome *outcome, enum cf_err err, const char *format, ...)
 {
@@ -86,6 +86,16 @@ static void on_signal(void *context, enum cf_signal what, cf_pfn pfn)
 	(void)pthread_mutex_unlock(&machine->signal_lock);
 }
 
+uint64_t machine_low_signals(struct machine *machine)
+{
+	uint64_t signals;
+
+	(void)pthread_mutex_lock(&machine->signal_lock);
+	signals = machine->low_signals;
+	(void)pthread_mutex_unlock(&machine->signal_lock);
+	return signals;
+}
+
 struct machine *machine_create(const struct machine_config *config)
 {
 	struct machine *machine = calloc(1, sizeof(*machine));
@@ -154,15 +164,17 @@ static void discard_done(void *context, enum cf_event event, cf_pfn first,
 static int start_map(struct machine *machine, const struct step *step,
 		     struct outcome *outcome)
 {
+	cf_pfn span = step->key[KEY_SPAN] / CF_FRAME_BYTES;
 	struct cf_host_config host = {
-		.last = step->key[KEY_SPAN] / CF_FRAME_BYTES,
+		.last = span + HOST_SHARED_FRAMES <= CF_PFN_LIMIT ?
+			span + HOST_SHARED_FRAMES : span,
 		.huge = !step_has(step, KEY_SMALL_PAGES) &&
 			!step_has(step, KEY_DEBUG_PAGEALLOC),
 		.debug_pagealloc = step_has(step, KEY_DEBUG_PAGEALLOC),
 		.hooks = { .context = machine, .signal = on_signal },
 	};
 	struct cf_map_config config = {
-		.last = host.last,
+		.last = span,
 		.block_order = (uint32_t)__builtin_ctzll(
 			step->key[KEY_BLOCK] / CF_FRAME_BYTES),
 		.cpus = (uint32_t)step_value(step, KEY_CPUS, 1),
@@ -175,7 +187,7 @@ static int start_map(struct machine *machine, const struct step *step,
 	if (cf_host_memory_create(&host, &machine->memory))
 		return refuse(outcome, CF_ENOMEM,
 			      "the process has no address space for %llu MiB",
-			      (unsigned long long)host.last >> 8);
+			      (unsigned long long)span >> 8);
 	if (cf_host_map_create(&machine->memory, &config, &machine->map)) {
 		cf_host_memory_destroy(&machine->memory);
 		machine->map = NULL;
@@ -295,6 +307,10 @@ static void free_objects(struct machine *machine, enum noun noun)
 		case NOUN_WALKER:
 			walker_free(object->walker);
 			break;
+		case NOUN_MEM:
+		case NOUN_BALLOON:
+			device_free(object->device);
+			break;
 		default:
 			free(object->any);
 			break;
@@ -311,7 +327,7 @@ static void switch_off(struct machine *machine)
 {
 	static const enum noun nouns[] = {
 		NOUN_SUBSCRIBER, NOUN_SCANNER, NOUN_OPERATION, NOUN_SET,
-		NOUN_FRAME, NOUN_MARK, NOUN_OWNER,
+		NOUN_FRAME, NOUN_MARK, NOUN_OWNER, NOUN_MEM, NOUN_BALLOON,
 	};
 	struct loan *loan;
 	size_t i;

@@ -218,6 +218,9 @@ json_t *machine_json(struct machine *machine)
 	add_objects(machine, report, "scanners", NOUN_SCANNER,
 		    SUBJECT_SCANNER);
 	add_objects(machine, report, "walkers", NOUN_WALKER, SUBJECT_WALKER);
+	add_objects(machine, report, "virtio-mem", NOUN_MEM, SUBJECT_MEM);
+	add_objects(machine, report, "virtio-balloon", NOUN_BALLOON,
+		    SUBJECT_BALLOON);
 	(void)json_object_set_new(report, "load",
 				  subject_json(machine, &load, json_object()));
 	return report;

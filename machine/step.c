@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "internal.h"
+#include "device.h"
 
 #define SURVIVED	0
 #define REFUSED		3	/* the engine said no with an error code */
@@ -58,6 +58,21 @@ static const step_fn functions[STEP_COUNT] = {
 	[STEP_INFLATE] = step_inflate,
 	[STEP_DEFLATE] = step_deflate,
 	[STEP_DISCARD] = step_discard,
+	[STEP_VIRTIO_MEM] = step_virtio_mem,
+	[STEP_VIRTIO_BALLOON] = step_virtio_balloon,
+	[STEP_REQUEST] = step_request,
+	[STEP_BALLOON] = step_balloon,
+	[STEP_STATS] = step_stats,
+	[STEP_REPORT] = step_report,
+	[STEP_HINT] = step_hint,
+	[STEP_SETTLE] = step_settle,
+	[STEP_WORK] = step_work,
+	[STEP_MIGRATING] = step_migrating,
+	[STEP_REFUSING] = step_refusing,
+	[STEP_LATE] = step_late,
+	[STEP_LIE] = step_lie,
+	[STEP_UNLOAD] = step_unload,
+	[STEP_RELOAD] = step_reload,
 	[STEP_SUBSCRIBER] = step_subscriber,
 	[STEP_VETO] = step_veto,
 	[STEP_UNSUBSCRIBE] = step_unsubscribe,
@@ -91,11 +106,6 @@ static void run_job(void *argument)
 {
 	struct job *job = argument;
 
-	if (!functions[job->step->kind]) {
-		job->err = refuse(job->outcome, CF_EREFUSED,
-				  "this machine has no devices");
-		return;
-	}
 	job->err = functions[job->step->kind](job->machine, job->step,
 					      job->outcome);
 }

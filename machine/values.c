@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-#include "internal.h"
+#include "device.h"
 
 struct values {
 	uint64_t of[PROPERTY_COUNT];
@@ -321,6 +321,16 @@ static void fill_load(struct machine *machine, struct values *values)
 	V(HELD) = sum.held;
 }
 
+static uint64_t blocking(const struct cf_report *report)
+{
+	uint64_t frames = 0;
+	unsigned i;
+
+	for (i = 1; i < CF_REASON_COUNT; i++)
+		frames += report->frames[i];
+	return frames;
+}
+
 static bool is_of_report(enum property property)
 {
 	return property != PROPERTY_OK && property != PROPERTY_REFUSED &&
@@ -335,15 +345,13 @@ static int fill_last(struct machine *machine, enum property property,
 	const struct outcome *last = &machine->last;
 	const struct cf_report *report = &last->report;
 	int err = last->err ? last->err : last->queried;
-	unsigned i;
 
 	V(OK) = !err;
 	V(REFUSED) = err != 0;
 	V(ERROR) = (uint64_t)-err;
 	V(DONE) = last->done;
 	V(MOVED_FRAMES) = last->moved;
-	for (i = 1; last->reported && i < CF_REASON_COUNT; i++)
-		V(BLOCKING) += report->frames[i];
+	V(BLOCKING) = last->reported ? blocking(report) : 0;
 	if (!last->reported && is_of_report(property))
 		return refuse(outcome, CF_EGONE, "the last step came with no"
 			      " report");
@@ -361,15 +369,114 @@ static int fill_last(struct machine *machine, enum property property,
 	return 0;
 }
 
+/* What a driver's last try found in the way, if anything. */
+static int fill_refusal(struct machine *machine,
+			const struct cf_report *report, enum property property,
+			struct values *values, struct outcome *outcome)
+{
+	V(REASON) = report->reason;
+	V(TYPE) = report->type;
+	V(FRAME) = report->pfn;
+	V(OWNER) = report->owner;
+	V(BLOCKING) = blocking(report);
+	values->word = property == PROPERTY_OWNER ?
+		       name_of_owner(machine, report->owner) :
+		       report->who ? report->who : "nobody";
+	if (report->reason == CF_REASON_NONE &&
+	    (property == PROPERTY_REASON || property == PROPERTY_TYPE ||
+	     property == PROPERTY_FRAME || property == PROPERTY_OWNER ||
+	     property == PROPERTY_WHO))
+		return refuse(outcome, CF_EGONE, "nothing was in the way");
+	return 0;
+}
+
+/* In frames; what the host does not say, a subject does not have. */
+static int fill_view(struct device *device, enum property property,
+		     struct values *values, struct outcome *outcome)
+{
+	struct host_view view;
+
+	if (host_view(device->host, &view))
+		return refuse(outcome, CF_EPORT, "the host does not say");
+	V(HOST_PLUGGED) = view.plugged / CF_FRAME_BYTES;
+	V(HOST_BALLOONED) = view.ballooned / CF_FRAME_BYTES;
+	V(RESIDENT) = view.resident / CF_FRAME_BYTES;
+	V(HOST_FREE) = view.free / CF_FRAME_BYTES;
+	V(HOST_TOTAL) = view.total / CF_FRAME_BYTES;
+	V(HOST_AVAILABLE) = view.available / CF_FRAME_BYTES;
+	V(VIOLATIONS) = view.violations;
+	if (view.violation)
+		(void)snprintf(outcome->why, sizeof(outcome->why), "%s",
+			       view.violation);
+	if (values->of[property] < ~(uint64_t)0 / CF_FRAME_BYTES)
+		return 0;
+	return refuse(outcome, CF_EGONE, "the host was told nothing");
+}
+
+static int fill_mem(struct machine *machine, struct device *device,
+		    enum property property, struct values *values,
+		    struct outcome *outcome)
+{
+	struct cf_vmem_status status;
+	int err;
+
+	cf_vmem_status(&device->vmem, &status);
+	err = fill_refusal(machine, &status.report, property, values, outcome);
+	if (err)
+		return err;
+	V(MEM_STATE) = device->loaded ? status.phase : CF_VMEM_PHASE_COUNT;
+	V(BROKEN) = status.broken;
+	V(REQUESTED) = device->wanted / CF_FRAME_BYTES;
+	V(PLUGGED) = status.plugged / CF_FRAME_BYTES;
+	V(USABLE) = status.usable / CF_FRAME_BYTES;
+	V(DEVICE_BLOCK) = status.device_block / CF_FRAME_BYTES;
+	V(SUB_BLOCK) = status.sub_block / CF_FRAME_BYTES;
+	V(BIG_BLOCKS) = status.big_blocks;
+	V(NODE) = status.node;
+	V(BLOCKS) = status.blocks;
+	V(BLOCKS_PARTIAL) = status.blocks_partial;
+	V(REQUESTS) = status.requests;
+	V(NACKS) = status.nacks;
+	V(BUSIES) = status.busies;
+	V(RETRIES) = status.retries;
+	return fill_view(device, property, values, outcome);
+}
+
+static int fill_balloon(struct device *device, enum property property,
+			struct values *values, struct outcome *outcome)
+{
+	struct cf_balloon_status status;
+
+	cf_balloon_status(&device->balloon, &status);
+	V(BALLOON_STATE) = device->loaded ? status.phase :
+					    CF_BALLOON_PHASE_COUNT;
+	V(BROKEN) = status.broken;
+	V(TARGET) = device->wanted / CF_FRAME_BYTES;
+	V(BALLOONED) = status.held;
+	V(MIGRATED) = status.migrated;
+	V(REPORTED) = status.reported;
+	V(HINTED) = status.hints;
+	V(HINT_ROUNDS) = status.hint_rounds;
+	V(STATS_SENT) = status.stats_sent;
+	V(LOW_DEFLATED) = status.low_deflated;
+	return fill_view(device, property, values, outcome);
+}
+
 /* Subjects that are an object of the scenario's. */
 static int fill_object(struct machine *machine, const struct subject *subject,
-		       struct values *values, struct outcome *outcome)
+		       enum property property, struct values *values,
+		       struct outcome *outcome)
 {
 	union object object = machine->object[subject->name];
 
 	if (!object.any)
 		return refuse(outcome, CF_EGONE, "%s is not there",
 			      machine->name[subject->name]);
+	if (subject->kind == SUBJECT_MEM)
+		return fill_mem(machine, object.device, property, values,
+				outcome);
+	if (subject->kind == SUBJECT_BALLOON)
+		return fill_balloon(object.device, property, values, outcome);
 	if (subject->kind == SUBJECT_OWNER)
 		fill_owner(machine, object.owner, values);
 	else if (subject->kind == SUBJECT_OPERATION)
@@ -406,7 +513,8 @@ static int fill(struct machine *machine, const struct subject *subject,
 	case SUBJECT_LAST:
 		return fill_last(machine, property, values, outcome);
 	default:
-		return fill_object(machine, subject, values, outcome);
+		return fill_object(machine, subject, property, values,
+				   outcome);
 	}
 }
 

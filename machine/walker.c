@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "internal.h"
+#include "device.h"
 
 static void sleep_ns(uint64_t ns)
 {
@@ -219,8 +219,7 @@ void walkers_go_on(struct machine *machine)
 int step_wait(struct machine *machine, const struct step *step,
 	      struct outcome *outcome)
 {
-	(void)machine;
-	sleep_ns(step->amount.number);
+	devices_wait(machine, step->amount.number);
 	did(outcome, "waited");
 	return 0;
 }

@@ -343,7 +343,8 @@ static bool has_answers(struct balloon *balloon)
 
 static void sooner(struct cf_next *next, uint64_t now, uint64_t at_ms)
 {
-	if (at_ms <= now || at_ms == NEVER || (next->when == CF_WHEN_AT && next->at_ms <= at_ms))
+	if (at_ms <= now || at_ms == NEVER ||
+	    (next->when == CF_WHEN_AT && next->at_ms <= at_ms))
 		return;
 	next->when = CF_WHEN_AT;
 	next->at_ms = at_ms;

@@ -50,7 +50,8 @@ static bool give_back(struct balloon *balloon, cf_pfn source, unsigned order)
 
 	balloon->move_source = source;
 	balloon->move_order = order;
-	balloon_put_frames(balloon, &balloon->move_out, 0, source, source + frames);
+	balloon_put_frames(balloon, &balloon->move_out, 0, source,
+			   source + frames);
 	return balloon_send(balloon, QUEUE_DEFLATE, &balloon->move_out,
 			    (uint32_t)frames * 4) &&
 	       balloon_wait(balloon, &balloon->move_out);
@@ -67,7 +68,8 @@ static int hook_migrate(void *context, cf_pfn source, cf_pfn target,
 	/* putback follows, or a late answer frees it: see settle_move. */
 	if (!give_back(balloon, source, order))
 		return -CF_EAGAIN;
-	balloon_put_frames(balloon, &balloon->move_in, 0, target, target + frames);
+	balloon_put_frames(balloon, &balloon->move_in, 0, target,
+			   target + frames);
 	if (!balloon_send(balloon, QUEUE_INFLATE, &balloon->move_in,
 			  (uint32_t)frames * 4)) {
 		/* The target is nobody's but ours. */

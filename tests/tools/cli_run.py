@@ -351,7 +351,8 @@ def report():
         'load stop\n')
     keys = {'scenario', 'status', 'seed', 'steps', 'checks', 'machine',
             'counters', 'zones', 'blocks', 'owners', 'sets', 'operations',
-            'subscribers', 'scanners', 'walkers', 'load'}
+            'subscribers', 'scanners', 'walkers', 'virtio-mem',
+            'virtio-balloon', 'load'}
     ok(status == 0 and set(found) == keys, 'the report has all its parts',
        str(set(found) ^ keys))
     counters = found['counters']

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Steps on a virtio-mem: the host asks for a size, the driver works until it
+ * is so or says what is in the way.
+ */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "device.h"
+
+int device_mem_load(struct device *device, const struct host_link *link)
+{
+	struct cf_vmem_config config = {
+		.map = device->machine->map,
+		.ops = link->ops,
+		.transport = link->transport,
+		.shared = link->shared,
+		.name = device->name,
+		.placed = link->placed,
+		.place = device->config.first,
+		.first = device->config.first,
+		.last = device->config.last,
+		.online = device->zone == CF_ZONE_MOVABLE ?
+			  CF_VMEM_ONLINE_MOVABLE : CF_VMEM_ONLINE_NORMAL,
+		.big_blocks = device->big_blocks,
+		.retry_min_ms = device->retry_ms,
+	};
+	int err;
+
+	(void)memset(&device->vmem, 0, sizeof(device->vmem));
+	err = cf_vmem_open(&device->vmem, &config);
+	if (err)
+		return err;
+	free(device->storage);
+	device->storage = malloc(cf_vmem_bytes(&device->vmem));
+	err = device->storage ? cf_vmem_start(&device->vmem, device->storage) :
+				-CF_ENOMEM;
+	/* What was opened and not started holds nothing. */
+	if (err && cf_vmem_remove(&device->vmem, false))
+		return -CF_EPORT;
+	return err;
+}
+
+static struct cf_vmem_status status_of(struct device *device)
+{
+	struct cf_vmem_status status;
+
+	cf_vmem_status(&device->vmem, &status);
+	return status;
+}
+
+/* It has seen what the host wants, and has nothing left to try. */
+static bool is_settled(struct device *device)
+{
+	struct cf_vmem_status status = status_of(device);
+
+	return status.phase == CF_VMEM_IDLE && !status.waiting &&
+	       status.requested == device->wanted;
+}
+
+/* Why a driver backs off. */
+static int say_failed(struct device *device,
+		      const struct cf_vmem_status *status,
+		      struct outcome *outcome)
+{
+	if (status->report.reason != CF_REASON_NONE) {
+		outcome->report = status->report;
+		outcome->reported = true;
+		outcome->err = -CF_EBUSY;
+		return outcome->err;
+	}
+	if (status->err == -CF_EREFUSED)
+		return refuse(outcome, CF_EAGAIN, "the device answers NACK");
+	if (status->err == -CF_EBUSY)
+		return refuse(outcome, CF_EAGAIN, "the device answers BUSY");
+	return refuse(outcome, (enum cf_err)-status->err, "%s: %s",
+		      device->name, cf_strerror(status->err));
+}
+
+/* Idle, but for want of room: less than a step off is as good as can be. */
+static int check_size(struct device *device,
+		      const struct cf_vmem_status *status,
+		      struct outcome *outcome)
+{
+	uint64_t off = status->plugged < status->requested ?
+		       status->requested - status->plugged : 0;
+	char size[24];
+
+	if (off < status->sub_block)
+		return 0;
+	return refuse(outcome, CF_ENOMEM, "%s has no room for %s more",
+		      device->name, machine_size(off / CF_FRAME_BYTES, size));
+}
+
+int device_mem_settle(struct device *device, uint64_t for_ns,
+		      struct outcome *outcome)
+{
+	uint64_t before = status_of(device).plugged;
+	enum device_end end = device_wait(device, is_settled, for_ns);
+	struct cf_vmem_status status = status_of(device);
+	uint64_t moved = status.plugged > before ? status.plugged - before :
+						   before - status.plugged;
+	char size[24], now[24];
+
+	outcome->done = moved / CF_FRAME_BYTES;
+	did(outcome, "%s %s, %s there now",
+	    status.plugged < before ? "unplugged" : "plugged",
+	    machine_size(outcome->done, size),
+	    machine_size(status.plugged / CF_FRAME_BYTES, now));
+	switch (end) {
+	case DEVICE_BROKEN:
+		return device_say_broken(device, outcome);
+	case DEVICE_SILENT:
+		return refuse(outcome, CF_EAGAIN, "%s does not answer",
+			      device->name);
+	case DEVICE_BACKS_OFF:
+		return say_failed(device, &status, outcome);
+	case DEVICE_DONE:
+		break;
+	}
+	return check_size(device, &status, outcome);
+}
+
+static int request(struct device *device, const struct step *step,
+		   uint64_t bytes, struct outcome *outcome)
+{
+	char size[24];
+	int err;
+
+	err = host_request(device->host, bytes);
+	if (err)
+		return refuse(outcome, (enum cf_err)-err, err == -CF_EINVAL ?
+			      "%s can have no %s: more than its region, or"
+			      " not whole blocks of the device" :
+			      "the host failed to ask %s for %s",
+			      device->name, machine_size(bytes / CF_FRAME_BYTES,
+							 size));
+	device->wanted = bytes;
+	if (!step_has(step, KEY_NO_WAIT))
+		return device_mem_settle(device, step_value(step, KEY_FOR, 0),
+					 outcome);
+	did(outcome, "asked for");
+	return 0;
+}
+
+int step_request(struct machine *machine, const struct step *step,
+		 struct outcome *outcome)
+{
+	struct device *device = device_of(machine, step, outcome);
+
+	if (!device)
+		return outcome->err;
+	return request(device, step, step->amount.number, outcome);
+}
+
+int device_plug(struct machine *machine, const struct step *step, bool unplug,
+		struct outcome *outcome)
+{
+	struct device *device = device_of(machine, step, outcome);
+	uint64_t bytes = step->amount.number;
+	char size[24];
+
+	if (!device)
+		return outcome->err;
+	if (unplug && bytes > device->wanted)
+		return refuse(outcome, CF_EINVAL, "the host wants no more than"
+			      " %s there", machine_size(device->wanted /
+							CF_FRAME_BYTES, size));
+	return request(device, step, unplug ? device->wanted - bytes :
+		       device->wanted + bytes, outcome);
+}
+
+int device_mem_unload(struct device *device, bool force, uint64_t for_ns,
+		      struct outcome *outcome)
+{
+	struct cf_vmem_status status = status_of(device);
+	char size[24];
+	int err;
+
+	(void)for_ns;
+	err = cf_vmem_remove(&device->vmem, force);
+	if (err == -CF_EBUSY)
+		return refuse(outcome, CF_EBUSY, "%s has %s plugged",
+			      device->name,
+			      machine_size(status.plugged / CF_FRAME_BYTES,
+					   size));
+	if (err == -CF_EPORT) {
+		/* It ended, but its queues are the device's for ever. */
+		device->loaded = false;
+		return refuse(outcome, CF_EPORT, "%s does not reset",
+			      device->name);
+	}
+	if (err)
+		return refuse(outcome, (enum cf_err)-err, "%s",
+			      cf_strerror(err));
+	did(outcome, "%s stays in use",
+	    machine_size(status.plugged / CF_FRAME_BYTES, size));
+	return 0;
+}
+
