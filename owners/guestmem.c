@@ -67,7 +67,8 @@ static struct page *find(struct guestmem *memory, cf_pfn pfn)
 	return page && page->pfn == pfn ? page : NULL;
 }
 
-int guestmem_new_frame(struct guestmem *memory, cf_pfn *ret_pfn)
+/* A frozen run for a page, that the side table has room for. */
+static int new_frame(struct guestmem *memory, uint32_t flags, cf_pfn *ret_pfn)
 {
 	const struct guestmem_config *config = &memory->config;
 	struct cf_request request = {
@@ -76,23 +77,18 @@ int guestmem_new_frame(struct guestmem *memory, cf_pfn *ret_pfn)
 		.owner = (uint16_t)memory->id,
 		.zone = (uint8_t)config->zone,
 		.node = (uint8_t)config->node,
-		.flags = CF_ALLOC_ZERO | CF_ALLOC_FROZEN,
+		.flags = (uint16_t)(CF_ALLOC_FROZEN | flags),
 	};
 	void *entry;
-	cf_pfn pfn;
 	int err;
 
-	err = cf_alloc(memory->map, request, &pfn);
+	err = cf_alloc(memory->map, request, ret_pfn);
 	if (err)
 		return err;
-	err = cf_side_extend(&memory->side, pfn, &entry);
-	if (err) {
-		cf_free_frozen(memory->map, pfn, config->order);
-		return err;
-	}
-	cf_unfreeze(memory->map, pfn, 1);
-	*ret_pfn = pfn;
-	return 0;
+	err = cf_side_extend(&memory->side, *ret_pfn, &entry);
+	if (err)
+		cf_free_frozen(memory->map, *ret_pfn, config->order);
+	return err;
 }
 
 /* ---- references with names ---- */
@@ -256,7 +252,7 @@ static enum cf_verdict release(void *context, cf_pfn pfn, unsigned order)
 	return CF_VERDICT_KEEP;
 }
 
-/* May a page be moved? One that is opened is moved nowhere: see migrate(). */
+/* May a shared page be moved?  Only if nobody relies on where it is. */
 static int isolate(void *context, cf_pfn pfn, unsigned order)
 {
 	struct guestmem *memory = context;
@@ -265,16 +261,9 @@ static int isolate(void *context, cf_pfn pfn, unsigned order)
 	int err = -CF_EREFUSED;
 
 	(void)order;
-	if (!page) {
-		err = -CF_EREFUSED;
-	} else if (page->state == PAGE_OPENING) {
-		err = 0;
-	} else if (page->state == PAGE_PRIVATE) {
-		if (memory->config.firmware->move)
-			err = 0;
-	} else if (page->state != PAGE_SHARED) {
+	if (page && page->state != PAGE_SHARED) {
 		err = -CF_EAGAIN;
-	} else if (page->hold == NO_HOLD) {
+	} else if (page && page->hold == NO_HOLD) {
 		page->state = PAGE_MOVING;
 		err = 0;
 	}
@@ -282,28 +271,43 @@ static int isolate(void *context, cf_pfn pfn, unsigned order)
 	return err;
 }
 
-static struct page *find_locked(struct guestmem *memory, cf_pfn pfn,
-				enum page_state *ret_state)
+static struct page *find_in(struct guestmem *memory, cf_pfn pfn,
+			    enum page_state wanted)
 {
 	unsigned long state = gm_lock(memory);
 	struct page *page = find(memory, pfn);
 
-	*ret_state = page ? (enum page_state)page->state : PAGE_ABSENT;
+	if (page && page->state != wanted)
+		page = NULL;
 	gm_unlock(memory, state);
 	return page;
 }
 
-/* A shared page; one reference is ours and one the engine's. */
-static int move_shared(struct guestmem *memory, struct page *page,
-		       cf_pfn target)
+static void count(struct guestmem *memory, uint64_t *counter)
 {
-	cf_pfn source = page->pfn;
+	unsigned long state = gm_lock(memory);
+
+	(*counter)++;
+	gm_unlock(memory, state);
+}
+
+/* A shared page; one reference is ours and one the engine's. */
+static int migrate(void *context, cf_pfn source, cf_pfn target, unsigned order)
+{
+	struct guestmem *memory = context;
+	struct page *page = find_in(memory, source, PAGE_MOVING);
+	void *entry;
 	int err;
 
+	if (!page)
+		return -CF_EAGAIN;
+	err = cf_side_extend(&memory->side, target, &entry);
+	if (err)
+		return err;
 	err = cf_freeze(memory->map, source, 2);
 	if (err)
 		return err;
-	err = cf_copy_run(memory->map, source, target, memory->config.order);
+	err = cf_copy_run(memory->map, source, target, order);
 	if (err) {
 		cf_unfreeze(memory->map, source, 2);
 		return err;
@@ -311,54 +315,8 @@ static int move_shared(struct guestmem *memory, struct page *page,
 	guestmem_set_frame(memory, page, target);
 	cf_unfreeze(memory->map, target, 1);
 	guestmem_set_state(memory, page, PAGE_SHARED);
+	count(memory, &memory->moved);
 	return 0;
-}
-
-/* A private page: only the firmware can. */
-static int move_private(struct guestmem *memory, struct page *page,
-			cf_pfn target)
-{
-	const struct guestmem_firmware *firmware = memory->config.firmware;
-
-	if (!guestmem_move_state(memory, page, PAGE_PRIVATE, PAGE_HELD))
-		return -CF_EAGAIN;
-	if (firmware->move(memory->config.context, page->pfn, target,
-			   memory->config.order)) {
-		guestmem_set_state(memory, page, PAGE_PRIVATE);
-		return -CF_EREFUSED;
-	}
-	guestmem_set_frame(memory, page, target);
-	guestmem_set_state(memory, page, PAGE_PRIVATE);
-	return 0;
-}
-
-static int migrate(void *context, cf_pfn source, cf_pfn target, unsigned order)
-{
-	struct guestmem *memory = context;
-	enum page_state state;
-	struct page *page = find_locked(memory, source, &state);
-	unsigned long lock_state;
-	void *entry;
-	int err;
-
-	(void)order;
-	/* The frame itself is wanted: the engine may have it as it is. */
-	if (state == PAGE_OPENING)
-		return -CF_EGONE;
-	err = cf_side_extend(&memory->side, target, &entry);
-	if (err)
-		return err;
-	if (state == PAGE_MOVING)
-		err = move_shared(memory, page, target);
-	else if (state == PAGE_PRIVATE)
-		err = move_private(memory, page, target);
-	else
-		err = -CF_EAGAIN;
-	lock_state = gm_lock(memory);
-	memory->moved += !err && state == PAGE_MOVING;
-	memory->moved_private += !err && state == PAGE_PRIVATE;
-	gm_unlock(memory, lock_state);
-	return err;
 }
 
 static void putback(void *context, cf_pfn pfn, unsigned order)
@@ -373,22 +331,48 @@ static void putback(void *context, cf_pfn pfn, unsigned order)
 	gm_unlock(memory, state);
 }
 
-/* The engine may have a frozen frame that is to become OFFLINE anyway. */
+/* A private page that is in our hands, by the firmware alone. */
+static int move_private(struct guestmem *memory, struct page *page)
+{
+	const struct guestmem_config *config = &memory->config;
+	cf_pfn target;
+
+	if (new_frame(memory, CF_ALLOC_NOWAIT, &target))
+		return -CF_ENOMEM;
+	if (config->firmware->move(config->context, page->pfn, target,
+				   config->order)) {
+		cf_free_frozen(memory->map, target, config->order);
+		return -CF_EREFUSED;
+	}
+	guestmem_set_frame(memory, page, target);
+	count(memory, &memory->moved_private);
+	return 0;
+}
+
+/*
+ * Memory is to go that holds a page without references.  A private one can be
+ * had if the firmware puts it elsewhere; one in a conversion soon is either.
+ */
 static int dissolve(void *context, cf_pfn pfn, unsigned order)
 {
 	struct guestmem *memory = context;
 	unsigned long state = gm_lock(memory);
 	struct page *page = find(memory, pfn);
-	int err = -CF_EAGAIN;
+	int err = -CF_EREFUSED;
+	bool move = false;
 
 	(void)order;
-	if (!page) {
-		err = -CF_EREFUSED;
-	} else if (page->state == PAGE_TAKING) {
-		page->state = PAGE_GIVEN;
-		err = 0;
+	if (page && page->state != PAGE_PRIVATE) {
+		err = -CF_EAGAIN;
+	} else if (page && memory->config.firmware->move) {
+		page->state = PAGE_HELD;
+		move = true;
 	}
 	gm_unlock(memory, state);
+	if (move) {
+		err = move_private(memory, page);
+		guestmem_set_state(memory, page, PAGE_PRIVATE);
+	}
 	return err;
 }
 
@@ -435,6 +419,7 @@ static const struct cf_owner_ops ops = {
 	.putback = putback,
 	.dissolve = dissolve,
 	.describe = describe,
+	.private_frozen = true,
 };
 
 void guestmem_report(struct guestmem *memory, const struct page *page,
@@ -577,9 +562,11 @@ static int populate_page(struct guestmem *memory, struct page *page)
 
 	if (!guestmem_move_state(memory, page, PAGE_ABSENT, PAGE_HELD))
 		return 0;
-	err = guestmem_new_frame(memory, &pfn);
-	if (!err)
+	err = new_frame(memory, CF_ALLOC_ZERO, &pfn);
+	if (!err) {
 		guestmem_set_frame(memory, page, pfn);
+		cf_unfreeze(memory->map, pfn, 1);
+	}
 	guestmem_set_state(memory, page, err ? PAGE_ABSENT : PAGE_SHARED);
 	return err == -CF_EGONE ? -CF_ENOMEM : err;
 }
@@ -596,24 +583,6 @@ int guestmem_populate(struct guestmem *memory, uint64_t first, uint64_t last)
 }
 
 /* ---- giving up ---- */
-
-/* The allocator takes a private page's frame, which is shared memory again. */
-static int discard_private(struct guestmem *memory, struct page *page)
-{
-	const struct guestmem_config *config = &memory->config;
-	cf_pfn pfn = page->pfn;
-	int err;
-
-	if (config->firmware->make_shared(config->context, pfn, config->order))
-		return -CF_EPORT;
-	err = cf_offline_free(memory->map, memory->id, pfn, config->order);
-	if (!err)
-		return 0;
-	/* Private as before; who made it shared a moment ago can do that. */
-	(void)config->firmware->make_private(config->context, pfn,
-					     config->order);
-	return err == -CF_EAGAIN ? err : -CF_EPORT;
-}
 
 /* Take a page in hand to give it up; 0, or why not. */
 static int seize(struct guestmem *memory, struct page *page,
@@ -643,34 +612,42 @@ static int seize(struct guestmem *memory, struct page *page,
 	return err;
 }
 
-static int discard_page(struct guestmem *memory, struct page *page)
+/* The allocator takes a private page's frame, which is shared memory again. */
+static int discard_private(struct guestmem *memory, struct page *page)
+{
+	const struct guestmem_config *config = &memory->config;
+	cf_pfn pfn = page->pfn;
+
+	if (config->firmware->make_shared(config->context, pfn, config->order))
+		return -CF_EPORT;
+	guestmem_set_frame(memory, page, CF_PFN_NONE);
+	cf_free_frozen(memory->map, pfn, config->order);
+	return 0;
+}
+
+/* It is nobody's from here on: the last put frees it. */
+static int discard_shared(struct guestmem *memory, struct page *page)
 {
 	cf_pfn pfn = page->pfn;
-	enum page_state was;
-	int err;
 
-	err = seize(memory, page, &was);
+	if (cf_owner_change(memory->map, pfn, CF_OWNER_NONE))
+		return -CF_EAGAIN;
+	guestmem_set_frame(memory, page, CF_PFN_NONE);
+	cf_put(memory->map, pfn);
+	return 0;
+}
+
+static int discard_page(struct guestmem *memory, struct page *page)
+{
+	enum page_state was;
+	int err = seize(memory, page, &was);
+
 	if (err || was == PAGE_ABSENT)
 		return err;
-	if (was == PAGE_PRIVATE) {
-		err = discard_private(memory, page);
-		if (err) {
-			guestmem_set_state(memory, page, PAGE_PRIVATE);
-			return err;
-		}
-		guestmem_set_frame(memory, page, CF_PFN_NONE);
-	} else {
-		/* It is nobody's from here on: the last put frees it. */
-		err = cf_owner_change(memory->map, pfn, CF_OWNER_NONE);
-		if (err) {
-			guestmem_set_state(memory, page, PAGE_SHARED);
-			return -CF_EAGAIN;
-		}
-		guestmem_set_frame(memory, page, CF_PFN_NONE);
-		cf_put(memory->map, pfn);
-	}
-	guestmem_set_state(memory, page, PAGE_ABSENT);
-	return 0;
+	err = was == PAGE_PRIVATE ? discard_private(memory, page) :
+				    discard_shared(memory, page);
+	guestmem_set_state(memory, page, err ? was : PAGE_ABSENT);
+	return err;
 }
 
 int guestmem_discard(struct guestmem *memory, uint64_t first, uint64_t last)
@@ -739,25 +716,17 @@ void guestmem_stat(struct guestmem *memory, struct guestmem_stat *ret_stat)
 /* Is the run of a page what its state says? */
 static bool page_holds(struct guestmem *memory, const struct page *page)
 {
-	struct cf_snapshot run = { .type = CF_TYPE_NONE };
+	struct cf_snapshot run;
 
 	if (page->state == PAGE_ABSENT)
 		return page->pfn == CF_PFN_NONE;
 	if (cf_snapshot(memory->map, page->pfn, &run) ||
 	    run.owner != memory->id || run.order != memory->config.order ||
-	    find(memory, page->pfn) != page)
-		return page->state == PAGE_GIVEN;
-	switch (page->state) {
-	case PAGE_SHARED:
-		return run.type == CF_TYPE_FOLIO && run.refs > 0;
-	case PAGE_FROZEN:
-		return run.type == CF_TYPE_FOLIO && run.refs == 0;
-	case PAGE_PRIVATE:
-	case PAGE_CLOSED:
-		return run.type == CF_TYPE_OFFLINE;
-	default:
-		return true;
-	}
+	    run.type != CF_TYPE_FOLIO || find(memory, page->pfn) != page)
+		return false;
+	if (page->state == PAGE_FROZEN || page->state == PAGE_PRIVATE)
+		return run.refs == 0;
+	return page->state != PAGE_SHARED || run.refs > 0;
 }
 
 bool guestmem_verify(struct guestmem *memory, cf_pfn *ret_pfn)

@@ -8,10 +8,11 @@
  *
  * A shared page is a FOLIO of this owner's: counted, movable as long as
  * nobody but this owner has a reference, readable by everybody who has one.
- * A private page is a logically offline run of this owner's: it has no count,
- * nobody can get a reference, and dump, save and walkers pass it over as they
- * do with all OFFLINE frames.  Nothing here ever reads or copies one; if the
- * machine can move private memory (firmware.move), it moves by that alone.
+ * A private page is the same run frozen: it has no references and nobody can
+ * get one, by name or by number.  The owner promises (private_frozen) that
+ * contents of its frozen runs are its own, so dump and save leave them out.
+ * Nothing here ever reads or copies one; if the machine can move private
+ * memory (firmware.move), it moves by that alone.
  *
  * From shared to private a page must first have no reference left, also none
  * that somebody took by its number.  This is asynchronous freezing: the
@@ -21,7 +22,8 @@
  * guestmem_convert_step() says whether it is done, guestmem_holders() who is
  * in the way, and until it is done it can be cancelled.
  *
- * A conversion stays in place: the frame is the same before and after.
+ * A conversion stays in place, allocates nothing, and costs the engine two
+ * exchanges of a word: the frame is the same before and after.
  *
  *	absent -- populate --> shared -- start --> converting -- last put -->
  *	frozen -- step --> private -- share --> shared;  cancel: --> shared
@@ -37,10 +39,13 @@ struct guestmem;
 
 /* What the machine does to a page's memory.  Nonzero refuses. */
 struct guestmem_firmware {
-	/* Nobody has a reference; dump and save do not look any more. */
+	/* Nobody has a reference; dump and save have passed. */
 	int (*make_private)(void *context, cf_pfn pfn, unsigned order);
 	int (*make_shared)(void *context, cf_pfn pfn, unsigned order);
-	/* Optional: private contents to @target, which is private then. */
+	/*
+	 * Optional: private contents to @target, which is private then, and
+	 * @source is shared memory again.
+	 */
 	int (*move)(void *context, cf_pfn source, cf_pfn target,
 		    unsigned order);
 };
@@ -84,8 +89,7 @@ int guestmem_create(struct cf_map *map, const struct guestmem_config *config,
  * Return:  0, or with all pages as they were:
  *          -CF_EBUSY  a shared page has references, or a conversion is going
  *          or having given part of the pages back:
- *          -CF_EPORT  the firmware or the port refused to take a private page
- *                     back
+ *          -CF_EPORT  the firmware refused to take a private page back
  *          -CF_EAGAIN an operation is just looking at a page: again
  */
 int guestmem_destroy(struct guestmem *memory, struct cf_report *report)
@@ -115,7 +119,7 @@ int guestmem_populate(struct guestmem *memory, uint64_t first, uint64_t last)
  * Return:  0, or having done the pages before the one that failed:
  *          -CF_EINVAL  empty, or beyond the guest's pages
  *          -CF_EBUSY   it is being converted, or has a holder with a name
- *          -CF_EPORT   the firmware or the port refused
+ *          -CF_EPORT   the firmware refused
  *          -CF_EAGAIN  it is being moved
  */
 int guestmem_discard(struct guestmem *memory, uint64_t first, uint64_t last)
@@ -180,13 +184,10 @@ int guestmem_convert_start(struct guestmem *memory,
  *
  * Nothing is made private before all pages are without references.
  *
- * Context: as cf_offline_alloc_range(); calls the firmware, no lock held.
+ * Context: waits for readers of contents, calls the firmware, no lock held.
  * Return:  0: all are private; or it goes on, step again or cancel:
  *          -CF_EINVAL  it is not going
- *          -CF_EAGAIN  pages have references, or a frame is in motion
- *          -CF_EBUSY   another operation has isolated a page's frame
- *          -CF_ENOMEM  another operation has taken a page's frame, and there
- *                      is no other
+ *          -CF_EAGAIN  pages have references
  *          -CF_EPORT   the firmware refused
  */
 int guestmem_convert_step(struct guestmem_conversion *conversion,
@@ -196,14 +197,13 @@ int guestmem_convert_step(struct guestmem_conversion *conversion,
  * guestmem_convert_cancel() - all pages of it are shared again.
  *
  * Contents are as before, but of pages that a step has made private already
- * (firmware refused a later one), whose contents the firmware decides, and of
- * pages whose frame another operation took, which are zero.
+ * (firmware refused a later one), whose contents the firmware decides.
  *
- * Context: as cf_alloc_range().
+ * Context: calls the firmware with no lock held.
  * Return:  0, or call again:
  *          -CF_EINVAL  it is not going
  *          -CF_EAGAIN  a last put is just on its way to the release hook
- *          -CF_EBUSY, -CF_ENOMEM, -CF_EPORT  as guestmem_share()
+ *          -CF_EPORT   the firmware refused
  */
 int guestmem_convert_cancel(struct guestmem_conversion *conversion)
 	CF_MUST_CHECK;
@@ -236,21 +236,16 @@ size_t guestmem_holders(struct guestmem *memory, uint64_t first, uint64_t last,
  * guestmem_share() - make private pages of [first, last) shared again.
  * @ret_done: how many pages were, also on failure
  *
- * In place; contents are what the firmware makes of them. Shared pages are
- * stepped over.
+ * Contents are what the firmware makes of them. Shared pages are stepped over.
  *
- * Context: as cf_alloc_range(); calls the firmware with no lock held.
+ * Context: calls the firmware with no lock held.
  * Return:  0, or having done the pages before the one that failed, which is
- *          private still:
+ *          as it was:
  *          -CF_EINVAL  empty or beyond the guest's pages
  *          -CF_EGONE   it is absent
- *          -CF_EBUSY   it is being converted; or another operation has
- *                      isolated its frame, or there is no memory to spare for
- *                      a moment
- *          -CF_EAGAIN  it is being moved, or a cache could not be drained
- *          -CF_ENOMEM  the port refused its frame, and there is no other; it
- *                      is absent now
- *          -CF_EPORT   the firmware or the port refused
+ *          -CF_EBUSY   it is being converted
+ *          -CF_EAGAIN  it is being moved, or given up
+ *          -CF_EPORT   the firmware refused
  */
 int guestmem_share(struct guestmem *memory, uint64_t first, uint64_t last,
 		   uint64_t *ret_done) CF_MUST_CHECK;

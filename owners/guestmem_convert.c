@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * From shared to private and back.
+ * From shared to private and back: the same run, frozen and counted.
  *
- * The frame stays where it is.  A page without references is a frozen FOLIO:
- * cf_offline_alloc_range() of just these frames isolates them, asks the owner
- * to dissolve the run, and takes it OFFLINE; nobody else can get the frame in
- * between.  The way back is cf_alloc_range(): it asks the owner to migrate the
- * OFFLINE run, and the owner says that there is nothing to migrate.
+ * Asynchronous freezing does the waiting.  The conversion drops the owner's
+ * reference; the put that drops the last one leaves the run frozen, in one
+ * exchange, and tells release().  From then on no reference can be had, so
+ * nothing has to be looked at twice.
  */
 
 #include "guestmem_internal.h"
@@ -104,59 +103,12 @@ static uint64_t count_waiting(struct guestmem_conversion *conversion,
 	return waiting;
 }
 
-/* Another frame, for a page whose own the engine has not given back. */
-static int close_elsewhere(struct guestmem *memory, struct page *page)
-{
-	uint32_t order = memory->config.order;
-	void *entry;
-	cf_pfn pfn;
-	int err;
-
-	guestmem_set_frame(memory, page, CF_PFN_NONE);
-	err = cf_offline_alloc(memory->map, memory->id, order, CF_FLAG_MOVABLE,
-			       &pfn);
-	if (err)
-		return -CF_ENOMEM;
-	err = cf_side_extend(&memory->side, pfn, &entry);
-	if (err) {
-		(void)!cf_offline_free(memory->map, memory->id, pfn, order);
-		return -CF_ENOMEM;
-	}
-	guestmem_set_frame(memory, page, pfn);
-	guestmem_set_state(memory, page, PAGE_CLOSED);
-	return 0;
-}
-
-/* A frozen page becomes OFFLINE where it is. */
-static int close_page(struct guestmem *memory, struct page *page,
-		      struct cf_report *report)
-{
-	cf_pfn pfn = page->pfn;
-	int err;
-
-	if (state_of(memory, page) == PAGE_GIVEN)
-		return close_elsewhere(memory, page);
-	if (!guestmem_move_state(memory, page, PAGE_FROZEN, PAGE_TAKING))
-		return 0;
-	err = cf_offline_alloc_range(memory->map, memory->id, pfn,
-				     pfn + gm_frames(memory), CF_FLAG_MOVABLE,
-				     report);
-	if (!err) {
-		guestmem_set_state(memory, page, PAGE_CLOSED);
-		return 0;
-	}
-	/* Still ours, or the engine has it and somebody else may get it. */
-	if (guestmem_move_state(memory, page, PAGE_TAKING, PAGE_FROZEN))
-		return err;
-	return close_elsewhere(memory, page);
-}
-
 static int make_private(struct guestmem *memory, struct page *page)
 {
 	const struct guestmem_config *config = &memory->config;
 	unsigned long state;
 
-	if (state_of(memory, page) != PAGE_CLOSED)
+	if (state_of(memory, page) != PAGE_FROZEN)
 		return 0;
 	if (config->firmware->make_private(config->context, page->pfn,
 					   config->order))
@@ -177,13 +129,11 @@ int guestmem_convert_step(struct guestmem_conversion *conversion,
 
 	if (!conversion->going)
 		return -CF_EINVAL;
+	if (report)
+		*report = (struct cf_report){ .pfn = CF_PFN_NONE };
 	conversion->waiting = count_waiting(conversion, report);
 	if (conversion->waiting)
 		return -CF_EAGAIN;
-	for (i = conversion->first; i < conversion->last && !err; i++)
-		err = close_page(memory, &memory->page[i], report);
-	if (err)
-		return err;
 	/* Who reads contents, as dump and save do, has passed by then. */
 	cf_content_sync(memory->map);
 	for (i = conversion->first; i < conversion->last && !err; i++) {
@@ -218,31 +168,33 @@ static int recall(struct guestmem *memory, struct page *page)
 	return state_of(memory, page) == PAGE_SHARED ? 0 : -CF_EAGAIN;
 }
 
+/* A private page, in our hands, has a reference of ours again. */
+static int open_page(struct guestmem *memory, struct page *page)
+{
+	const struct guestmem_config *config = &memory->config;
+
+	if (config->firmware->make_shared(config->context, page->pfn,
+					  config->order)) {
+		guestmem_set_state(memory, page, PAGE_PRIVATE);
+		return -CF_EPORT;
+	}
+	cf_unfreeze(memory->map, page->pfn, 1);
+	guestmem_set_state(memory, page, PAGE_SHARED);
+	return 0;
+}
+
 static int reopen(struct guestmem *memory, struct page *page)
 {
-	cf_pfn pfn;
-	int err;
-
 	if (guestmem_move_state(memory, page, PAGE_CONVERTING, PAGE_RECALLED) ||
 	    state_of(memory, page) == PAGE_RECALLED)
 		return recall(memory, page);
+	if (guestmem_move_state(memory, page, PAGE_PRIVATE, PAGE_HELD))
+		return open_page(memory, page);
 	if (guestmem_move_state(memory, page, PAGE_FROZEN, PAGE_HELD)) {
 		cf_unfreeze(memory->map, page->pfn, 1);
 		guestmem_set_state(memory, page, PAGE_SHARED);
-		return 0;
 	}
-	if (guestmem_move_state(memory, page, PAGE_CLOSED, PAGE_OPENING))
-		return guestmem_open(memory, page, true);
-	if (guestmem_move_state(memory, page, PAGE_PRIVATE, PAGE_OPENING))
-		return guestmem_open(memory, page, false);
-	if (state_of(memory, page) != PAGE_GIVEN)
-		return state_of(memory, page) == PAGE_HELD ? -CF_EAGAIN : 0;
-	err = guestmem_new_frame(memory, &pfn);
-	if (err)
-		return -CF_ENOMEM;
-	guestmem_set_frame(memory, page, pfn);
-	guestmem_set_state(memory, page, PAGE_SHARED);
-	return 0;
+	return state_of(memory, page) == PAGE_HELD ? -CF_EAGAIN : 0;
 }
 
 int guestmem_convert_cancel(struct guestmem_conversion *conversion)
@@ -264,76 +216,11 @@ int guestmem_convert_cancel(struct guestmem_conversion *conversion)
 
 /* ---- share ---- */
 
-/* A new frame for a page whose own cannot become shared in place. */
-static int open_elsewhere(struct guestmem *memory, struct page *page)
-{
-	cf_pfn pfn;
-	int err = guestmem_new_frame(memory, &pfn);
-
-	guestmem_set_frame(memory, page, err ? CF_PFN_NONE : pfn);
-	guestmem_set_state(memory, page, err ? PAGE_ABSENT : PAGE_SHARED);
-	return err ? -CF_ENOMEM : 0;
-}
-
-/*
- * The frame is OFFLINE and in nobody's use, but the range could not be had.
- * If the port refused it, it is the orphan's by now: take it back, and try
- * once more to give it to the allocator.
- */
-static int open_failed(struct guestmem *memory, struct page *page, int err,
-		       bool closed)
-{
-	const struct guestmem_config *config = &memory->config;
-	cf_pfn pfn = page->pfn, last = pfn + gm_frames(memory);
-	struct cf_snapshot run;
-
-	if (!cf_snapshot(memory->map, pfn, &run) &&
-	    run.owner == CF_OWNER_ORPHAN && run.type == CF_TYPE_OFFLINE) {
-		if (cf_offline_adopt_range(memory->map, memory->id, pfn, last))
-			return open_elsewhere(memory, page);
-		err = -CF_EPORT;
-	} else if (cf_snapshot(memory->map, pfn, &run) ||
-		   run.owner != memory->id || run.type != CF_TYPE_OFFLINE) {
-		return open_elsewhere(memory, page);
-	}
-	if (!(run.flags & CF_FLAG_MOVABLE) &&
-	    !cf_offline_free_range(memory->map, memory->id, pfn, last))
-		return open_elsewhere(memory, page);
-	if (!closed)
-		(void)config->firmware->make_private(config->context, pfn,
-						     config->order);
-	guestmem_set_state(memory, page, closed ? PAGE_CLOSED : PAGE_PRIVATE);
-	return err;
-}
-
-int guestmem_open(struct guestmem *memory, struct page *page, bool closed)
-{
-	const struct guestmem_config *config = &memory->config;
-	struct cf_request request = {
-		.type = CF_TYPE_FOLIO,
-		.owner = (uint16_t)memory->id,
-	};
-	cf_pfn pfn = page->pfn;
-	int err;
-
-	if (!closed && config->firmware->make_shared(config->context, pfn,
-						     config->order)) {
-		guestmem_set_state(memory, page, PAGE_PRIVATE);
-		return -CF_EPORT;
-	}
-	err = cf_alloc_range(memory->map, pfn, pfn + gm_frames(memory),
-			     request, NULL);
-	if (err)
-		return open_failed(memory, page, err, closed);
-	guestmem_set_state(memory, page, PAGE_SHARED);
-	return 0;
-}
-
 /* What stands in the way of sharing a page; 0 also if it is shared. */
 static int share_page(struct guestmem *memory, struct page *page)
 {
-	if (guestmem_move_state(memory, page, PAGE_PRIVATE, PAGE_OPENING))
-		return guestmem_open(memory, page, false);
+	if (guestmem_move_state(memory, page, PAGE_PRIVATE, PAGE_HELD))
+		return open_page(memory, page);
 	switch (state_of(memory, page)) {
 	case PAGE_SHARED:
 	case PAGE_MOVING:

@@ -16,16 +16,12 @@
  */
 enum page_state {
 	PAGE_ABSENT,	/* at rest: no frame */
-	PAGE_SHARED,	/* at rest: a FOLIO with one reference of ours */
+	PAGE_SHARED,	/* at rest: one reference is ours */
 	PAGE_MOVING,	/* shared; the engine is just moving it */
 	PAGE_CONVERTING, /* ours is dropped; the last put makes it FROZEN */
 	PAGE_RECALLED,	/* ours is wanted back; the last put gives it */
 	PAGE_FROZEN,	/* at rest in a conversion: no references */
-	PAGE_TAKING,	/* the engine may have the frame: it is to be OFFLINE */
-	PAGE_GIVEN,	/* the engine has had it */
-	PAGE_CLOSED,	/* OFFLINE, not private yet */
-	PAGE_PRIVATE,	/* at rest: OFFLINE */
-	PAGE_OPENING,	/* the engine may have the frame: to be a FOLIO */
+	PAGE_PRIVATE,	/* at rest: no references, and the host keeps off */
 	PAGE_HELD,	/* in the hands of one call */
 };
 
@@ -88,14 +84,6 @@ void guestmem_set_state(struct guestmem *memory, struct page *page,
 /* The page has this frame now, or none; the side table says so. */
 void guestmem_set_frame(struct guestmem *memory, struct page *page,
 			cf_pfn pfn);
-
-/* A run for a page, with one reference, that the side table has room for. */
-int guestmem_new_frame(struct guestmem *memory, cf_pfn *ret_pfn)
-	CF_MUST_CHECK;
-
-/* A PRIVATE or CLOSED page that is in our hands (OPENING) becomes shared. */
-int guestmem_open(struct guestmem *memory, struct page *page, bool closed)
-	CF_MUST_CHECK;
 
 void guestmem_report(struct guestmem *memory, const struct page *page,
 		     enum cf_reason reason, struct cf_report *report);
