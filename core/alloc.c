@@ -359,6 +359,7 @@ void cfi_free_cas(struct cf_map *map, struct cfi_block *block, cf_pfn pfn,
 			      (uint64_t)CF_FLAG_POISON << WORD_FLAGS_SHIFT;
 	uint64_t old = word;
 
+	CF_CHECK2(!word_is(word, CF_TYPE_DEVICE), pfn, word);
 	do {
 		CF_CHECK2(((old ^ word) & ~may_change) == 0, pfn, old);
 		/*

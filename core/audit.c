@@ -23,7 +23,9 @@ static uint32_t flags_of(enum cf_type type)
 		return CF_FLAG_POISON | CF_FLAG_NEVER_ONLINED |
 		       CF_FLAG_SKIPPABLE | CF_FLAG_MOVABLE;
 	case CF_TYPE_RESERVED:
-		return CF_FLAG_POISON | CF_FLAG_SELF;
+		return CF_FLAG_POISON | CF_FLAG_SELF | CF_FLAG_CLOSED;
+	case CF_TYPE_DEVICE:
+		return CF_FLAG_POISON | CF_FLAG_CLOSED;
 	case CF_TYPE_RETIRED:
 		return 0;
 	default:
@@ -89,11 +91,35 @@ static bool check_owner(struct audit *audit, cf_pfn pfn, uint32_t id)
 	       fail(audit, CF_FINDING_OWNER, pfn, 0, id);
 }
 
+/*
+ * Device memory holds its owner's runs and nothing else, and is found nowhere
+ * else; it is closed from end to end, or not at all.
+ */
+static bool device_fits(const struct cfi_block *block, uint64_t word)
+{
+	bool closed = cfi_block_state(block) == CF_BLOCK_DEVICE_CLOSED;
+	bool self = word_has(word, CF_FLAG_SELF);
+
+	if (!block->kind)
+		return !word_is(word, CF_TYPE_DEVICE) &&
+		       !word_has(word, CF_FLAG_CLOSED);
+	switch (word_type(word)) {
+	case CF_TYPE_DEVICE:
+		return word_owner(word) != CF_OWNER_NONE &&
+		       word_has(word, CF_FLAG_CLOSED) == closed;
+	case CF_TYPE_RESERVED:
+		return self || (closed && word_has(word, CF_FLAG_CLOSED));
+	default:
+		return word_is(word, CF_TYPE_RETIRED);
+	}
+}
+
 static bool check_word(struct audit *audit, const struct cfi_block *block,
 		       cf_pfn pfn, uint64_t word, bool large)
 {
 	if (!fields_fit(word) || !order_fits(audit->map, pfn, word, large) ||
-	    !blocks_fit(audit->map, block, pfn, word))
+	    !blocks_fit(audit->map, block, pfn, word) ||
+	    !device_fits(block, word))
 		return fail(audit, CF_FINDING_WORD, pfn, 0, word);
 	return check_owner(audit, pfn, word_owner(word));
 }
@@ -483,7 +509,8 @@ static bool check_used(struct audit *audit, const struct cfi_block *block)
 	for (i = 0; i < block->chunks; i++)
 		if (!check_chunk(audit, block, i))
 			return false;
-	audit->zone_blocks[cfi_zone_number(block)]++;
+	if (!block->kind)
+		audit->zone_blocks[cfi_zone_number(block)]++;
 	if (block->watched)
 		audit->zone_free[cfi_zone_number(block)] += block->free;
 	return check_masks(audit, block) && check_index(audit, block) &&

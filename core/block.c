@@ -34,7 +34,7 @@ int cf_block_info(struct cf_map *map, cf_pfn pfn,
 		.first = block->first,
 		.last = cfi_block_last(block),
 		.state = cfi_block_state(block),
-		.zone = map->zone[cfi_zone_number(block)].kind,
+		.zone = cfi_zone_kind(block),
 		.node = block->node,
 		.range_owner = block->range_owner,
 		.orphan = block->orphan,
@@ -199,7 +199,8 @@ static void clear_chunk(struct cfi_block *block, unsigned chunk)
 	c->class = CLASS_NONE;
 }
 
-static void clear_masks(struct cf_map *map, struct cfi_block *block)
+/* The zone's index forgets the block, and its counts. */
+static void leave_zone(struct cf_map *map, struct cfi_block *block)
 {
 	struct cfi_zone *zone = &map->zone[cfi_zone_number(block)];
 	unsigned class;
@@ -207,17 +208,22 @@ static void clear_masks(struct cf_map *map, struct cfi_block *block)
 	for (class = 0; class <= map->block_shift; class++)
 		if (cfi_index_test(zone, class, block->number))
 			cfi_index_clear(zone, class, block->number);
+	/* Relaxed: nobody refers to the block's frames any more. */
+	if (block->watched)
+		(void)cfi_sub_relaxed(&zone->free, block->free);
+	block->watched = false;
+	(void)cfi_sub_relaxed(&zone->blocks, 1);
+	cfi_set_stock_order(map, zone);
+}
+
+static void clear_masks(struct cfi_block *block)
+{
 	block->whole = 0;
 	__builtin_memset(block->avail, 0, sizeof(block->avail));
 	block->pending = 0;
 	/* Relaxed: nobody refers to the block's frames any more. */
 	cfi_store_relaxed(&block->isolated, 0);
 	cfi_store_relaxed(&block->split, 0);
-	if (block->watched)
-		(void)cfi_sub_relaxed(&zone->free, block->free);
-	block->watched = false;
-	(void)cfi_sub_relaxed(&zone->blocks, 1);
-	cfi_set_stock_order(map, zone);
 }
 
 /*
@@ -232,7 +238,10 @@ void cfi_block_reset(struct cf_map *map, struct cfi_block *block)
 	cfi_sequence_begin(block);
 	for (chunk = 0; chunk < block->chunks; chunk++)
 		clear_chunk(block, chunk);
-	clear_masks(map, block);
+	clear_masks(block);
+	/* Device memory is in no zone's index. */
+	if (!block->kind)
+		leave_zone(map, block);
 	cfi_sequence_end(block);
 	block->free = 0;
 	block->offline = 0;
@@ -270,7 +279,8 @@ static void begin_block(struct cf_map *map, struct cfi_block *block,
 	unsigned long state = cfi_block_lock(block);
 
 	/* Relaxed: counts and hints. */
-	cfi_store_relaxed(&block->zone, zone->number);
+	cfi_store_relaxed(&block->zone,
+			  cfi_zone_value(zone->number, kind));
 	(void)cfi_add_relaxed(&zone->blocks, 1);
 	cfi_set_stock_order(map, zone);
 	block->watched = cfi_load_relaxed(&zone->watching) != 0;

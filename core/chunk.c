@@ -131,6 +131,13 @@ void cfi_chunk_open(struct cfi_block *block, unsigned chunk)
 	set_split(block, chunk, true);
 }
 
+/* The chunk becomes one run, or part of one: its frame words are all 0. */
+void cfi_chunk_close(struct cfi_block *block, unsigned chunk)
+{
+	CF_CHECK(block->chunk[chunk].free == 0, block->first);
+	set_split(block, chunk, false);
+}
+
 /* Frames left a zone that keeps count, or came back. */
 static void count_free(struct cf_map *map, struct cfi_block *block,
 		       int64_t frames)

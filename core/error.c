@@ -58,9 +58,25 @@ const char *cf_block_state_name(enum cf_block_state state)
 		[CF_BLOCK_GOING_ONLINE] = "going-online",
 		[CF_BLOCK_ONLINE] = "online",
 		[CF_BLOCK_GOING_OFFLINE] = "going-offline",
+		[CF_BLOCK_DEVICE] = "device",
+		[CF_BLOCK_DEVICE_CLOSED] = "device-closed",
 	};
 
 	return (unsigned)state < CF_BLOCK_STATE_COUNT ? name[state] : "unknown";
+}
+
+const char *cf_pagemap_kind_name(enum cf_pagemap_kind kind)
+{
+	static const char *const name[CF_PAGEMAP_KIND_COUNT] = {
+		[0] = "none",
+		[CF_PAGEMAP_PRIVATE] = "private",
+		[CF_PAGEMAP_COHERENT] = "coherent",
+		[CF_PAGEMAP_FS_DAX] = "fs-dax",
+		[CF_PAGEMAP_GENERIC] = "generic",
+		[CF_PAGEMAP_P2P] = "p2p",
+	};
+
+	return (unsigned)kind < CF_PAGEMAP_KIND_COUNT ? name[kind] : "unknown";
 }
 
 const char *cf_reason_name(enum cf_reason reason)

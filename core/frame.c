@@ -10,6 +10,7 @@
  */
 
 #include "cache.h"
+#include "device.h"
 
 /*
  * Heads of the block begin to move.  Caller holds the block's lock.
@@ -203,7 +204,7 @@ int cfi_try_get_word(cfi_u64 *word, uint64_t add)
 
 	do {
 		if (!word_is_counted(old) || word_refs(old) == 0 ||
-		    word_has(old, CF_FLAG_BUSY))
+		    word_has(old, CF_FLAG_BUSY | CF_FLAG_CLOSED))
 			return -CF_EGONE;
 		if (word_refs(old) >= CF_REFS_MAX)
 			return -CF_ELIMIT;
@@ -284,6 +285,10 @@ static void put_last(struct cf_map *map, struct cfi_block *block, cf_pfn pfn,
 {
 	enum cf_verdict verdict;
 
+	if (word_is(word, CF_TYPE_DEVICE)) {
+		cfi_device_back(map, pfn, word);
+		return;
+	}
 	verdict = cfi_owner_release(map, pfn, word);
 	if (verdict == CF_VERDICT_FREE)
 		cfi_free_cas(map, block, pfn, word);

@@ -86,6 +86,17 @@ static inline uint32_t cfi_zone_number(const struct cfi_block *block)
 	return (uint32_t)cfi_load_relaxed(&block->zone);
 }
 
+static inline uint64_t cfi_zone_value(unsigned number, enum cf_zone_kind kind)
+{
+	return (uint64_t)kind << 32 | number;
+}
+
+static inline enum cf_zone_kind cfi_zone_kind(const struct cfi_block *block)
+{
+	/* Relaxed: as above. */
+	return (enum cf_zone_kind)(cfi_load_relaxed(&block->zone) >> 32);
+}
+
 static inline enum cf_block_state cfi_block_state(const struct cfi_block *block)
 {
 	/* Relaxed: under the lock it is exact; elsewhere a hint. */
@@ -169,6 +180,7 @@ bool cfi_index_any(const struct cfi_zone *zone, unsigned class);
 void cfi_chunk_reclass(struct cf_map *map, struct cfi_block *block,
 		       unsigned chunk);
 void cfi_chunk_open(struct cfi_block *block, unsigned chunk);
+void cfi_chunk_close(struct cfi_block *block, unsigned chunk);
 bool cfi_take_run(struct cf_map *map, struct cfi_block *block, unsigned order,
 		  unsigned class, cf_pfn *ret_pfn);
 unsigned cfi_take_many(struct cf_map *map, struct cfi_block *block,
@@ -297,6 +309,8 @@ uint64_t cfi_reword(struct cf_map *map, struct cfi_block *block, cf_pfn pfn,
 
 /* retire.c: the poison table */
 bool cfi_is_poison(const struct cf_map *map, cf_pfn pfn);
+cf_pfn cfi_next_poison(const struct cf_map *map, cf_pfn first, cf_pfn last);
+uint64_t cfi_mark_retired(struct cfi_block *block, cf_pfn pfn);
 uint64_t cfi_give_around(struct cf_map *map, struct cfi_block *block,
 			 cf_pfn first, cf_pfn last);
 void cfi_free_poisoned(struct cf_map *map, cf_pfn pfn, cf_pfn last);

@@ -10,7 +10,7 @@
  * metadata back, so a walker never reads memory that is no longer metadata.
  */
 
-#include "internal.h"
+#include "device.h"
 
 #define PAGE ((size_t)4096)
 
@@ -252,6 +252,8 @@ struct piece {
 	void *memory;
 	uint64_t number;
 	uint64_t blocks;
+	cf_pfn first, last;	/* of the whole range */
+	enum cf_pagemap_kind kind;
 };
 
 static struct cfi_block *piece_block(const struct cf_map *map,
@@ -285,6 +287,14 @@ static void init_block(struct cf_map *map, const struct piece *piece,
 	block->piece = piece->memory;
 	block->piece_blocks = (uint32_t)piece->blocks;
 	block->piece_index = (uint32_t)index;
+	block->kind = piece->kind;
+	block->range_first = piece->first;
+	block->range_last = piece->last;
+	if (block->kind)
+		/* Relaxed: published with the header. */
+		cfi_store_relaxed(&block->zone,
+				  cfi_zone_value(config->node * 2,
+						 CF_ZONE_DEVICE));
 	block->poison = cfi_poison_count(map, block->first,
 					 cfi_block_last(block));
 	for (chunk = 0; chunk < block->chunks; chunk++)
@@ -345,18 +355,20 @@ static void unprepare(struct cf_map *map, struct cfi_block *added)
 }
 
 /* Blocks that host their own metadata: each is a piece of its own. */
-static int add_self(struct cf_map *map, uint64_t first, uint64_t last,
+static int add_self(struct cf_map *map, const struct piece *range,
 		    const struct cf_block_config *config)
 {
 	size_t frames = round_up(cf_block_meta_bytes(map, 1), PAGE) / PAGE;
-	struct piece piece = { .number = last, .blocks = 1 };
+	struct piece piece = *range;
 	struct cfi_block *added = NULL;
 	struct cfi_block *block;
 	cf_pfn at;
 
 	CF_CHECK(frames < (size_t)1 << map->block_shift, frames);
+	piece.number += piece.blocks;
+	piece.blocks = 1;
 	/* Nothing is published before the last of them has an address. */
-	while (piece.number-- > first) {
+	while (piece.number-- > range->number) {
 		at = piece.number << map->block_shift;
 		piece.memory = cf_port_frame_address(map->config.machine, at,
 						     frames);
@@ -376,23 +388,27 @@ static int add_self(struct cf_map *map, uint64_t first, uint64_t last,
 }
 
 /* Caller holds map->hotplug. */
-static int add_blocks(struct cf_map *map, uint64_t first, uint64_t last,
-		      const struct cf_block_config *config)
+static int add_blocks(struct cf_map *map, cf_pfn first, cf_pfn last,
+		      const struct cf_block_config *config,
+		      enum cf_pagemap_kind kind)
 {
 	struct piece piece = {
 		.memory = config->memory,
-		.number = first,
-		.blocks = last - first,
+		.number = first >> map->block_shift,
+		.blocks = (last - first) >> map->block_shift,
+		.first = first,
+		.last = last,
+		.kind = kind,
 	};
-	uint64_t number;
+	uint64_t i;
 
-	for (number = first; number < last; number++)
-		if (cfi_block_at(map, number))
+	for (i = 0; i < piece.blocks; i++)
+		if (cfi_block_at(map, piece.number + i))
 			return -CF_EBUSY;
 	if (config->range_owner && !cfi_owner_open(map, config->range_owner))
 		return -CF_EINVAL;
 	if (config->meta == CF_META_SELF)
-		return add_self(map, first, last, config);
+		return add_self(map, &piece, config);
 	if (config->meta == CF_META_PORT)
 		piece.memory = cf_port_meta_alloc(map->config.machine,
 				cf_block_meta_bytes(map, piece.blocks));
@@ -402,24 +418,45 @@ static int add_blocks(struct cf_map *map, uint64_t first, uint64_t last,
 	return 0;
 }
 
+/* Can it be added, whatever is there? */
+static bool config_fits(const struct cf_map *map, cf_pfn first, cf_pfn last,
+			const struct cf_block_config *config)
+{
+	if (!cfi_range_aligned(map, first, last) ||
+	    config->node >= map->config.nodes ||
+	    (unsigned)config->meta > CF_META_SELF)
+		return false;
+	return config->meta != CF_META_CALLER ||
+	       (config->memory && (uintptr_t)config->memory % PAGE == 0);
+}
+
 int cf_block_add(struct cf_map *map, cf_pfn first, cf_pfn last,
 		 const struct cf_block_config *config)
 {
 	unsigned long state;
 	int err;
 
-	if (!cfi_range_aligned(map, first, last) ||
-	    config->node >= map->config.nodes ||
-	    (unsigned)config->meta > CF_META_SELF)
-		return -CF_EINVAL;
-	if (config->meta == CF_META_CALLER &&
-	    (!config->memory || (uintptr_t)config->memory % PAGE))
+	if (!config_fits(map, first, last, config))
 		return -CF_EINVAL;
 	state = cf_lock(&map->hotplug);
-	err = add_blocks(map, first >> map->block_shift,
-			 last >> map->block_shift, config);
+	err = add_blocks(map, first, last, config, (enum cf_pagemap_kind)0);
 	cf_unlock(&map->hotplug, state);
 	return err;
+}
+
+/*
+ * As cf_block_add(), for device memory; offline, without words, as all blocks
+ * are at first.  Caller holds map->hotplug.
+ */
+int cfi_device_add(struct cf_map *map, cf_pfn first, cf_pfn last,
+		   const struct cf_block_config *config,
+		   enum cf_pagemap_kind kind)
+{
+	CF_ASSERT_LOCKED(&map->hotplug);
+	if (!config_fits(map, first, last, config) ||
+	    config->range_owner == CF_OWNER_NONE)
+		return -CF_EINVAL;
+	return add_blocks(map, first, last, config, kind);
 }
 
 /* Caller holds map->hotplug. */
@@ -474,6 +511,16 @@ static void remove_blocks(struct cf_map *map, uint64_t first, uint64_t last)
 		next = block->next;
 		give_back(map, block);
 	}
+}
+
+/* Device memory whose words are gone goes itself.  Caller holds hotplug. */
+void cfi_device_remove(struct cf_map *map, cf_pfn first, cf_pfn last)
+{
+	CF_ASSERT_LOCKED(&map->hotplug);
+	CF_CHECK(can_remove(map, first >> map->block_shift,
+			    last >> map->block_shift) == 0, first);
+	remove_blocks(map, first >> map->block_shift,
+		      last >> map->block_shift);
 }
 
 int cf_block_remove(struct cf_map *map, cf_pfn first, cf_pfn last)

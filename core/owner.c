@@ -247,6 +247,8 @@ static int change_word(cfi_u64 *slot, uint32_t id, uint64_t *ret_old)
 			return -CF_EGONE;
 		if (word_has(old, CF_FLAG_BUSY | CF_FLAG_ISOLATED))
 			return -CF_EAGAIN;
+		if (id == CF_OWNER_NONE && word_is(old, CF_TYPE_DEVICE))
+			return -CF_EREFUSED;
 		/* Release: the new owner's hook sees what we did. [last-put] */
 	} while (!cfi_cas_release(slot, &old, word_with_owner(old, id)));
 	*ret_old = old;

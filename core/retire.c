@@ -10,7 +10,7 @@
  * that comes online with bad frames in it gets their RETIRED words at once.
  */
 
-#include "internal.h"
+#include "device.h"
 
 #define RETIRE_SPINS	1000
 
@@ -60,7 +60,7 @@ bool cfi_is_poison(const struct cf_map *map, cf_pfn pfn)
 }
 
 /* The first bad frame in [first, last), or @last. */
-static cf_pfn next_poison(const struct cf_map *map, cf_pfn first, cf_pfn last)
+cf_pfn cfi_next_poison(const struct cf_map *map, cf_pfn first, cf_pfn last)
 {
 	uint64_t count = table_count(map);
 	cf_pfn next = last;
@@ -76,14 +76,14 @@ uint32_t cfi_poison_count(const struct cf_map *map, cf_pfn first, cf_pfn last)
 {
 	uint32_t found = 0;
 
-	for (first = next_poison(map, first, last); first < last;
-	     first = next_poison(map, first + 1, last))
+	for (first = cfi_next_poison(map, first, last); first < last;
+	     first = cfi_next_poison(map, first + 1, last))
 		found++;
 	return found;
 }
 
 /* A frame without a word becomes RETIRED; the block's lock is held. */
-static uint64_t mark_retired(struct cfi_block *block, cf_pfn pfn)
+uint64_t cfi_mark_retired(struct cfi_block *block, cf_pfn pfn)
 {
 	uint64_t word = word_make(CF_TYPE_RETIRED, 0, 0, CF_OWNER_NONE);
 
@@ -111,14 +111,14 @@ uint64_t cfi_give_around(struct cf_map *map, struct cfi_block *block,
 	if (block->poison == 0)
 		return cfi_give(map, block, first, last);
 	/* Bad frames first: a chunk must be split before part of it is free. */
-	for (bad = next_poison(map, first, last); bad < last;
-	     bad = next_poison(map, bad + 1, last)) {
+	for (bad = cfi_next_poison(map, first, last); bad < last;
+	     bad = cfi_next_poison(map, bad + 1, last)) {
 		if (!chunk_is_split(block, bad))
 			cfi_chunk_open(block, cfi_chunk_index(block, bad));
-		empty |= mark_retired(block, bad);
+		empty |= cfi_mark_retired(block, bad);
 	}
 	while (first < last) {
-		bad = next_poison(map, first, last);
+		bad = cfi_next_poison(map, first, last);
 		if (first < bad)
 			empty |= cfi_give(map, block, first, bad);
 		first = bad + 1;
@@ -149,11 +149,11 @@ void cfi_free_poisoned(struct cf_map *map, cf_pfn pfn, cf_pfn last)
 void cfi_retire_in_block(struct cf_map *map, struct cfi_block *block)
 {
 	cf_pfn last = cfi_block_last(block);
-	cf_pfn bad = next_poison(map, block->first, last);
+	cf_pfn bad = cfi_next_poison(map, block->first, last);
 	cf_pfn head;
 	uint64_t word;
 
-	for (; bad < last; bad = next_poison(map, bad + 1, last)) {
+	for (; bad < last; bad = cfi_next_poison(map, bad + 1, last)) {
 		word = cfi_word_in(block, bad, &head);
 		/* What hosts the block's metadata keeps its mark. */
 		if (word_is(word, CF_TYPE_RESERVED))
@@ -165,7 +165,7 @@ void cfi_retire_in_block(struct cf_map *map, struct cfi_block *block)
 		cfi_carve(map, block, bad + 1);
 		(void)cfi_account(block, bad, bad + 1, word, -1);
 		cfi_clear_words(block, bad, bad + 1);
-		(void)mark_retired(block, bad);
+		(void)cfi_mark_retired(block, bad);
 		cfi_owner_count(map, word_owner(word), -1);
 	}
 }
@@ -182,7 +182,7 @@ static bool retire_free(struct cf_map *map, struct cfi_block *block,
 	cf_pfn head;
 
 	if (taken)
-		(void)mark_retired(block, pfn);
+		(void)cfi_mark_retired(block, pfn);
 	else
 		taken = word_is(cfi_word_in(block, pfn, &head),
 				CF_TYPE_RETIRED);
@@ -251,6 +251,24 @@ static int isolate_and_retire(struct cf_map *map, struct cfi_block *block,
 }
 
 /*
+ * Device memory is in no cache and nobody allocates it: the mark does, and its
+ * owner goes on from there.
+ */
+static int retire_device(struct cf_map *map, struct cfi_block *block,
+			 cf_pfn pfn, enum cf_retire_state *ret_state)
+{
+	int err = -CF_EBUSY;
+
+	if (cfi_block_state(block) == CF_BLOCK_DEVICE)
+		err = retire_online(map, block, pfn, ret_state);
+	if (!err && *ret_state == CF_RETIRE_PENDING) {
+		cfi_device_failed(map, pfn);
+		*ret_state = cf_retire_state(map, pfn);
+	}
+	return err;
+}
+
+/*
  * Into the table, and counted in its block, in one step of the block: whoever
  * gives frames back around bad ones must not find one more half way.
  */
@@ -302,7 +320,9 @@ static int retire(struct cf_map *map, cf_pfn pfn,
 	/* The table first: whoever meets the mark must find the frame. */
 	remember(map, block, pfn);
 	*ret_state = CF_RETIRE_PENDING;
-	if (block && cfi_block_state(block) != CF_BLOCK_OFFLINE)
+	if (block && block->kind)
+		err = retire_device(map, block, pfn, ret_state);
+	else if (block && cfi_block_state(block) != CF_BLOCK_OFFLINE)
 		err = isolate_and_retire(map, block, pfn, ret_state);
 	if (!err || forget(map, block, pfn))
 		return err;

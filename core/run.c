@@ -290,7 +290,8 @@ int cf_split(struct cf_map *map, cf_pfn pfn, unsigned order)
 	err = claim(map, pfn, order, &word);
 	if (err)
 		goto out;
-	part = word_with_order(word, order);
+	/* What is being moved is the whole. */
+	part = word_without(word_with_order(word, order), CF_FLAG_ISOLATED);
 	last = pfn + word_frames(word);
 	for (first = pfn; first < last;) {
 		struct cfi_block *block = cfi_block_of(map, first);

@@ -52,7 +52,7 @@ static void add_block(struct cf_map *map, uint64_t number,
 	block = lock_in_use(map, number, &state);
 	if (block) {
 		stat->present += cfi_block_frames(block);
-		stat->managed += managed_frames(block);
+		stat->managed += block->kind ? 0 : managed_frames(block);
 		stat->free += block->free;
 		stat->offline += block->offline;
 		stat->never_onlined += block->never_onlined;
@@ -195,7 +195,7 @@ static void add_zone_block(struct cf_map *map, unsigned zone, uint64_t number,
 	cf_port_read_lock();
 	block = lock_in_use(map, number, &state);
 	if (block) {
-		if (cfi_zone_number(block) == zone) {
+		if (!block->kind && cfi_zone_number(block) == zone) {
 			stat->blocks++;
 			stat->present += cfi_block_frames(block);
 			stat->managed += managed_frames(block);

@@ -49,8 +49,9 @@ struct cfi_block {
 	uint32_t number;	/* (C) first >> block order */
 	uint32_t chunks;	/* (C) */
 	uint32_t node;		/* (C) */
-	cfi_u64 zone;		/* (A,B) number in map->zone; of an online
-				 * block */
+	cfi_u64 zone;		/* (A,B) 63..32 kind, 31..0 number in
+				 * map->zone; of a block in use.  Device
+				 * memory: of its node, listed nowhere */
 	cfi_u64 split;		/* (A,B) chunks whose frame words are valid
 				 * [split] */
 	cfi_u64 sequence;	/* (A,B) odd while heads change [sequence] */
@@ -88,6 +89,8 @@ struct cfi_block {
 	uint32_t piece_index;	/* (C) which of them this is */
 	void *piece;		/* (C) that piece */
 	struct cfi_block *next;	/* (H) while it is being added or removed */
+	enum cf_pagemap_kind kind; /* (C) of device memory; 0: it is none */
+	cf_pfn range_first, range_last; /* (C) as it was added */
 	struct cfi_chunk chunk[];
 };
 

@@ -56,12 +56,6 @@ ALWAYS_INLINE uint64_t word_at(const struct cfi_block *block, cf_pfn pfn)
 	return word;
 }
 
-/* As cfi_zone_of() numbers zones. */
-static enum cf_zone_kind zone_kind(const struct cfi_block *block)
-{
-	return (enum cf_zone_kind)(cfi_zone_number(block) % 2);
-}
-
 ALWAYS_INLINE void fill_run(const struct cfi_block *block, cf_pfn head,
 			    uint64_t word, struct cf_span *span)
 {
@@ -79,7 +73,7 @@ ALWAYS_INLINE void fill_run(const struct cfi_block *block, cf_pfn head,
 	span->pins = word_pins(counts);
 	span->payload = word_payload(payload);
 	span->node = block->node;
-	span->zone = zone_kind(block);
+	span->zone = cfi_zone_kind(block);
 	span->isolated = is_isolated(block, head);
 }
 
@@ -88,7 +82,7 @@ static void fill_like(const struct cfi_block *block, enum cf_span_kind kind,
 {
 	span->kind = kind;
 	span->node = block->node;
-	span->zone = zone_kind(block);
+	span->zone = cfi_zone_kind(block);
 	span->isolated = is_isolated(block, span->first);
 }
 

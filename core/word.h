@@ -7,8 +7,8 @@
 /*
  * The descriptor word of a run, at its head.  Only this file knows the bits.
  *
- * 63                    42 41       32 31 28 27          16 15    9 8   4 3  0
- * rrrrrrrr rrrrrrrr rrrrrr pp pppppppp  ---- oooo oooo oooo fffffff kkkkk tttt
+ * 63                    42 41       32 31 29 28          17 16     9 8   4 3  0
+ * rrrrrrrr rrrrrrrr rrrrrr pp pppppppp   --- oooo oooo oooo ffffffff kkkkk tttt
  *
  *  t  enum cf_type         f  enum cf_flag     p  pins       (counted types)
  *  k  order of the run     o  owner id         r  references, pins included
@@ -21,11 +21,11 @@
 #define WORD_ORDER_SHIFT	(WORD_TYPE_SHIFT + WORD_TYPE_BITS)
 #define WORD_ORDER_BITS		5
 #define WORD_FLAGS_SHIFT	(WORD_ORDER_SHIFT + WORD_ORDER_BITS)
-#define WORD_FLAGS_BITS		7
+#define WORD_FLAGS_BITS		8
 #define WORD_OWNER_SHIFT	(WORD_FLAGS_SHIFT + WORD_FLAGS_BITS)
 #define WORD_OWNER_BITS		12
 #define WORD_SPARE_SHIFT	(WORD_OWNER_SHIFT + WORD_OWNER_BITS)
-#define WORD_SPARE_BITS		4
+#define WORD_SPARE_BITS		3
 #define WORD_PINS_SHIFT		(WORD_SPARE_SHIFT + WORD_SPARE_BITS)
 #define WORD_PINS_BITS		10
 #define WORD_REFS_SHIFT		(WORD_PINS_SHIFT + WORD_PINS_BITS)
@@ -34,7 +34,7 @@ _Static_assert(WORD_REFS_SHIFT + WORD_REFS_BITS == 64, "the word is full");
 _Static_assert(CF_TYPE_COUNT <= 1 << WORD_TYPE_BITS, "types fit");
 _Static_assert(CF_MAX_ORDER < 1 << WORD_ORDER_BITS, "orders fit");
 _Static_assert(CF_OWNERS_MAX <= 1 << WORD_OWNER_BITS, "owners fit");
-_Static_assert(CF_FLAG_SELF < 1 << WORD_FLAGS_BITS, "flags fit");
+_Static_assert(CF_FLAG_CLOSED < 1 << WORD_FLAGS_BITS, "flags fit");
 _Static_assert(CF_PINS_MAX == (1u << WORD_PINS_BITS) - 1, "as documented");
 
 #define WORD_FIELD(shift, bits)	((((uint64_t)1 << (bits)) - 1) << (shift))

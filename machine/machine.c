@@ -81,7 +81,7 @@ static void on_signal(void *context, enum cf_signal what, cf_pfn pfn)
 	(void)pthread_mutex_lock(&machine->signal_lock);
 	if (what == CF_SIGNAL_LOW)
 		machine->low_signals++;
-	else
+	else if (what == CF_SIGNAL_CHUNK_EMPTY)
 		machine->empty_signals++;
 	(void)pthread_mutex_unlock(&machine->signal_lock);
 }

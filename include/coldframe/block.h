@@ -16,6 +16,8 @@ enum cf_block_state {
 	CF_BLOCK_ONLINE		= 3, /* in use */
 	CF_BLOCK_GOING_OFFLINE	= 4, /* isolated by an operation, being
 				      * emptied */
+	CF_BLOCK_DEVICE		= 5, /* device memory: see pagemap.h */
+	CF_BLOCK_DEVICE_CLOSED	= 6, /* it is being removed */
 	CF_BLOCK_STATE_COUNT
 };
 
@@ -24,7 +26,7 @@ const char *cf_block_state_name(enum cf_block_state state);
 struct cf_block_info {
 	cf_pfn first, last;
 	enum cf_block_state state;
-	enum cf_zone_kind zone;		/* of an online block */
+	enum cf_zone_kind zone;		/* of a block that is in use */
 	uint32_t node;
 	uint32_t range_owner;
 	bool orphan;			/* its range owner is gone */

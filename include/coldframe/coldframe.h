@@ -9,6 +9,7 @@
 #include <coldframe/map.h>
 #include <coldframe/offline.h>
 #include <coldframe/owner.h>
+#include <coldframe/pagemap.h>
 #include <coldframe/port.h>
 #include <coldframe/retire.h>
 #include <coldframe/stat.h>

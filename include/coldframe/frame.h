@@ -112,6 +112,23 @@ void cf_unfreeze(struct cf_map *map, cf_pfn pfn, uint32_t refs);
 int cf_split(struct cf_map *map, cf_pfn pfn, unsigned order) CF_MUST_CHECK;
 
 /**
+ * cf_merge() - make one run of frozen runs that lie side by side.
+ * @pfn:   first frame, a multiple of 2^@order
+ * @order: new order, 1..block order of the map
+ *
+ * The runs are the caller's, and alike: of one type, owner and flags, no
+ * matter of which orders. The inverse of cf_split().
+ *
+ * Context: takes CF_RANK_BLOCK.
+ * Return:  0, or with nothing changed:
+ *          -CF_EINVAL   @order is out of range, or @pfn not aligned to it
+ *          -CF_EGONE    no run begins at @pfn, or a frame is in none
+ *          -CF_EAGAIN   a run has references, is busy, or its owner is leaving
+ *          -CF_EREFUSED the runs are not alike, or one reaches out of the range
+ */
+int cf_merge(struct cf_map *map, cf_pfn pfn, unsigned order) CF_MUST_CHECK;
+
+/**
  * cf_find_head() - the head of the run a frame is in.
  *
  * Context: any; enters a read section. The answer may be stale at once

@@ -25,6 +25,8 @@ enum cf_verdict {
  * split     an operation's step           HOTPLUG    what takes no HOTPLUG
  * dissolve  an operation's step           HOTPLUG    what takes no HOTPLUG
  * online    cf_block_online()             HOTPLUG    what takes no HOTPLUG
+ * fault     cf_pagemap_fault()            a section  what takes no HOTPLUG
+ * failure   cf_retire()                   HOTPLUG    what takes no HOTPLUG
  * describe  a report is made              anything   nothing
  */
 struct cf_owner_ops {
@@ -32,7 +34,8 @@ struct cf_owner_ops {
 	 * The last reference went; the run is frozen and the owner's.  After
 	 * KEEP the engine never touches it again: the owner may have handed it
 	 * out already.  An owner that has published the run must say KEEP.
-	 * After FREE it belongs to the allocator.
+	 * After FREE it belongs to the allocator; device memory is kept either
+	 * way.
 	 */
 	enum cf_verdict (*release)(void *context, cf_pfn pfn, unsigned order);
 
@@ -76,6 +79,8 @@ struct cf_owner_ops {
 	/*
 	 * Give a kept run up.  0: the owner has forgotten it, the engine frees
 	 * it.  -CF_EAGAIN: it is not recorded as kept (yet).  Other: no.
+	 * Of device memory that is being removed; if it stays after all, the
+	 * run comes back through release.
 	 */
 	int (*dissolve)(void *context, cf_pfn pfn, unsigned order);
 
@@ -98,6 +103,28 @@ struct cf_owner_ops {
 	 * cf_content_sync() between the last reference and the new use.
 	 */
 	bool private_frozen;
+
+	/*
+	 * A CPU touched @touched, a frame of this run of private memory, of
+	 * which the engine has taken one reference.  Move its contents where
+	 * CPUs can touch them, with cf_pagemap_migrate() and one extra
+	 * reference; first cut the run in use, if only part of it is to go:
+	 * freeze it with that reference too, split it, unfreeze the parts,
+	 * that of @touched with the extra one.
+	 *
+	 * Return:  0: it is at @ret_pfn now, and the reference has ended.
+	 *          -CF_EAGAIN, -CF_ENOMEM: nothing happened; told to the CPU.
+	 *          Other: no.
+	 */
+	int (*fault)(void *context, cf_pfn pfn, unsigned order,
+		     cf_pfn touched, cf_pfn *ret_pfn);
+
+	/*
+	 * Device memory: @bad, a frame of this run, is known to be bad.  The
+	 * run is marked and is handed out no more.  If the owner has it, it
+	 * may call cf_pagemap_retire() now; if others do, once it is back.
+	 */
+	void (*failure)(void *context, cf_pfn pfn, unsigned order, cf_pfn bad);
 };
 
 /**
@@ -142,8 +169,9 @@ int cf_owner_unregister(struct cf_map *map, uint32_t id, uint64_t *ret_orphans)
  * release hook runs when all other references are gone.
  *
  * Return:  0, or with nothing changed:
- *          -CF_EGONE   no such owner, or not the head of a counted run
- *          -CF_EAGAIN  the run is busy or being moved
+ *          -CF_EGONE    no such owner, or not the head of a counted run
+ *          -CF_EAGAIN   the run is busy or being moved
+ *          -CF_EREFUSED device memory needs an owner: not CF_OWNER_NONE
  */
 int cf_owner_change(struct cf_map *map, cf_pfn pfn, uint32_t id) CF_MUST_CHECK;
 

@@ -109,6 +109,9 @@ enum cf_signal {
 				 * empty */
 	CF_SIGNAL_LOW,		/* @pfn: zone number that fell below its low
 				 * watermark */
+	CF_SIGNAL_DEVICE_IDLE,	/* @pfn: a run of device memory that is being
+				 * removed has come back */
+	CF_SIGNAL_COUNT
 };
 
 /*

@@ -19,14 +19,18 @@ enum cf_retire_state {
  * cf_retire() - take a bad frame out for good.
  * @ret_state: DONE: it was free; PENDING: it goes when its run is freed
  *
+ * Device memory: the run is handed out no more, and its owner's failure hook is
+ * told; that may take the frame out with cf_pagemap_retire().
+ *
  * The frame stays in the map's table through offline, online, removal and
  * re-adding of its block.
  *
- * Context: takes CF_RANK_HOTPLUG, waits for caches to drain.
+ * Context: takes CF_RANK_HOTPLUG, waits for caches to drain. Calls a hook.
  * Return:  0, or with nothing changed:
  *          -CF_EINVAL  beyond the map
  *          -CF_ELIMIT  the table of bad frames is full
- *          -CF_EBUSY   an operation has isolated its chunk: try when it ends
+ *          -CF_EBUSY   an operation has isolated its chunk, or removes its
+ *                      range: try when it ends
  *          -CF_EAGAIN  a cache could not be drained
  */
 int cf_retire(struct cf_map *map, cf_pfn pfn, enum cf_retire_state *ret_state)

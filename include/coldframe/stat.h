@@ -13,12 +13,12 @@ extern "C" {
  * Counters, in frames.  Exact when nothing runs; otherwise each was true at
  * some moment of the call.
  *
- *   present = managed + offline + retired + reserved
- *   managed = free + cached + sum of by_type[] of KERNEL..SLAB
+ *   present = managed + offline + retired + reserved + by_type[DEVICE]
+ *   managed = free + cached + by_type[] of KERNEL, FOLIO, PGTABLE and SLAB
  *   never_onlined, skippable <= offline
  */
 struct cf_stat {
-	uint64_t present;	/* frames of online blocks */
+	uint64_t present;	/* frames of blocks in use, device memory too */
 	uint64_t managed;	/* of these, the allocator's */
 	uint64_t free;		/* in bitmaps */
 	uint64_t cached;	/* in contexts' caches */

@@ -78,6 +78,7 @@ enum cf_flag {
 	CF_FLAG_SKIPPABLE     = 1 << 4, /* OFFLINE: stepped over */
 	CF_FLAG_MOVABLE       = 1 << 5, /* OFFLINE: its owner can migrate it */
 	CF_FLAG_SELF          = 1 << 6, /* RESERVED: the block's own metadata */
+	CF_FLAG_CLOSED        = 1 << 7, /* no new references: its range goes */
 };
 
 enum cf_zone_kind {

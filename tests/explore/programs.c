@@ -22,6 +22,7 @@ extern const struct explore_program *const explore_lookups[];
 extern const struct explore_program *const explore_offlining[];
 extern const struct explore_program *const explore_retire[];
 extern const struct explore_program *const explore_unregister[];
+extern const struct explore_program *const explore_pagemaps[];
 
 const struct explore_program *const *const explore_groups[] = {
 	explore_litmus,
@@ -44,5 +45,6 @@ const struct explore_program *const *const explore_groups[] = {
 	explore_poison,
 	explore_unregister,
 	explore_register,
+	explore_pagemaps,
 	NULL
 };

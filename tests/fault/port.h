@@ -39,7 +39,7 @@ struct test_port {
 	uint64_t spins;		/* calls of relax since the last reset */
 	struct test_meta *meta;	/* metadata that is out */
 	uint64_t calls[TEST_CALL_COUNT];
-	uint64_t signals[2];	/* by enum cf_signal */
+	uint64_t signals[CF_SIGNAL_COUNT];	/* by enum cf_signal */
 
 	/* The @fault_at-th call of @fault_call from now on fails; 0: none. */
 	enum test_call fault_call;

@@ -17,6 +17,7 @@ static const char *const code_names[CF_ERR_COUNT] = {
 
 static const struct refusal *const tables[] = {
 	frame_refusals, range_refusals, block_refusals, owner_refusals,
+	device_refusals,
 };
 
 #define TABLES	(sizeof(tables) / sizeof(tables[0]))

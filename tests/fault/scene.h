@@ -42,6 +42,6 @@ struct refusal {
 };
 
 extern const struct refusal frame_refusals[], range_refusals[],
-	block_refusals[], owner_refusals[];
+	block_refusals[], owner_refusals[], device_refusals[];
 
 #endif

@@ -71,6 +71,7 @@ static const struct {
 			  CALL(RETURNED) },
 	{ "compact", CALL(FRAME_ADDRESS) | CALL(BARRIER) },
 	{ "retire", CALL(BARRIER) },
+	{ "device", CALL(META_ALLOC) },
 	{ "drain", CALL(BARRIER) },
 	{ "side_add", CALL(META_ALLOC) },
 	{ "side_extend", CALL(META_ALLOC) },

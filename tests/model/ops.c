@@ -10,7 +10,7 @@
 
 static const struct op_type *const tables[] = {
 	run_ops, range_ops, block_ops, offline_ops, owner_ops, misc_ops,
-	side_ops, fault_ops,
+	side_ops, device_ops, fault_ops,
 };
 
 #define TABLES		(sizeof(tables) / sizeof(tables[0]))

@@ -120,6 +120,7 @@ extern const struct op_type offline_ops[];
 extern const struct op_type owner_ops[];
 extern const struct op_type misc_ops[];
 extern const struct op_type side_ops[];
+extern const struct op_type device_ops[];
 extern const struct op_type fault_ops[];
 
 /* ---- the whole table: ops.c ---- */

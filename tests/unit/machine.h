@@ -39,8 +39,8 @@ struct machine {
 	cf_pfn block;		/* frames of a block */
 	cf_pfn last;		/* frames of the map */
 	/* What the port heard. */
-	unsigned signals[2];	/* by enum cf_signal */
-	cf_pfn signal_pfn[2];	/* the last one's */
+	unsigned signals[CF_SIGNAL_COUNT];	/* by enum cf_signal */
+	cf_pfn signal_pfn[CF_SIGNAL_COUNT];	/* the last one's */
 	uint64_t exposed, returned;	/* frames */
 };
 
