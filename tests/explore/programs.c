@@ -23,6 +23,7 @@ extern const struct explore_program *const explore_offlining[];
 extern const struct explore_program *const explore_retire[];
 extern const struct explore_program *const explore_unregister[];
 extern const struct explore_program *const explore_pagemaps[];
+extern const struct explore_program *const explore_pools[];
 
 const struct explore_program *const *const explore_groups[] = {
 	explore_litmus,
@@ -46,5 +47,6 @@ const struct explore_program *const *const explore_groups[] = {
 	explore_unregister,
 	explore_register,
 	explore_pagemaps,
+	explore_pools,
 	NULL
 };
