@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 
 #include "internal.h"
+#include "known.h"
 
 #define DEFAULT_PASSES	10
 
@@ -73,56 +74,6 @@ static int answer(struct outcome *outcome, int err)
 	return err ? say_error(outcome, err) : 0;
 }
 
-/* Metadata that is the caller's: memory of ours, until the block goes. */
-static int lend(struct machine *machine, cf_pfn first, cf_pfn last,
-		struct cf_block_config *config)
-{
-	uint64_t blocks = (last - first) / machine->block_frames;
-	size_t bytes = cf_block_meta_bytes(machine->map, blocks);
-	struct loan *loan = calloc(1, sizeof(*loan));
-
-	if (!loan)
-		return -CF_ENOMEM;
-	loan->memory = aligned_alloc(CF_FRAME_BYTES, (bytes + CF_FRAME_BYTES -
-				     1) / CF_FRAME_BYTES * CF_FRAME_BYTES);
-	if (!loan->memory) {
-		free(loan);
-		return -CF_ENOMEM;
-	}
-	loan->first = first;
-	loan->last = last;
-	loan->next = machine->loans;
-	machine->loans = loan;
-	config->memory = loan->memory;
-	return 0;
-}
-
-/* The last one, of blocks that could not be added after all. */
-static void drop_loan(struct machine *machine)
-{
-	struct loan *loan = machine->loans;
-
-	machine->loans = loan->next;
-	free(loan->memory);
-	free(loan);
-}
-
-/* Take back what was lent for blocks that are gone. */
-static void reclaim(struct machine *machine, cf_pfn first, cf_pfn last)
-{
-	struct loan **at = &machine->loans, *loan;
-
-	while ((loan = *at) != NULL) {
-		if (loan->first < first || loan->last > last) {
-			at = &loan->next;
-			continue;
-		}
-		*at = loan->next;
-		free(loan->memory);
-		free(loan);
-	}
-}
-
 static void note_added(struct machine *machine, cf_pfn first, cf_pfn last)
 {
 	if (machine->added_first == machine->added_last) {
@@ -139,16 +90,10 @@ static void note_added(struct machine *machine, cf_pfn first, cf_pfn last)
 static int add_piece(struct machine *machine, cf_pfn first, cf_pfn last,
 		     struct cf_block_config config)
 {
-	int err = 0;
+	int err = piece_add(machine, first, last, config);
 
-	if (config.meta == CF_META_CALLER)
-		err = lend(machine, first, last, &config);
-	if (!err)
-		err = cf_block_add(machine->map, first, last, &config);
 	if (!err)
 		note_added(machine, first, last);
-	else if (config.memory)
-		drop_loan(machine);
 	return err;
 }
 
@@ -191,7 +136,7 @@ int step_remove(struct machine *machine, const struct step *step,
 	err = cf_block_remove(machine->map, first, last);
 	if (err)
 		return say_meaning(outcome, err, remove_meaning);
-	reclaim(machine, first, last);
+	pieces_forget(machine, first, last);
 	if (cf_host_discard(&machine->memory, first, last))
 		return refuse(outcome, CF_EPORT,
 			      "the system takes nothing back");
@@ -222,13 +167,32 @@ int step_online(struct machine *machine, const struct step *step,
 	return 0;
 }
 
+void operation_status(const struct operation *operation,
+		      struct cf_offline_status *ret_status)
+{
+	const struct cf_offline_status *before = &operation->before;
+	uint32_t steps;
+
+	cf_block_offline_status(&operation->offline, ret_status);
+	if (!operation->restored)
+		return;
+	steps = ret_status->steps;
+	if (before->state != CF_OFFLINE_GOING ||
+	    (!steps && ret_status->state == CF_OFFLINE_GOING)) {
+		*ret_status = *before;
+		return;
+	}
+	ret_status->steps += before->steps;
+	ret_status->migrated += before->migrated;
+}
+
 static int end_offline(struct machine *machine, struct operation *operation,
 		       int err, struct outcome *outcome)
 {
 	struct cf_offline_status status;
 	char text[64], size[24];
 
-	cf_block_offline_status(&operation->offline, &status);
+	operation_status(operation, &status);
 	outcome->report = status.report;
 	outcome->moved = status.migrated;
 	if (err)
@@ -255,7 +219,7 @@ static int step_through(struct machine *machine, struct operation *operation,
 		err = cf_block_offline_step(&operation->offline);
 		if (err != -CF_EAGAIN && err != -CF_EBUSY)
 			break;
-		cf_block_offline_status(&operation->offline, &status);
+		operation_status(operation, &status);
 		progress(machine, "offline", status.free + status.skippable,
 			 status.total);
 	}
@@ -411,6 +375,9 @@ static int retire_stretch(void *context, cf_pfn first, cf_pfn last)
 				      "frame %llu: %s",
 				      (unsigned long long)first,
 				      cf_strerror(err));
+		if (bad_note(retiring->machine, first))
+			return refuse(retiring->outcome, CF_ENOMEM,
+				      "the process has no memory");
 		retiring->outcome->done++;
 		retiring->pending += state == CF_RETIRE_PENDING;
 	}

@@ -11,7 +11,7 @@
 #include "machine.h"
 #include "port/host/host.h"
 
-struct device; struct owner; struct set;	/* host.h has the machine */
+struct device; struct owner; struct restore; struct set;
 
 /* ---- runs and sets (set.c, content.c) ---- */
 
@@ -200,11 +200,13 @@ struct watcher {
 
 void watcher_free(struct watcher *watcher);
 
+
 struct walker {
 	struct machine *machine;	/* (C) */
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t passed;
+	bool asleep;		/* restored: it walks with the next step */
 	bool running, stop, rest, resting;	/* (W) */
 	uint64_t pause_ns;		/* (C) */
 	cf_pfn first, last;		/* (C) */
@@ -212,6 +214,7 @@ struct walker {
 };
 
 void walker_free(struct walker *walker);
+
 
 /* Until walkers_go_on() all walkers stand still, and hold nothing. */
 void walkers_rest(struct machine *machine);
@@ -242,13 +245,8 @@ struct mark {
 struct operation {
 	struct cf_offline offline;
 	cf_pfn first, last;
-};
-
-/* Metadata a block was given by the machine, as its caller. */
-struct loan {
-	struct loan *next;
-	void *memory;
-	cf_pfn first, last;
+	bool restored;		/* begun in another process: from ... */
+	struct cf_offline_status before;
 };
 
 /* A frame somebody remembers, and what was taken through that. */
@@ -282,7 +280,11 @@ struct machine {
 	struct owner *folios;		/* of "movable" without an owner */
 	struct load *load;
 	struct load_totals load_past;	/* of loads that ended */
-	struct loan *loans;
+	struct piece *pieces;
+	cf_pfn *bad;		/* under signal_lock: frames retired */
+	size_t bad_count;
+	unsigned rests;		/* how often it is to stand still */
+	struct restore *restoring;	/* nobody is told of what happens */
 	cf_pfn block_frames;
 	cf_pfn added_first, added_last;	/* around every block there ever was */
 	struct mark *last_mark;

@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "device.h"
+#include "known.h"
 
 int refuse(struct outcome *outcome, enum cf_err err, const char *format, ...)
 {
@@ -147,7 +148,7 @@ static void discard_done(void *context, enum cf_event event, cf_pfn first,
 	struct machine *machine = context;
 	cf_pfn from = first, at;
 
-	if (event != CF_EVENT_OFFLINE)
+	if (event != CF_EVENT_OFFLINE || machine->restoring)
 		return;
 	for (at = first; at < last; at += machine->block_frames) {
 		cf_pfn unused = first_unused(machine, at);
@@ -245,8 +246,7 @@ static int boot_memory(struct machine *machine, cf_pfn frames)
 			continue;
 		config.node = (uint32_t)i;
 		machine->added_last += share * machine->block_frames;
-		err = cf_block_add(machine->map, first, machine->added_last,
-				   &config);
+		err = piece_add(machine, first, machine->added_last, config);
 		if (!err)
 			err = cf_block_online(machine->map, first,
 					      machine->added_last,
@@ -329,7 +329,6 @@ static void switch_off(struct machine *machine)
 		NOUN_SUBSCRIBER, NOUN_SCANNER, NOUN_OPERATION, NOUN_SET,
 		NOUN_FRAME, NOUN_MARK, NOUN_OWNER, NOUN_MEM, NOUN_BALLOON,
 	};
-	struct loan *loan;
 	size_t i;
 
 	cpus_free(machine->cpus);
@@ -338,11 +337,8 @@ static void switch_off(struct machine *machine)
 	for (i = 0; i < sizeof(nouns) / sizeof(nouns[0]); i++)
 		free_objects(machine, nouns[i]);
 	owner_free(machine->folios);
-	while ((loan = machine->loans) != NULL) {
-		machine->loans = loan->next;
-		free(loan->memory);
-		free(loan);
-	}
+	pieces_forget(machine, 0, CF_PFN_LIMIT);
+	free(machine->bad);
 	cf_host_memory_destroy(&machine->memory);
 }
 
@@ -352,6 +348,8 @@ void machine_destroy(struct machine *machine)
 
 	if (!machine)
 		return;
+	while (machine->rests)
+		machine_go_on(machine);
 	(void)load_end(machine, why, sizeof(why));
 	free_objects(machine, NOUN_WALKER);
 	if (machine->map)
@@ -366,16 +364,30 @@ bool machine_finish(struct machine *machine, char *why, size_t bytes)
 	return !load_end(machine, why, bytes);
 }
 
+void machine_rest(struct machine *machine)
+{
+	if (machine->rests++)
+		return;
+	load_pause(machine);
+	walkers_rest(machine);
+}
+
+void machine_go_on(struct machine *machine)
+{
+	if (--machine->rests)
+		return;
+	walkers_go_on(machine);
+	load_resume(machine);
+}
+
 bool machine_verify(struct machine *machine, char *why, size_t bytes)
 {
 	struct cf_finding finding;
 	bool holds;
 
-	load_pause(machine);
-	walkers_rest(machine);
+	machine_rest(machine);
 	holds = cf_verify(machine->map, &finding);
-	walkers_go_on(machine);
-	load_resume(machine);
+	machine_go_on(machine);
 	if (!holds)
 		(void)snprintf(why, bytes, "%s at frame %llu: %llu expected,"
 			       " %llu found", cf_finding_name(finding.kind),

@@ -32,11 +32,14 @@ struct outcome {
 	uint64_t ns;			/* how long it took */
 };
 
+struct save_config;
+
 struct machine_config {
 	uint64_t seed;
 	const struct scenario_name *names;	/* those of the scenario */
 	uint32_t names_count;
 	FILE *out;		/* where print and say write; NULL: nowhere */
+	const struct save_config *save;	/* how it is saved; NULL: not at all */
 
 	/* How far a long step is; may be NULL. @total 0: nobody knows. */
 	void (*progress)(void *context, const char *what, uint64_t done,
@@ -73,6 +76,14 @@ void machine_step(struct machine *machine, const struct step *step,
  * Return: true: all hold; false: @why says what and where.
  */
 bool machine_verify(struct machine *machine, char *why, size_t bytes);
+
+/**
+ * machine_rest() - let what runs by itself stand still: a load, walkers.
+ *
+ * Nests. Pair with machine_go_on().
+ */
+void machine_rest(struct machine *machine);
+void machine_go_on(struct machine *machine);
 
 /**
  * machine_finish() - end a load that still runs.

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "internal.h"
+#include "known.h"
 
 #define SLAB_RUNS	512
 
@@ -157,17 +158,24 @@ void run_fill(struct machine *machine, struct run *run)
 	run->written = true;
 }
 
+/* What stands in a bad frame is nobody's to trust: it is not looked at. */
 bool run_intact(struct machine *machine, const struct run *run,
 		cf_pfn *ret_frame)
 {
+	cf_pfn at = run->pfn, last = at + ((cf_pfn)1 << run->order), bad;
 	uint64_t frame;
 
 	if (!run->written || run->state == RUN_GONE ||
 	    run->state == RUN_OFFLINE)
 		return true;
-	if (content_intact(frame_address(machine, run->pfn), run->seed,
-			   run->skew, (uint64_t)1 << run->order, &frame))
-		return true;
-	*ret_frame = run->pfn + frame;
-	return false;
+	for (; at < last; at = bad + 1) {
+		bad = bad_next(machine, at, last);
+		if (content_intact(frame_address(machine, at), run->seed,
+				   run->skew + (at - run->pfn), bad - at,
+				   &frame))
+			continue;
+		*ret_frame = at + frame;
+		return false;
+	}
+	return true;
 }

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "device.h"
+#include "known.h"
 
 #define SURVIVED	0
 #define REFUSED		3	/* the engine said no with an error code */
@@ -90,6 +91,7 @@ static const step_fn functions[STEP_COUNT] = {
 	[STEP_MARK] = step_mark,
 	[STEP_VERIFY] = step_verify,
 	[STEP_EXPORT] = step_export,
+	[STEP_SAVE] = step_save,
 	[STEP_PRINT] = step_print,
 	[STEP_SAY] = step_say,
 	[STEP_EXPECT] = step_expect,
@@ -225,7 +227,7 @@ static bool is_silent(const struct step *step)
 {
 	switch (step->kind) {
 	case STEP_EXPECT: case STEP_PRINT: case STEP_SAY: case STEP_MARK:
-	case STEP_VERIFY:
+	case STEP_VERIFY: case STEP_SAVE:
 		return true;
 	default:
 		return false;
@@ -239,9 +241,13 @@ void machine_step(struct machine *machine, const struct step *step,
 
 	*ret_outcome = (struct outcome){ .err = 0 };
 	ret_outcome->report.pfn = CF_PFN_NONE;
-	ret_outcome->err = step->caught ?
-		run_caught(machine, step, ret_outcome) :
-		run(machine, step, ret_outcome);
+	if (walkers_wake(machine))
+		ret_outcome->err = refuse(ret_outcome, CF_ENOMEM,
+					  "no thread is left");
+	else
+		ret_outcome->err = step->caught ?
+			run_caught(machine, step, ret_outcome) :
+			run(machine, step, ret_outcome);
 	ret_outcome->ns = now_ns() - began;
 	if (ret_outcome->reported && !ret_outcome->why[0])
 		explain(machine, &ret_outcome->report, ret_outcome->why,

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "device.h"
+#include "known.h"
 
 struct values {
 	uint64_t of[PROPERTY_COUNT];
@@ -268,7 +269,7 @@ static void fill_operation(struct machine *machine,
 {
 	struct cf_offline_status status;
 
-	cf_block_offline_status(&operation->offline, &status);
+	operation_status(operation, &status);
 	V(OPERATION_STATE) = status.state;
 	V(STEPS) = status.steps;
 	V(TOTAL) = status.total;

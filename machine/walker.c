@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "device.h"
+#include "known.h"
 
 static void sleep_ns(uint64_t ns)
 {
@@ -104,25 +105,57 @@ static void wait_pass(struct walker *walker)
 	(void)pthread_mutex_unlock(&walker->lock);
 }
 
+struct walker *walker_new(struct machine *machine)
+{
+	struct walker *walker = calloc(1, sizeof(*walker));
+
+	if (!walker)
+		return NULL;
+	walker->machine = machine;
+	(void)pthread_mutex_init(&walker->lock, NULL);
+	(void)pthread_cond_init(&walker->passed, NULL);
+	return walker;
+}
+
+int walker_start(struct walker *walker)
+{
+	if (pthread_create(&walker->thread, NULL, walker_main, walker))
+		return -CF_ENOMEM;
+	walker->running = true;
+	return 0;
+}
+
+int walkers_wake(struct machine *machine)
+{
+	uint32_t i;
+	int err = 0;
+
+	for (i = 0; !err && i < machine->config.names_count; i++) {
+		struct walker *walker = machine->object[i].walker;
+
+		if (machine->config.names[i].noun != NOUN_WALKER || !walker ||
+		    !walker->asleep)
+			continue;
+		walker->asleep = false;
+		err = walker_start(walker);
+	}
+	return err;
+}
+
 int step_walker(struct machine *machine, const struct step *step,
 		struct outcome *outcome)
 {
-	struct walker *walker;
+	struct walker *walker = walker_new(machine);
 
-	walker = calloc(1, sizeof(*walker));
 	if (!walker)
 		return refuse(outcome, CF_ENOMEM, "the process has no memory");
-	walker->machine = machine;
 	walker->pause_ns = step->key[KEY_PAUSE];
 	walker->first = step->place.first;
 	walker->last = step->place.kind == PLACE_NONE ? machine->added_last :
 							step->place.last;
-	(void)pthread_mutex_init(&walker->lock, NULL);
-	(void)pthread_cond_init(&walker->passed, NULL);
 	machine->object[step->name].walker = walker;
-	if (pthread_create(&walker->thread, NULL, walker_main, walker))
+	if (walker_start(walker))
 		return refuse(outcome, CF_ENOMEM, "no thread is left");
-	walker->running = true;
 	wait_pass(walker);
 	if (walker->first == walker->last)
 		did(outcome, "walks no frames: there is no memory yet");

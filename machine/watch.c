@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "internal.h"
+#include "known.h"
 
 static int watch_going(void *context, enum cf_event event, cf_pfn first,
 		       cf_pfn last)
@@ -19,6 +20,8 @@ static int watch_going(void *context, enum cf_event event, cf_pfn first,
 
 	(void)first;
 	(void)last;
+	if (watcher->machine->restoring)
+		return 0;
 	(void)pthread_mutex_lock(&watcher->lock);
 	veto = watcher->veto ? -CF_EREFUSED : 0;
 	watcher->going++;
@@ -59,8 +62,7 @@ static void watch_done(void *context, enum cf_event event, cf_pfn first,
 	watch_end(watcher, event, &watcher->done);
 }
 
-static struct watcher *watcher_new(struct machine *machine,
-				   const struct step *step)
+struct watcher *watcher_new(struct machine *machine, uint32_t number)
 {
 	struct watcher *watcher = calloc(1, sizeof(*watcher));
 
@@ -68,12 +70,8 @@ static struct watcher *watcher_new(struct machine *machine,
 		return NULL;
 	watcher->machine = machine;
 	(void)pthread_mutex_init(&watcher->lock, NULL);
-	watcher->veto = step_has(step, KEY_VETO);
-	watcher->first = step->place.first;
-	watcher->last = step->place.last;
 	watcher->subscriber = (struct cf_subscriber){
-		.name = machine->name[step->name],
-		.priority = (int)step->key[KEY_PRIORITY],
+		.name = machine->name[number],
 		.context = watcher,
 		.going = watch_going,
 		.cancel = watch_cancel,
@@ -94,11 +92,15 @@ void watcher_free(struct watcher *watcher)
 static int watch(struct machine *machine, const struct step *step,
 		 struct outcome *outcome, bool scans)
 {
-	struct watcher *watcher = watcher_new(machine, step);
+	struct watcher *watcher = watcher_new(machine, step->name);
 	int err;
 
 	if (!watcher)
 		return refuse(outcome, CF_ENOMEM, "the process has no memory");
+	watcher->veto = step_has(step, KEY_VETO);
+	watcher->first = step->place.first;
+	watcher->last = step->place.last;
+	watcher->subscriber.priority = (int)step->key[KEY_PRIORITY];
 	watcher->scans = scans;
 	if (step->place.kind == PLACE_NONE)
 		watcher->last = machine->map_config.last;
@@ -175,7 +177,7 @@ static void visit_kept(struct machine *machine, struct watcher *watcher)
 	watcher->count = left;
 }
 
-static int keep(struct watcher *watcher, cf_pfn pfn)
+int watcher_keep(struct watcher *watcher, cf_pfn pfn)
 {
 	size_t room = watcher->room ? 2 * watcher->room : 256;
 	cf_pfn *kept;
@@ -201,7 +203,7 @@ static int find_folios(struct machine *machine, struct watcher *watcher,
 	cf_walk_begin(machine->map);
 	while (!err && cf_walk_next(machine->map, &first, last, &span))
 		if (span.kind == CF_SPAN_RUN && span.type == CF_TYPE_FOLIO)
-			err = keep(watcher, span.first);
+			err = watcher_keep(watcher, span.first);
 	cf_walk_end(machine->map);
 	return err;
 }

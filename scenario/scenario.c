@@ -223,6 +223,9 @@ static int read_argument(struct scenario *scenario, struct step *step,
 		return read_workers(scenario, step);
 	case ARG_PATH:
 		return read_path(scenario, step);
+	case ARG_MAYBE_PATH:
+		step->text = take_word(scenario);
+		return 0;
 	case ARG_PRINT:
 		return read_print(scenario, step);
 	case ARG_REST:

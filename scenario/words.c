@@ -137,6 +137,7 @@ const struct verb scenario_verbs[STEP_COUNT] = {
 	[STEP_MARK] = { "mark", { ARG_NEW }, NOUN_MARK, 0, 0 },
 	[STEP_VERIFY] = { "verify", { ARG_NONE }, NOUN_NONE, 0, 0 },
 	[STEP_EXPORT] = { "export", { ARG_PATH }, NOUN_NONE, 0, 0, true },
+	[STEP_SAVE] = { "save", { ARG_MAYBE_PATH }, NOUN_NONE, 0, 0, true },
 	[STEP_PRINT] = { "print", { ARG_PRINT }, NOUN_NONE, 0, 0 },
 	[STEP_SAY] = { "say", { ARG_REST }, NOUN_NONE, 0, 0 },
 	[STEP_EXPECT] = { "expect", { ARG_NONE }, NOUN_NONE, 0, 0 },

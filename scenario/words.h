@@ -29,6 +29,7 @@ enum argument {
 	ARG_TIME,
 	ARG_WORKERS,		/* N workers */
 	ARG_PATH,
+	ARG_MAYBE_PATH,		/* a path, or nothing */
 	ARG_PRINT,		/* enum print, or nothing: all of it */
 	ARG_LIE,		/* one of lie_name() */
 	ARG_REST		/* the rest of the line */

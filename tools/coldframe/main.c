@@ -13,6 +13,10 @@ static const struct command {
 #ifdef HAVE_RUN
 	{ "run", "coldframe run", "run scenarios on the embedded machine",
 	  cmd_run },
+	{ "save", "coldframe save", "keep a scenario's machine in a file",
+	  cmd_save },
+	{ "restore", "coldframe restore", "make a saved machine again",
+	  cmd_restore },
 #endif
 	{ "blocks", "coldframe blocks", "which memory blocks can go offline",
 	  cmd_blocks },

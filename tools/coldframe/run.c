@@ -10,10 +10,8 @@
 #include "run_qemu.h"
 #include "session.h"
 
-#include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define COMMAND		"coldframe run"
 
@@ -81,47 +79,9 @@ static int run_file(void *context, const char *file,
 	return status;
 }
 
-static int parse_verify(const char *text, struct options *options)
-{
-	if (!strcmp(text, "step"))
-		options->session.verify = VERIFY_STEP;
-	else if (!strcmp(text, "end"))
-		options->session.verify = VERIFY_END;
-	else if (!strcmp(text, "off"))
-		options->session.verify = VERIFY_OFF;
-	else
-		return common_wrong(COMMAND, "--verify is step, end or off,"
-				    " not '%s'", text);
-	return EXIT_OK;
-}
-
-static int parse_seed(const char *text, struct options *options)
-{
-	char *end;
-
-	errno = 0;
-	options->session.seed = strtoull(text, &end, 0);
-	if (errno || end == text || *end || strchr(text, '-'))
-		return common_wrong(COMMAND, "--seed is a number, not '%s'",
-				    text);
-	return EXIT_OK;
-}
-
 static int parse_option(int option, struct options *options)
 {
-	enum common_color color;
-
 	switch (option) {
-	case 'j':
-		options->session.json = true;
-		return EXIT_OK;
-	case 'q':
-		options->session.quiet = true;
-		return EXIT_OK;
-	case 'v':
-		return parse_verify(optarg, options);
-	case 's':
-		return parse_seed(optarg, options);
 	case 'e':
 		options->export = optarg;
 		return EXIT_OK;
@@ -131,14 +91,8 @@ static int parse_option(int option, struct options *options)
 		return run_qemu_cpu_kind(&options->qemu, optarg);
 	case 'p':
 		return run_qemu_patience(&options->qemu, optarg);
-	case 'C':
-		if (!common_color_parse(optarg, &color))
-			return common_wrong(COMMAND, "--color is auto, always"
-					    " or never, not '%s'", optarg);
-		options->session.color = common_color_use(color);
-		return EXIT_OK;
 	default:
-		return common_try_help(COMMAND);
+		return session_option(&options->session, option, optarg);
 	}
 }
 
@@ -146,23 +100,17 @@ static int parse_option(int option, struct options *options)
 static int parse_options(int argc, char **argv, struct options *options)
 {
 	static const struct option words[] = {
-		{ "json", no_argument, NULL, 'j' },
-		{ "quiet", no_argument, NULL, 'q' },
-		{ "verify", required_argument, NULL, 'v' },
-		{ "seed", required_argument, NULL, 's' },
 		{ "export", required_argument, NULL, 'e' },
 		{ "machine", required_argument, NULL, 'm' },
 		{ "cpu-kind", required_argument, NULL, 'k' },
 		{ "patience", required_argument, NULL, 'p' },
-		{ "color", required_argument, NULL, 'C' },
-		{ "help", no_argument, NULL, 'h' },
+		SESSION_OPTIONS,
 		{ NULL, 0, NULL, 0 },
 	};
 	int option, status;
 
-	options->session.color = common_color_use(COLOR_AUTO);
-	while ((option = getopt_long(argc, argv, "jqv:s:e:m:h", words,
-				     NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "e:m:" SESSION_LETTERS,
+				     words, NULL)) != -1) {
 		if (option == 'h') {
 			(void)fputs(help, stdout);
 			return common_finish(COMMAND, EXIT_OK);
@@ -185,15 +133,10 @@ static int parse_options(int argc, char **argv, struct options *options)
 
 int cmd_run(int argc, char **argv)
 {
-	struct options options = {
-		.session = {
-			.command = COMMAND,
-			.verify = VERIFY_END,
-			.seed = 1,
-		},
-	};
+	struct options options = { .export = NULL };
 	int status, highest = EXIT_OK, i;
 
+	session_defaults(&options.session, COMMAND);
 	status = parse_options(argc, argv, &options);
 	if (status >= 0)
 		return status;

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "machine/journal.h"
+#include "save_source.h"
 
 #define STEP_COLUMNS_MIN	30
 #define STEP_COLUMNS_MAX	56
@@ -42,6 +43,7 @@ struct session {
 	struct session_shared *shared;
 	struct journal journal;
 	uint64_t began_ns, shown_ns;	/* of the step that runs */
+	bool cut;		/* at a step that was the last to run */
 	bool progress;		/* a line of it stands on the terminal */
 };
 
@@ -236,6 +238,11 @@ static void run_steps(struct session *session)
 		if (session->options->verify == VERIFY_STEP &&
 		    !session->journal.stopped && step->kind != STEP_SAY)
 			verify(session);
+		if (session->hooks->until_save && step->kind == STEP_SAVE &&
+		    !step->text.length) {
+			session->cut = true;
+			return;
+		}
 	}
 	if (session->journal.stopped && i < program->steps &&
 	    !session->options->json)
@@ -258,12 +265,15 @@ static void finish(struct session *session)
 
 	if (!is_on(session))
 		return;
-	if (!player->ops->finish(player->self, why, sizeof(why)))
+	if (!session->cut &&
+	    !player->ops->finish(player->self, why, sizeof(why)))
 		check_own(session, "(the load's contents)", false, why);
 	if (session->options->verify != VERIFY_OFF)
 		verify(session);
 	if (!hooks->end || hooks->play)
 		return;
+	/* What runs by itself stands still from here on. */
+	machine_rest(player->self);
 	held = !hooks->end(hooks->context, player->self, why, sizeof(why));
 	if (!held)
 		check_own(session, hooks->end_name, false, why);
@@ -278,6 +288,8 @@ static void print_summary(struct session *session)
 {
 	const struct journal *journal = &session->journal;
 
+	if (!session->options->quiet && session->hooks->report)
+		session->hooks->report(session->hooks->context, NULL);
 	if (!session->options->quiet && is_on(session)) {
 		(void)putchar('\n');
 		(void)session->player.ops->print(session->player.self,
@@ -300,6 +312,8 @@ static void print_json(struct session *session)
 				      session->program->file,
 				      session->options->seed);
 
+	if (session->hooks->report)
+		session->hooks->report(session->hooks->context, report);
 	(void)json_dumpf(report, stdout, JSON_COMPACT);
 	(void)putchar('\n');
 	json_decref(report);
@@ -343,11 +357,17 @@ int session_run(const struct session_options *options,
 		.program = program,
 		.shared = shared,
 	};
+	static const struct save_config save = {
+		.level = SAVE_LEVEL_DEFAULT,
+		.out = STDOUT_FILENO,
+		.source = &save_source,
+	};
 	struct machine_config config = {
 		.seed = options->seed,
 		.names = program->scenario.name,
 		.names_count = program->scenario.names,
 		.out = options->json ? NULL : stdout,
+		.save = &save,
 		.context = &session,
 	};
 	int status;
@@ -374,6 +394,74 @@ int session_run(const struct session_options *options,
 	journal_free(&session.journal);
 	return status;
 }
+
+/* ---- options ---- */
+
+void session_defaults(struct session_options *options, const char *command)
+{
+	*options = (struct session_options){
+		.command = command,
+		.verify = VERIFY_END,
+		.seed = 1,
+		.color = common_color_use(COLOR_AUTO),
+	};
+}
+
+static int parse_verify(struct session_options *options, const char *text)
+{
+	if (!strcmp(text, "step"))
+		options->verify = VERIFY_STEP;
+	else if (!strcmp(text, "end"))
+		options->verify = VERIFY_END;
+	else if (!strcmp(text, "off"))
+		options->verify = VERIFY_OFF;
+	else
+		return common_wrong(options->command, "--verify is step, end"
+				    " or off, not '%s'", text);
+	return EXIT_OK;
+}
+
+static int parse_seed(struct session_options *options, const char *text)
+{
+	char *end;
+
+	errno = 0;
+	options->seed = strtoull(text, &end, 0);
+	if (errno || end == text || *end || strchr(text, '-'))
+		return common_wrong(options->command, "--seed is a number, not"
+				    " '%s'", text);
+	return EXIT_OK;
+}
+
+int session_option(struct session_options *options, int option,
+		   const char *value)
+{
+	enum common_color color;
+
+	switch (option) {
+	case 'j':
+		options->json = true;
+		return EXIT_OK;
+	case 'q':
+		options->quiet = true;
+		return EXIT_OK;
+	case 'v':
+		return parse_verify(options, value);
+	case 's':
+		return parse_seed(options, value);
+	case 'C':
+		if (!common_color_parse(value, &color))
+			return common_wrong(options->command, "--color is"
+					    " auto, always or never, not"
+					    " '%s'", value);
+		options->color = common_color_use(color);
+		return EXIT_OK;
+	default:
+		return common_try_help(options->command);
+	}
+}
+
+/* ---- processes ---- */
 
 /* The child is gone without an answer: say so in its place. */
 static int say_died(const struct session_options *options, const char *file,

@@ -2,6 +2,7 @@
 #ifndef COLDFRAME_SESSION_H
 #define COLDFRAME_SESSION_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -21,6 +22,22 @@ struct session_options {
 	uint64_t seed;
 	bool json, quiet, color;
 };
+
+/* What every command with a session takes. */
+#define SESSION_LETTERS	"jqv:s:h"
+#define SESSION_OPTIONS							\
+	{ "json", no_argument, NULL, 'j' },				\
+	{ "quiet", no_argument, NULL, 'q' },				\
+	{ "verify", required_argument, NULL, 'v' },			\
+	{ "seed", required_argument, NULL, 's' },			\
+	{ "color", required_argument, NULL, 'C' },			\
+	{ "help", no_argument, NULL, 'h' }
+
+void session_defaults(struct session_options *options, const char *command);
+
+/* Take one of them but -h, or say what is wrong. Return: an exit status. */
+int session_option(struct session_options *options, int option,
+		   const char *value);
 
 /* What a command does besides running steps. All may be NULL. */
 struct session_hooks {
@@ -45,6 +62,12 @@ struct session_hooks {
 	int (*end)(void *context, struct machine *machine, char *why,
 		   size_t bytes);
 	const char *end_name;	/* not of another player */
+
+	/* A "save" without a name ends the scenario, as if nothing followed. */
+	bool until_save;
+
+	/* What else there is to report: into the object, or NULL: print it. */
+	void (*report)(void *context, json_t *report);
 };
 
 struct session_shared;

@@ -1,0 +1,357 @@
+# SPDX-License-Identifier: MIT
+"""coldframe save and restore: every shipped scenario at its end and cut in the
+middle, report against report; files that are damaged, and files that cannot
+be written."""
+
+import glob
+import json
+import os
+import resource
+import signal
+import struct
+import subprocess
+import tempfile
+import time
+import zlib
+
+import cli
+from cli import COLDFRAME, ok
+
+ROOT = os.path.dirname(os.path.dirname(cli.HERE))
+SCENARIOS = sorted(glob.glob(os.path.join(ROOT, 'scenarios', '*.cf')))
+FOLDER = tempfile.TemporaryDirectory(prefix='coldframe-save-')
+
+# Not of the machine, but of the run: what steps came to, and how large the
+# process is, which depends on what was ever touched.
+OF_THE_RUN = ('scenario', 'status', 'steps', 'checks', 'saved', 'restored')
+
+# What a cut loses, and by which word the expectations after it know it: the
+# memory of the process, and what CPUs have at hand.
+LOST = ('rss', 'cached')
+
+SMALL = '''machine memory 64M span 256M block 16M bad-frames 8
+owner files movable
+owner vm exposes plugged
+add block 5 owner vm
+plug vm block 5 chunks 0-3
+online block 5 zone movable
+alloc data 4M order 3 owner files zone movable
+alloc tables 5 type pgtable
+alloc untouched 2M order 9 untouched
+pin data[2] times 3
+offline-alloc gap frames 40M+1M owner files
+retire frame 20M
+'''
+
+
+def path(name):
+    return os.path.join(FOLDER.name, name)
+
+
+def write(name, text):
+    with open(path(name), 'wb') as file:
+        file.write(text if isinstance(text, bytes) else text.encode())
+    return path(name)
+
+
+def read(name):
+    with open(path(name), 'rb') as file:
+        return file.read()
+
+
+def run(*args, stdin=None, **more):
+    return subprocess.run([COLDFRAME, *args], input=stdin, timeout=120,
+                          capture_output=True, check=False, **more)
+
+
+def report(done):
+    """The machine's own part of a report."""
+    try:
+        object = json.loads(done.stdout)
+    except ValueError:
+        return None
+    for key in OF_THE_RUN:
+        object.pop(key, None)
+    object.get('counters', {}).pop('rss', None)
+    return object
+
+
+def differences(a, b, at=''):
+    if isinstance(a, dict) and isinstance(b, dict):
+        for key in sorted(set(a) | set(b)):
+            yield from differences(a.get(key), b.get(key), at + '.' + key)
+    elif isinstance(a, list) and isinstance(b, list) and len(a) == len(b):
+        for i, (left, right) in enumerate(zip(a, b)):
+            yield from differences(left, right, '%s[%d]' % (at, i))
+    elif a != b:
+        yield '%s: %r, then %r' % (at, a, b)
+
+
+def save(text, *options):
+    return run('save', '--json', *options, '-', path('m'),
+               stdin=text.encode())
+
+
+def same(saved, restored):
+    """'' if the two reports say the same of the machine."""
+    a, b = report(saved), report(restored)
+    if a is None or b is None:
+        return 'no report: %r %r' % (saved.stdout[-200:] + saved.stderr,
+                                     restored.stdout[-200:] + restored.stderr)
+    return '; '.join(list(differences(a, b))[:4])
+
+
+def text_of(name):
+    with open(name, encoding='utf-8') as file:
+        return file.read()
+
+
+def is_step(line):
+    return bool(line.split('#')[0].strip())
+
+
+def test_ends():
+    for name in SCENARIOS:
+        word = os.path.basename(name)
+        done = run('save', '-j', name, path('m'))
+        again = run('restore', '-j', path('m'))
+        ok(done.returncode == 0 and again.returncode == 0, word +
+           ': saved and restored', repr(done.stderr + again.stderr))
+        ok(not same(done, again), word + ': the same report',
+           same(done, again))
+
+
+def without_lost(lines):
+    """The steps after a cut, less what asks for what no file keeps."""
+    return [line for line in lines if not (
+        line.strip().startswith('expect ') and
+        any(word in line.split() for word in LOST))]
+
+
+def cut_of(lines):
+    """Where to cut: at the point, or before it if a load is running there."""
+    steps = [i for i, line in enumerate(lines) if is_step(line)]
+    point = next(i for i in steps if '# the point' in lines[i])
+    loading, places = False, []
+    for i in steps:
+        if lines[i].startswith('load '):
+            loading = not lines[i].startswith('load stop')
+        if not loading:
+            places.append(i)
+    return [i for i in places if i <= point][-1]
+
+
+def test_cuts():
+    for name in SCENARIOS:
+        lines = text_of(name).splitlines()
+        at = cut_of(lines)
+        word = '%s, cut in line %d' % (os.path.basename(name), at + 1)
+        done = save('\n'.join(lines[:at + 1] + ['save', '']))
+        again = run('restore', '-j', path('m'))
+        ok(not same(done, again), word + ': the same report',
+           same(done, again))
+        rest = without_lost(lines[at + 1:])
+        if not any(map(is_step, rest)):
+            continue
+        on = run('restore', '-q', path('m'),
+                 write('on.cf', '\n'.join(rest) + '\n'))
+        ok(on.returncode == 0, word + ': goes on',
+           repr(on.stdout[-300:] + on.stderr))
+
+
+def test_whole():
+    done = save(SMALL)
+    ok(done.returncode == 0, 'a small machine is saved', repr(done.stderr))
+    saved = json.loads(done.stdout)['saved']
+    ok(saved['contents'] == 4 << 20 | 5 << 12, 'contents: what was written',
+       repr(saved))
+    ok(saved['zero'] == 2 << 20, 'untouched frames are zero, and not stored',
+       repr(saved))
+    ok(os.path.getsize(path('m')) == saved['bytes'] and
+       os.stat(path('m')).st_mode & 0o777 == 0o600,
+       'the file is as large as it says, and nobody else\'s')
+    done = run('restore', '-q', path('m'), '-', stdin=b'''expect set data intact
+expect frame data[2] refs == 4 pins == 3
+unpin data[2] times 3
+free data
+expect frame 40M type offline owner files
+offline-free gap
+free tables
+drain
+expect owner files frames == 0
+verify
+''')
+    ok(done.returncode == 0, 'what was in it is in it, and can be used',
+       repr(done.stdout))
+    spoiled = save(SMALL + 'scribble data[7]\n')
+    done = run('restore', '-q', path('m'), '-',
+               stdin=b'expect set data intact\n')
+    ok(spoiled.returncode == 0 and done.returncode == 1 and
+       b'data[7]' in done.stdout, 'contents are kept as they are, right or'
+       ' wrong', repr(done.stdout))
+    done = run('restore', '-q', path('m'), '-', stdin=b'machine memory 128M\n')
+    ok(done.returncode == 2 and b'machine already' in done.stderr,
+       'a scenario that goes on has no machine step', repr(done.stderr))
+    done = run('restore', '-q', path('m'), '-', stdin=b'alloc data 1\n')
+    ok(done.returncode == 2 and b'goes on from' in done.stderr,
+       'nor a name that is taken', repr(done.stderr))
+
+
+def test_streams():
+    scenario = write('small.cf', SMALL)
+    save(SMALL)
+    whole = run('restore', '-j', path('m'))
+    piped = run('save', '-j', scenario, '-')
+    done = run('restore', '-j', '-', stdin=piped.stdout)
+    ok(piped.stdout[:8] == b'CFSAVED\n' and json.loads(piped.stderr),
+       'standard output has the file, standard error the report')
+    ok(not same(whole, done), 'through a pipe as through a file',
+       same(whole, done))
+    for level in '0', '19':
+        save(SMALL, '--level', level)
+        done = run('restore', '-j', path('m'))
+        ok(not same(whole, done), 'level %s' % level, same(whole, done))
+    done = save('machine memory 128M\nsave %s\nalloc a 4M\n' % path('inner'))
+    again = run('restore', '-j', path('inner'))
+    ok(done.returncode == 0 and again.returncode == 0 and
+       not json.loads(again.stdout)['sets'], 'a save in mid-run, by name')
+    done = run('run', '-q', write('dry.cf', 'machine memory 128M\nsave\n'))
+    ok(done.returncode == 0, 'a save without a name is a rehearsal',
+       repr(done.stdout))
+
+
+def flipped(data, at):
+    return data[:at] + bytes([data[at] ^ 0x10]) + data[at + 1:]
+
+
+def refused(word, data, say):
+    done = run('restore', '-q', write('bad', data))
+    ok(done.returncode == 1 and say in done.stderr.decode() and
+       not done.stdout, word, repr(done.stderr + done.stdout))
+
+
+def head(version, good=True):
+    body = b'CFSAVED\n' + struct.pack('<IIQI', version, 0, 0, 0)
+    return body + struct.pack('<I', zlib.crc32(body) ^ (not good))
+
+
+def test_damage():
+    save(SMALL, '-l', '3')
+    data = read('m')
+    refused('no file of ours', b'something else entirely, and longer', 'not a'
+            ' saved machine')
+    refused('an empty file', b'', 'not a saved machine')
+    refused('a newer version', head(2) + data[32:], 'newer coldframe')
+    refused('a newer version whose head is another', head(9, False),
+            'newer coldframe')
+    refused('a damaged head', head(1, False), 'damaged')
+    refused('something behind the end', data + b'x', 'behind the end')
+    step = max(1, len(data) // 5)
+    short = all(run('restore', '-q', write('bad', data[:at])).returncode == 1
+                for at in range(0, len(data), step))
+    ok(short, 'truncated anywhere: refused')
+    wrong = [at for at in list(range(0, len(data), step)) + [len(data) - 1]
+             if run('restore', '-q',
+                    write('bad', flipped(data, at))).returncode != 1]
+    ok(not wrong, 'one bit wrong anywhere: refused', repr(wrong))
+    first = 32 + 32 + struct.unpack_from('<I', data, 32 + 8)[0]
+    second = struct.unpack_from('<I', data, first + 8)[0] + 32
+    refused('a piece is missing', data[:first] + data[first + second:],
+            'stands where')
+
+
+def test_no_room():
+    scenario = write('small.cf', SMALL)
+    before = write('kept', b'what stood here before')
+    names = set(os.listdir(FOLDER.name))
+
+    def limit():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))
+
+    done = run('save', '-q', '-l', '0', scenario, before, preexec_fn=limit)
+    ok(done.returncode == 1 and b'too large' in done.stdout.lower(),
+       'a full disk is said', repr(done.stdout + done.stderr))
+    ok(read('kept') == b'what stood here before' and
+       set(os.listdir(FOLDER.name)) == names,
+       'what stood there is as it was, and nothing beside it')
+    done = run('save', '-q', scenario, '/dev/full')
+    ok(done.returncode == 1 and b'No space' in done.stdout, 'a full device',
+       repr(done.stdout))
+    done = run('save', '-q', scenario, path('none/at/all'))
+    ok(done.returncode == 1 and b'No such file' in done.stdout,
+       'no such folder', repr(done.stdout))
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([COLDFRAME, 'save', '-q', scenario, '-'],
+                          stdout=writer, stderr=subprocess.PIPE, check=False)
+    os.close(writer)
+    ok(done.returncode == 1 and b'pipe' in done.stderr.lower(),
+       'a reader that went away', repr(done))
+
+
+def test_killed():
+    """It is killed at many moments; the file is whole or not there."""
+    scenario = write('big.cf', 'machine memory 128M\nalloc a 64M order 9\n')
+    names = set(os.listdir(FOLDER.name)) | {'killed'}
+    began = time.monotonic()
+    run('save', '-q', '-v', 'off', '-l', '0', scenario, path('killed'))
+    length = time.monotonic() - began
+    halves = leftovers = 0
+    for part in range(1, 5):
+        if os.path.exists(path('killed')):
+            os.remove(path('killed'))
+        with subprocess.Popen([COLDFRAME, 'save', '-q', '-v', 'off', '-l',
+                               '0', scenario, path('killed')],
+                              start_new_session=True,
+                              stdout=subprocess.DEVNULL) as process:
+            time.sleep(length * part / 4)
+            os.killpg(process.pid, signal.SIGKILL)
+        if os.path.exists(path('killed')) and run(
+                'restore', '-q', path('killed')).returncode:
+            halves += 1
+        leftovers += len(set(os.listdir(FOLDER.name)) - names)
+    ok(not halves, 'killed: no half file under the name')
+    ok(not leftovers, 'nor beside it', str(leftovers))
+
+
+def test_refusals():
+    done = save('machine memory 128M cpus 2\nload 1 workers\nsave\n')
+    ok(done.returncode == 1 and b'load is running' in done.stdout,
+       'a running load', repr(done.stdout))
+    ok(not os.path.exists(path('nothing')), 'no file comes of it')
+    for args, say in (((), 'needed'), (('a',), 'needed'),
+                      (('-l', '20', 'a', 'b'), '0 to 19'),
+                      (('-l', 'x', 'a', 'b'), '0 to 19'),
+                      (('--nonsense',), 'help')):
+        done = run('save', *args)
+        ok(done.returncode == 2 and say in done.stderr.decode(),
+           'save %s' % ' '.join(args), repr(done.stderr))
+    for args, say in (((), 'which file'), (('a', 'b', 'c'), 'at most'),
+                      (('-', '-'), 'both'), (('-s', '3', 'a'), 'help')):
+        done = run('restore', *args)
+        ok(done.returncode == 2 and say in done.stderr.decode(),
+           'restore %s' % ' '.join(args), repr(done.stderr))
+    done = run('restore', path('nothing'))
+    ok(done.returncode == 1 and b'No such file' in done.stderr, 'no file',
+       repr(done.stderr))
+    for command in 'save', 'restore':
+        done = run(command, '--help')
+        ok(done.returncode == 0 and b'Exit status' in done.stdout,
+           command + ' --help')
+
+
+def main():
+    test_ends()
+    test_cuts()
+    test_whole()
+    test_streams()
+    test_damage()
+    test_no_room()
+    test_killed()
+    test_refusals()
+    return cli.done()
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())
