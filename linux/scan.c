@@ -11,8 +11,13 @@
 /* The largest free run is 4 MiB, unless Linux is built otherwise. */
 #define FREE_FRAMES	1024
 
-/* As many frames at once go from a zone to a CPU, or back. */
+/*
+ * As many frames at once go from a zone to a CPU, or back; from 6.7 on it may
+ * be all but a chunk.
+ */
 #define LONELY_MAX	63
+#define LONELY_MANY	(CF_CHUNK_FRAMES - 1)
+#define CPU_TAKES_MANY	LX_VERSION(6, 7)
 
 /* The head of a compound frame is at most this far to the left. */
 #define RUN_FRAMES	((uint64_t)1 << CF_MAX_ORDER)
@@ -303,19 +308,22 @@ void lx_piece_add(struct lx_piece *sum, const struct lx_piece *piece)
  * The kernel keeps its own memory together: a few frames without a type among
  * frames that are free or can be moved are rather free ones that a CPU caches.
  */
-static uint64_t lonely_frames(const struct lx_piece *chunk)
+static uint64_t lonely_frames(const struct lx_host *host,
+			      const struct lx_piece *chunk)
 {
 	uint64_t untyped = chunk->count[LX_CLASS_UNTYPED];
+	uint64_t most = host->version < CPU_TAKES_MANY ? LONELY_MAX :
+							 LONELY_MANY;
 
-	return untyped <= LONELY_MAX &&
+	return untyped <= most &&
 	       !lx_piece_role(chunk, LX_ROLE_BLOCKS) ? untyped : 0;
 }
 
-static void judge_chunk(struct lx_piece *chunk)
+static void judge_chunk(const struct lx_host *host, struct lx_piece *chunk)
 {
 	uint64_t free = lx_piece_role(chunk, LX_ROLE_FREE);
 
-	chunk->lonely = lonely_frames(chunk);
+	chunk->lonely = lonely_frames(host, chunk);
 	if (chunk->count[LX_CLASS_ABSENT] == chunk->frames)
 		return;
 	if (free == chunk->frames)
@@ -368,7 +376,7 @@ int lx_scan_piece(struct lx_scan *scan, uint64_t first, uint64_t last,
 		ret = count_frames(scan, &chunk, smaller(end, last), err);
 		if (ret || !chunk.frames)
 			break;
-		judge_chunk(&chunk);
+		judge_chunk(scan->host, &chunk);
 		if (scan->chunk)
 			scan->chunk(scan->context, &chunk);
 		lx_piece_add(&piece, &chunk);

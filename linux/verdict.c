@@ -8,6 +8,9 @@
 /* From this release on an OFFLINE frame shows whether it can be moved. */
 #define BALLOON_SHOWS	LX_VERSION(6, 17)
 
+/* Frames of programs that wait in lists of CPUs: 31 each, some lists. */
+#define HELD_FEW	256
+
 /* A block's own descriptors: 64 bytes a frame at most. */
 #define MEMMAP_SHARE	64
 
@@ -58,6 +61,8 @@ static const struct reason_text {
 	[LX_REASON_OWNER_KEEPS] = { LX_VERDICT_BLOCKED, LX_LIKELY,
 		"owner-keeps",
 		"logically offline, and its owner lets no block go" },
+	[LX_REASON_HELD_MANY] = { LX_VERDICT_BLOCKED, LX_LIKELY, "held-many",
+		"of programs and mapped nowhere, too many to be on their way" },
 	[LX_REASON_UNTYPED] = { LX_VERDICT_DOUBTFUL, LX_POSSIBLE, "untyped",
 		"memory without a type, or free and cached by a CPU" },
 	[LX_REASON_MLOCKED] = { LX_VERDICT_DOUBTFUL, LX_POSSIBLE, "mlocked",
@@ -109,7 +114,6 @@ static const struct {
 	{ LX_CLASS_ZERO, LX_REASON_ZERO },
 	{ LX_CLASS_MAPPED, LX_REASON_MAPPED },
 	{ LX_CLASS_MLOCKED, LX_REASON_MLOCKED },
-	{ LX_CLASS_HELD, LX_REASON_HELD },
 	{ LX_CLASS_GIGANTIC, LX_REASON_GIGANTIC },
 	{ LX_CLASS_ZSMALLOC, LX_REASON_ZSMALLOC },
 	{ LX_CLASS_UNKNOWN_BIT, LX_REASON_UNKNOWN_BIT },
@@ -219,6 +223,15 @@ static void judge_place(const struct lx_host *host,
 		add(judgement, LX_REASON_GOING_OFFLINE, 0, 0);
 }
 
+/* A few may be on their way to be freed, in a list of some CPU. */
+static void judge_held(const struct lx_piece *piece,
+		       struct lx_judgement *judgement)
+{
+	add_class(judgement, piece, LX_CLASS_HELD,
+		  piece->count[LX_CLASS_HELD] > HELD_FEW ?
+		  LX_REASON_HELD_MANY : LX_REASON_HELD);
+}
+
 /* Frames that say nothing: never initialised, cached by a CPU, or in use. */
 static void judge_untyped(struct lx_judge *judge, const struct lx_block *block,
 			  const struct lx_piece *piece,
@@ -227,6 +240,7 @@ static void judge_untyped(struct lx_judge *judge, const struct lx_block *block,
 	uint64_t frames = piece->count[LX_CLASS_UNTYPED];
 	uint64_t at = piece->at[LX_CLASS_UNTYPED];
 	const struct lx_zone *zone = lx_host_zone(judge->host, block);
+	bool movable = block->zone == LX_ZONE_MOVABLE;
 	uint64_t *raw;
 
 	if (!frames)
@@ -241,9 +255,10 @@ static void judge_untyped(struct lx_judge *judge, const struct lx_block *block,
 	if (piece->mute && frames == piece->frames && frames <= *raw) {
 		*raw -= frames;
 		add(judgement, LX_REASON_UNINITIALISED, frames, at);
-	} else if (frames > zone->cached && block->zone != LX_ZONE_MOVABLE) {
+	} else if (frames > zone->cached && !movable) {
 		add(judgement, LX_REASON_UNTYPED_MANY, frames, at);
-	} else if (frames == piece->lonely && frames <= zone->cached) {
+	} else if ((frames == piece->lonely || movable) &&
+		   frames <= zone->cached) {
 		add(judgement, LX_REASON_CACHED, frames, at);
 	} else {
 		add(judgement, LX_REASON_UNTYPED, frames, at);
@@ -307,6 +322,7 @@ static void judge_content(struct lx_judge *judge, const struct lx_block *block,
 	for (i = 0; i < sizeof(class_reasons) / sizeof(class_reasons[0]); i++)
 		add_class(judgement, piece, class_reasons[i].class,
 			  class_reasons[i].code);
+	judge_held(piece, judgement);
 	judge_memmap(piece, judgement);
 	judge_untyped(judge, block, piece, judgement);
 	judge_owner(host, piece, judgement);

@@ -37,6 +37,7 @@ enum lx_reason_code {
 	LX_REASON_MAPPED,
 	LX_REASON_UNTYPED_MANY,	/* more than the CPUs' lists can hold */
 	LX_REASON_OWNER_KEEPS,
+	LX_REASON_HELD_MANY,	/* more than can be on their way */
 	LX_REASON_UNTYPED,
 	LX_REASON_MLOCKED,
 	LX_REASON_HELD,

@@ -380,6 +380,59 @@ static void untyped_frames(void)
 	check_word(0, LX_VERDICT_DOUBTFUL, LX_REASON_UNTYPED);
 }
 
+static enum lx_reason_code reason_of(const struct run *run, size_t count)
+{
+	struct lx_judgement judgement;
+
+	write_runs(run, count);
+	judgement = judge();
+	return judgement.count ? judgement.reason[0].code : LX_REASON_COUNT;
+}
+
+/* What may be a CPU's cache depends on release and zone. */
+static void cached_frames(void)
+{
+	static const struct run some[] = {
+		{ 0, BLOCK_FRAMES }, { 0x400, 312 }, { 0, 200 },
+	};
+	static const struct run all[] = {
+		{ 0x80, BLOCK_FRAMES }, { 0, BLOCK_FRAMES },
+	};
+
+	write_host();
+	write_zone(512, 600);
+	CHECK_EQ(reason_of(some, 3), LX_REASON_CACHED);
+	CHECK_EQ(reason_of(all, 2), LX_REASON_UNTYPED);
+	write_text("proc/sys/kernel/osrelease", "6.6.9\n");
+	CHECK_EQ(reason_of(some, 3), LX_REASON_UNTYPED);
+	write_zone(512, 20);
+	CHECK_EQ(reason_of(some, 3), LX_REASON_UNTYPED_MANY);
+	/* The kernel has nothing of its own in zone Movable. */
+	write_text(MEMORY "/memory1/valid_zones", "Movable\n");
+	write_text("proc/zoneinfo", "Node 0, zone  Movable\n"
+		   "  pages free     100\n        present  512\n"
+		   "        managed  512\n  pagesets\n    cpu: 0\n"
+		   "              count:    512\n");
+	CHECK_EQ(reason_of(some, 3), LX_REASON_CACHED);
+	CHECK_EQ(reason_of(all, 2), LX_REASON_CACHED);
+}
+
+static void held_frames(void)
+{
+	static const struct run few[] = {
+		{ 0, BLOCK_FRAMES }, { 0x5028, 256 }, { 0x400, 256 },
+	};
+	static const struct run many[] = {
+		{ 0, BLOCK_FRAMES }, { 0x5028, 257 }, { 0x400, 255 },
+	};
+
+	write_host();
+	CHECK_EQ(reason_of(few, 3), LX_REASON_HELD);
+	CHECK_EQ(judge().verdict, LX_VERDICT_DOUBTFUL);
+	CHECK_EQ(reason_of(many, 3), LX_REASON_HELD_MANY);
+	CHECK_EQ(judge().verdict, LX_VERDICT_BLOCKED);
+}
+
 /* All frames of a block say nothing. */
 static void never_initialised(void)
 {
@@ -473,6 +526,8 @@ int main(void)
 	tap_run("bits without a name are counted", unknown_bits);
 	tap_run("verdicts by the word of one frame", verdicts_by_word);
 	tap_run("frames without a type", untyped_frames);
+	tap_run("frames that a CPU may cache", cached_frames);
+	tap_run("frames that something holds", held_frames);
 	tap_run("frames never initialised", never_initialised);
 	tap_run("balloons of older kernels", balloon_before_6_17);
 	tap_run("verdicts by where a block is", verdicts_by_place);
