@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pins.h"
+
 /* From this release on an OFFLINE frame shows whether it can be moved. */
 #define BALLOON_SHOWS	LX_VERSION(6, 17)
 
@@ -61,6 +63,8 @@ static const struct reason_text {
 	[LX_REASON_OWNER_KEEPS] = { LX_VERDICT_BLOCKED, LX_LIKELY,
 		"owner-keeps",
 		"logically offline, and its owner lets no block go" },
+	[LX_REASON_PINNED] = { LX_VERDICT_BLOCKED, LX_PROVED, "pinned",
+		"in a buffer that a program has registered with io_uring" },
 	[LX_REASON_HELD_MANY] = { LX_VERDICT_BLOCKED, LX_LIKELY, "held-many",
 		"of programs and mapped nowhere, too many to be on their way" },
 	[LX_REASON_UNTYPED] = { LX_VERDICT_DOUBTFUL, LX_POSSIBLE, "untyped",
@@ -121,6 +125,40 @@ static const struct {
 	{ LX_CLASS_POISON, LX_REASON_POISON },
 };
 
+/* lx_pin_fn */
+static bool count_pin(void *context, uint64_t pfn)
+{
+	struct lx_judge *judge = context;
+	const struct lx_blocks *blocks = &judge->host->blocks;
+	size_t i = lx_blocks_find(blocks, pfn);
+	struct lx_pinned *pinned = &judge->pinned[i];
+
+	if (i == blocks->count || blocks->block[i].id * blocks->frames > pfn)
+		return false;
+	if (!pinned->frames++ || pfn < pinned->at)
+		pinned->at = pfn;
+	judge->pins -= judge->pins > 0;
+	return true;
+}
+
+/* Something is pinned: what is known of it? Often that is nothing. */
+static int find_pins(struct lx_judge *judge, struct lx_error *err)
+{
+	const struct lx_host *host = judge->host;
+	struct lx_owners holders = { .count = 0 };
+	struct lx_error ignored;
+
+	judge->pinned = calloc(host->blocks.count + 1,
+			       sizeof(*judge->pinned));
+	if (!judge->pinned) {
+		lx_judge_free(judge);
+		return lx_fail(err, LX_EREAD, "out of memory");
+	}
+	(void)lx_pins_walk(host->root, count_pin, judge, &holders, &ignored);
+	lx_owners_free(&holders);
+	return 0;
+}
+
 int lx_judge_init(struct lx_judge *judge, const struct lx_host *host,
 		  bool flags, struct lx_error *err)
 {
@@ -128,6 +166,8 @@ int lx_judge_init(struct lx_judge *judge, const struct lx_host *host,
 
 	judge->host = host;
 	judge->flags = flags;
+	judge->pinned = NULL;
+	judge->pins = host->pins;
 	judge->raw_left = calloc(host->zones.count + 1, sizeof(uint64_t));
 	if (!judge->raw_left)
 		return lx_fail(err, LX_EREAD, "out of memory");
@@ -137,13 +177,15 @@ int lx_judge_init(struct lx_judge *judge, const struct lx_host *host,
 		if (zone->present > zone->managed)
 			judge->raw_left[i] = zone->present - zone->managed;
 	}
-	return 0;
+	return flags && host->pins ? find_pins(judge, err) : 0;
 }
 
 void lx_judge_free(struct lx_judge *judge)
 {
 	free(judge->raw_left);
+	free(judge->pinned);
 	judge->raw_left = NULL;
+	judge->pinned = NULL;
 }
 
 static struct lx_reason *add(struct lx_judgement *judgement,
@@ -309,14 +351,29 @@ static void judge_memmap(const struct lx_piece *piece,
 			  LX_REASON_UNTYPED_MANY);
 }
 
+/* What is pinned here, or perhaps. In zone Movable nothing is for long. */
+static void judge_pins(const struct lx_judge *judge,
+		       const struct lx_block *block,
+		       const struct lx_piece *piece,
+		       struct lx_judgement *judgement)
+{
+	const struct lx_pinned *pinned = judge->pinned;
+	uint64_t user = piece->count[LX_CLASS_ANON] +
+			piece->count[LX_CLASS_FILE] +
+			piece->count[LX_CLASS_HUGETLB];
+
+	if (pinned)
+		pinned += block - judge->host->blocks.block;
+	if (pinned && pinned->frames)
+		add(judgement, LX_REASON_PINNED, pinned->frames, pinned->at);
+	if (judge->pins && user && block->zone != LX_ZONE_MOVABLE)
+		add(judgement, LX_REASON_PINS, judge->pins, 0);
+}
+
 static void judge_content(struct lx_judge *judge, const struct lx_block *block,
 			  const struct lx_piece *piece,
 			  struct lx_judgement *judgement)
 {
-	const struct lx_host *host = judge->host;
-	uint64_t user = piece->count[LX_CLASS_ANON] +
-			piece->count[LX_CLASS_FILE] +
-			piece->count[LX_CLASS_HUGETLB];
 	size_t i;
 
 	for (i = 0; i < sizeof(class_reasons) / sizeof(class_reasons[0]); i++)
@@ -325,9 +382,8 @@ static void judge_content(struct lx_judge *judge, const struct lx_block *block,
 	judge_held(piece, judgement);
 	judge_memmap(piece, judgement);
 	judge_untyped(judge, block, piece, judgement);
-	judge_owner(host, piece, judgement);
-	if (host->pins && user && block->zone != LX_ZONE_MOVABLE)
-		add(judgement, LX_REASON_PINS, host->pins, 0);
+	judge_owner(judge->host, piece, judgement);
+	judge_pins(judge, block, piece, judgement);
 }
 
 /* What stands first in the enum wins, but for the unknown. */

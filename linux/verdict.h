@@ -37,6 +37,7 @@ enum lx_reason_code {
 	LX_REASON_MAPPED,
 	LX_REASON_UNTYPED_MANY,	/* more than the CPUs' lists can hold */
 	LX_REASON_OWNER_KEEPS,
+	LX_REASON_PINNED,	/* in a buffer of io_uring */
 	LX_REASON_HELD_MANY,	/* more than can be on their way */
 	LX_REASON_UNTYPED,
 	LX_REASON_MLOCKED,
@@ -73,6 +74,11 @@ struct lx_judgement {
 	size_t count;
 };
 
+/* Frames of a block that are known to be pinned, and the first of them. */
+struct lx_pinned {
+	uint64_t frames, at;
+};
+
 /*
  * A judge of the blocks of one host, asked in rising order: frames that were
  * never initialised are told from kernel memory by how many of them the zone
@@ -82,6 +88,8 @@ struct lx_judge {
 	const struct lx_host *host;
 	bool flags;			/* kpageflags can be read */
 	uint64_t *raw_left;		/* a zone: frames never initialised */
+	struct lx_pinned *pinned;	/* a block; NULL: none is known */
+	uint64_t pins;			/* of which nothing tells where */
 };
 
 /* Return: 0, or -LX_EREAD: no memory. Pair with lx_judge_free(). */

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define BIT(n)		(UINT64_C(1) << (n))
 #define BLOCK_FRAMES	512		/* 2 MiB: the smallest there is */
@@ -470,6 +471,59 @@ static void balloon_before_6_17(void)
 	check_word(0x800000, LX_VERDICT_CANDIDATE, LX_REASON_OWNER_AGREES);
 }
 
+/* Process 7 has open what @target says, in descriptor 3. */
+static void write_holder(const char *target)
+{
+	static const uint64_t present = BIT(63) | BLOCK_FRAMES;
+	static const uint64_t entry[] = { 0, 0, present + 7, present + 8,
+					  present + 9, 0 };
+	char path[256];
+	FILE *file = create("proc/7/pagemap");
+
+	CHECK(file && fwrite(entry, sizeof(entry), 1, file) == 1);
+	if (file)
+		fclose(file);
+	write_text("proc/7/comm", "app\n");
+	write_text("proc/7/fdinfo/3", "pos:\t0\nUserFiles:\t0\n"
+		   "    0: 0x4000/4096\nUserBufs:\t2\n"
+		   "    0: 0x2000/4097\n    1: (null)/0\nPollList:\n"
+		   "    2: 0x4000/4096\n");
+	snprintf(path, sizeof(path), "%s/proc/7/fd", root);
+	(void)mkdir(path, 0755);
+	snprintf(path, sizeof(path), "%s/proc/7/fd/3", root);
+	(void)remove(path);
+	CHECK(!symlink(target, path));
+}
+
+static void pinned_frames(void)
+{
+	struct lx_judgement judgement;
+
+	write_host();
+	write_text("proc/vmstat", "nr_foll_pin_acquired 5\n"
+		   "nr_foll_pin_released 3\n");
+	write_holder("/dev/vfio/7");
+	CHECK_EQ(judge_word(0x2c).verdict, LX_VERDICT_DOUBTFUL);
+	/* Pages 2 and 3 are in a buffer: both of those that are pinned. */
+	write_holder("anon_inode:[io_uring]");
+	judgement = judge_word(0x2c);
+	CHECK_EQ(judgement.verdict, LX_VERDICT_BLOCKED);
+	CHECK_EQ(judgement.confidence, LX_PROVED);
+	if (CHECK(judgement.count == 1)) {
+		CHECK_EQ(judgement.reason[0].code, LX_REASON_PINNED);
+		CHECK_EQ(judgement.reason[0].frames, 2);
+		CHECK_EQ(judgement.reason[0].at, BLOCK_FRAMES + 7);
+	}
+	/* Of a third nothing tells where it is. */
+	write_text("proc/vmstat", "nr_foll_pin_acquired 6\n"
+		   "nr_foll_pin_released 3\n");
+	judgement = judge_word(0x2c);
+	CHECK_EQ(judgement.count, 2);
+	CHECK_EQ(judgement.reason[1].code, LX_REASON_PINS);
+	CHECK_EQ(judgement.reason[1].frames, 1);
+	write_holder("pipe:[7]");
+}
+
 static void verdicts_by_place(void)
 {
 	struct lx_judgement judgement;
@@ -530,6 +584,7 @@ int main(void)
 	tap_run("frames that something holds", held_frames);
 	tap_run("frames never initialised", never_initialised);
 	tap_run("balloons of older kernels", balloon_before_6_17);
+	tap_run("frames in buffers of io_uring", pinned_frames);
 	tap_run("verdicts by where a block is", verdicts_by_place);
 	tap_run("verdicts by what sysfs says", verdicts_by_state);
 	return tap_done();

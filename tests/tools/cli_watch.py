@@ -50,7 +50,7 @@ def test_usage():
     for arguments, status, part in (
             ([], 2, 'one block'), (['0', '1'], 2, 'one block'),
             (['0', '-d', 'x'], 2, "'x'"), (['0', '-d', '-1'], 2, "'-1'"),
-            (['0', '-c', '0'], 2, "'0'"), (['9'], 1, 'no memory block')):
+            (['0', '-c', '0'], 2, "'0'"), (['x'], 2, "'x' is no block"), (['9'], 1, 'no memory block')):
         fails(run('watch', '-s', root.path, *arguments), status, part,
               'wrong: ' + ' '.join(arguments))
 

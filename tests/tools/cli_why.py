@@ -127,6 +127,48 @@ def test_spoilers():
     ok(len(spoilers('--spoilers', '1-2')[1]) == 2, 'of some blocks')
 
 
+def test_holders():
+    """What a program has open, and what of its memory is pinned."""
+    root = host([block(), block((FILE, 9))])
+    root.write('proc/vmstat', 'nr_foll_pin_acquired 9\n'
+               'nr_foll_pin_released 6\n')
+    root.write('proc/9/comm', 'fio\n').write('proc/8/comm', 'qemu\n')
+    root.write('proc/9/fdinfo/4', 'UserBufs:\t1\n    0: 0x1000/8192\n')
+    root.write('proc/9/pagemap', array.array('Q', [
+        0, 1 << 63 | BLOCK + 1, 1 << 63 | 5]).tobytes())
+    for name, target in (('9/fd/4', 'anon_inode:[io_uring]'),
+                         ('8/fd/1', '/dev/vfio/3'), ('8/fd/5', 'pipe:[1]'),
+                         ('8/fd/2', '/dev/infiniband/uverbs0')):
+        path = os.path.join(root.path, 'proc', name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        os.symlink(target, path)
+    found = as_json(root, '1')['answers'][0]
+    ok(found['verdict'] == 'blocked' and
+       sorted(found['holders'], key=lambda one: one['pid']) == [
+           {'pid': 8, 'pinned_frames': 0, 'pinned_here': 0,
+            'name': 'qemu: VFIO, RDMA'},
+           {'pid': 9, 'pinned_frames': 2, 'pinned_here': 1,
+            'name': 'fio: io_uring'}],
+       'who has open what pins memory', json.dumps(found))
+    out = run('why', '-s', root.path, '1')[1]
+    ok('pinned: in a buffer' in out and
+       'Pinned here by (proved):\n       1 frames  fio: io_uring (9)\n' in out
+       and 'qemu: VFIO, RDMA (8)' in out, 'the same for people', out)
+
+
+def test_without_words():
+    root = host([block(), block()]).remove('proc/kpageflags')
+    status, out, err = run('why', '-s', root.path, '1')
+    ok(status == 0 and 'unknown' in out and 'no-flags' in out and
+       'this is what sysfs tells' in err, 'without kpageflags: what sysfs has',
+       out + err)
+    status, out, err = run('why', '-s', root.path, 'pfn:3')
+    ok(status == 0 and out.startswith('frame 0x3, block 0'),
+       'and of a frame', out)
+    ok(run('why', '-s', root.path, '--spoilers')[0] == 1,
+       'no spoilers without words')
+
+
 def test_usage():
     root = with_owners()
     for arguments, part in (([], 'name a block'), (['--spoilers=5'], "'5'"),
@@ -136,6 +178,11 @@ def test_usage():
            'wrong: ' + ' '.join(arguments), repr(result))
     fails(run('why', '-s', cli.Sysroot().path, '1'), 1, 'kpageflags',
           'no words')
+    fails(run('why', '-s', root.path, 'x'), 2, "'x' is no block",
+          'what is no block is wrong usage')
+    ok(run('why', '-s', root.path, 'x', '1')[0] == 64, 'one of two is wrong')
+    fails(run('why', '-s', root.path, '1', '-N', '9'), 1, 'no block of that',
+          'a node that is not there')
     ok(run('why', '--help')[0] == 0, '--help')
     root.write('proc/7/pagemap', array.array('Q', [1 << 63]).tobytes() + b'x')
     root.write('proc/slabinfo', 'garbage\n' + 'x 1 2\n')
@@ -144,6 +191,7 @@ def test_usage():
        'files about owners that say nothing useful')
 
 
-for test in (test_block, test_range_and_frame, test_spoilers, test_usage):
+for test in (test_block, test_range_and_frame, test_spoilers,
+             test_holders, test_without_words, test_usage):
     test()
 cli.done()

@@ -6,12 +6,22 @@
 
 #define NAMED	3		/* of a list, in a line */
 
+/* lx_pin_fn */
+static bool is_asked(void *context, uint64_t pfn)
+{
+	const struct lx_range *range = context;
+
+	return pfn >= range->first && pfn < range->last;
+}
+
 void hints_read(struct hints *hints, const char *root,
 		const struct lx_range *range, const uint64_t *mark)
 {
 	const struct lx_asked asked = { range->first, range->last, mark };
+	struct lx_range copy = *range;
 	struct lx_error ignored;
 
+	(void)lx_pins_walk(root, is_asked, &copy, &hints->holders, &ignored);
 	(void)lx_owners_mapped(root, &asked, &hints->mapped, &ignored);
 	(void)lx_owners_cgroups(root, &asked, &hints->cgroups, &ignored);
 	(void)lx_owners_field(root, "VmLck:", &hints->locked, &ignored);
@@ -25,6 +35,7 @@ void hints_free(struct hints *hints)
 	lx_owners_free(&hints->cgroups);
 	lx_owners_free(&hints->locked);
 	lx_owners_free(&hints->pinned);
+	lx_owners_free(&hints->holders);
 	lx_owners_free(&hints->slabs);
 }
 

@@ -11,9 +11,10 @@ int select_option(struct select *select, const char *command, int option,
 	if (option == 'z') {
 		select->zone = lx_block_zone_parse(value, strlen(value));
 		if (select->zone == LX_ZONE_UNKNOWN)
-			return common_wrong(command, "--zone: '%s' is none of "
-					    "none, DMA, DMA32, Normal, "
-					    "HighMem, Movable, Device", value);
+			return common_wrong(command, "--zone: '%s' is no zone; "
+					    "there are: none, DMA, DMA32, "
+					    "Normal, HighMem, Movable, "
+					    "Device", value);
 		return 0;
 	}
 	if (option != 'N')

@@ -65,6 +65,20 @@ static int assume_blocks(struct survey *survey)
 	return 0;
 }
 
+/* Is there a block of the zone and node that were asked for? */
+static bool has_some(const struct survey *survey)
+{
+	const struct lx_blocks *blocks = &survey->host.blocks;
+	size_t i;
+
+	for (i = 0; i < blocks->count; i++) {
+		if (select_has(&survey->select, &survey->host,
+			       &blocks->block[i]))
+			return true;
+	}
+	return !blocks->count;
+}
+
 static int start(struct survey *survey)
 {
 	int ret, status;
@@ -81,6 +95,9 @@ static int start(struct survey *survey)
 		return common_wrong(survey->command, "%s", survey->err.text);
 	if (survey->missing && !survey->select.ranges.count)
 		return EXIT_FAILED;
+	if (!has_some(survey))
+		return common_failed(survey->command, "no block of that zone "
+				     "and node is there");
 	if (lx_judge_init(&survey->judge, &survey->host, survey->flags,
 			  &survey->err))
 		return common_failed(survey->command, "%s", survey->err.text);

@@ -16,6 +16,7 @@ struct watch {
 	struct lx_host host;
 	struct lx_scan scan;
 	bool open, json;
+	bool misnamed;			/* BLOCK is no number or range */
 	double interval;		/* seconds */
 	uint64_t passes;		/* at most; 0: until it is offline */
 	const char *name;		/* the block, as it was given */
@@ -212,6 +213,7 @@ static int open_block(struct watch *watch)
 	if (!ret)
 		ret = select_parse(&watch->host, watch->name, &range,
 				   &watch->err);
+	watch->misnamed = ret == -LX_EFORMAT && watch->host.blocks.count;
 	if (!ret)
 		ret = lx_scan_open(&watch->scan, &watch->host, &watch->err);
 	if (ret)
@@ -298,6 +300,8 @@ int cmd_watch(int argc, char **argv)
 	ret = open_block(&watch);
 	if (ret == -LX_EDENIED)
 		status = common_denied(watch.command, &watch.err);
+	else if (watch.misnamed)
+		status = common_wrong(watch.command, "%s", watch.err.text);
 	else if (ret)
 		status = common_failed(watch.command, "%s", watch.err.text);
 	else

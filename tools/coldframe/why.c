@@ -47,6 +47,7 @@ struct answer {
 	uint64_t blocks;
 	const struct lx_block *block;	/* the first */
 	struct lx_judgement judgement;	/* of it */
+	bool has_word;
 	uint64_t word;			/* of a single frame */
 	struct hints hints;
 	bool addresses;
@@ -168,7 +169,7 @@ static int look_at(struct survey *survey, struct answer *answer,
 	struct lx_judgement judgement;
 	int ret = 0;
 
-	if (block->state != LX_BLOCK_OFFLINE) {
+	if (survey->flags && block->state != LX_BLOCK_OFFLINE) {
 		survey->scan.chunk = NULL;
 		ret = lx_scan_piece(&survey->scan, first, last, &whole,
 				    &survey->err);
@@ -274,9 +275,10 @@ static int find_answer(struct options *options, struct answer *answer)
 			       &blocks->block[i]))
 			ret = look_at(survey, answer, &blocks->block[i]);
 	}
-	if (!ret && is_frame(answer))
+	answer->has_word = survey->flags && is_frame(answer);
+	if (!ret && answer->has_word)
 		ret = read_word(survey, answer);
-	if (ret || !options->owners)
+	if (ret || !options->owners || !survey->flags)
 		return ret;
 	mark = mark_doubts(survey, &answer->range);
 	hints_read(&answer->hints, survey->host.root, &answer->range, mark);
@@ -356,8 +358,9 @@ static void print_head(const struct answer *answer, uint64_t block_frames)
 	const struct lx_block *block = answer->block;
 
 	if (is_frame(answer))
-		printf("frame 0x%" PRIx64 ", flags 0x%" PRIx64 ", ",
-		       answer->range.first, answer->word);
+		printf("frame 0x%" PRIx64 ", ", answer->range.first);
+	if (answer->has_word)
+		printf("flags 0x%" PRIx64 ", ", answer->word);
 	if (answer->blocks != 1) {
 		printf("blocks %" PRIu64 " to %" PRIu64 ": ", block->id,
 		       (answer->range.last - 1) / block_frames);
@@ -381,7 +384,7 @@ static void print_head(const struct answer *answer, uint64_t block_frames)
 static bool is_class_reason(enum lx_reason_code code)
 {
 	return code > LX_REASON_NO_HOTPLUG && code < LX_REASON_PINS &&
-	       code != LX_REASON_UNTYPED_MANY &&
+	       code != LX_REASON_UNTYPED_MANY && code != LX_REASON_PINNED &&
 	       code != LX_REASON_OWNER_KEEPS;
 }
 
@@ -425,6 +428,31 @@ static void print_owners(const struct lx_owners *owners, const char *title,
 		printf("         and %zu more\n", owners->count - NAMED);
 }
 
+/* Who pins memory here is proved; who could is not. */
+static void print_holders(const struct lx_owners *owners)
+{
+	size_t i, here = 0;
+
+	for (i = 0; i < owners->count; i++) {
+		const struct lx_owner *owner = &owners->owner[i];
+
+		if (!owner->marked)
+			continue;
+		if (!here++)
+			puts("\nPinned here by (proved):");
+		printf("%8" PRIu64 " frames  %s (%" PRIu64 ")\n",
+		       owner->marked, owner->name, owner->id);
+	}
+	if (here == owners->count)
+		return;
+	puts("\nHave open what can pin memory, here or elsewhere (possible):");
+	for (i = 0; i < owners->count; i++) {
+		if (!owners->owner[i].marked)
+			printf("         %s (%" PRIu64 ")\n",
+			       owners->owner[i].name, owners->owner[i].id);
+	}
+}
+
 static void print_tail(const struct options *options,
 		       const struct answer *answer)
 {
@@ -450,7 +478,8 @@ static void print_tail(const struct options *options,
 	if (options->all && !is_frame(answer))
 		print_owners(&answer->hints.mapped, "Mapped by (proved):",
 			     true);
-	if (options->survey.host.pins)
+	print_holders(&answer->hints.holders);
+	if (options->survey.judge.pins)
 		print_owners(&answer->hints.pinned, "Processes that pin "
 			     "memory, here or elsewhere (possible):", true);
 	if (answer->blocks == 1 &&
@@ -511,6 +540,23 @@ static json_t *json_owners(const struct lx_owners *owners, const char *id)
 	return array;
 }
 
+static json_t *json_holders(const struct lx_owners *owners)
+{
+	json_t *array = json_array();
+	size_t i;
+
+	for (i = 0; i < owners->count; i++) {
+		const struct lx_owner *owner = &owners->owner[i];
+
+		json_array_append_new(array, json_pack("{s:I, s:I, s:I, s:o*}",
+			"pid", (json_int_t)owner->id,
+			"pinned_frames", (json_int_t)owner->frames,
+			"pinned_here", (json_int_t)owner->marked,
+			"name", json_string(owner->name)));
+	}
+	return array;
+}
+
 static json_t *json_class(const struct row *row)
 {
 	const struct answer *answer = row->answer;
@@ -550,7 +596,7 @@ static json_t *json_answer(const struct options *options,
 		json_object_set_new(verdicts,
 			lx_verdict_name((enum lx_verdict)verdict),
 			json_integer((json_int_t)answer->verdicts[verdict]));
-	return json_pack("{s:s, s:I, s:I, s:o, s:s, s:o, s:o, s:o}",
+	return json_pack("{s:s, s:I, s:I, s:o, s:s, s:o, s:o, s:o, s:o}",
 		"argument", answer->text,
 		"first_pfn", (json_int_t)answer->range.first,
 		"last_pfn", (json_int_t)answer->range.last - 1,
@@ -558,7 +604,8 @@ static json_t *json_answer(const struct options *options,
 		"verdict", lx_verdict_name(answer->judgement.verdict),
 		"classes", classes,
 		"processes", json_owners(&answer->hints.mapped, "pid"),
-		"cgroups", json_owners(&answer->hints.cgroups, "inode"));
+		"cgroups", json_owners(&answer->hints.cgroups, "inode"),
+		"holders", json_holders(&answer->hints.holders));
 }
 
 /* One argument. Returns an exit status. */
@@ -570,6 +617,8 @@ static int answer_one(struct options *options, const char *text, bool first)
 	int ret;
 
 	ret = select_parse(&survey->host, text, &answer.range, &survey->err);
+	if (ret == -LX_EFORMAT)
+		return common_wrong(survey->command, "%s", survey->err.text);
 	if (ret)
 		return common_failed(survey->command, "%s", survey->err.text);
 	ret = find_answer(options, &answer);
@@ -593,7 +642,7 @@ static int answer_one(struct options *options, const char *text, bool first)
 static int answer_all(struct options *options, char **arguments)
 {
 	size_t good = 0, bad = 0;
-	int status;
+	int status, worst = EXIT_FAILED;
 
 	if (options->table.mode == TABLE_JSON)
 		json_begin(&options->table, json_object());
@@ -601,12 +650,13 @@ static int answer_all(struct options *options, char **arguments)
 		status = answer_one(options, *arguments, !good && !bad);
 		good += !status;
 		bad += !!status;
+		worst = status == EXIT_WRONG ? status : worst;
 	}
 	if (options->table.mode == TABLE_JSON)
 		json_end(&options->table, json_object());
 	status = survey_end(&options->survey);
 	if (bad)
-		return good ? EXIT_PARTLY : EXIT_FAILED;
+		return good ? EXIT_PARTLY : worst;
 	return status;
 }
 
@@ -675,8 +725,7 @@ int cmd_why(int argc, char **argv)
 {
 	static char *none[] = { NULL };
 	struct options options = {
-		.survey = { .command = argv[0], .needs_flags = true,
-			    .arguments = none,
+		.survey = { .command = argv[0], .arguments = none,
 			    .select = { .node = LX_NODE_UNKNOWN } },
 		.table = { .command = argv[0], .column = columns,
 			   .columns = COL_COUNT, .cell = print_cell,
@@ -692,6 +741,7 @@ int cmd_why(int argc, char **argv)
 	if (status)
 		return common_finish(argv[0], status < 0 ? EXIT_OK : status);
 	options.table.color = common_color_use(options.survey.source.color);
+	options.survey.needs_flags = options.spoilers;
 	if (options.spoilers)
 		options.survey.arguments = argv + optind;
 	status = survey_open(&options.survey);

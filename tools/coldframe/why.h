@@ -2,7 +2,7 @@
 #ifndef COLDFRAME_WHY_H
 #define COLDFRAME_WHY_H
 
-#include "linux/owners.h"
+#include "linux/pins.h"
 #include "survey.h"
 
 /* What is known of who has the frames of a class. */
@@ -20,6 +20,7 @@ struct hints {
 	struct lx_owners cgroups;	/* groups that are charged for them */
 	struct lx_owners locked;	/* processes with locked memory */
 	struct lx_owners pinned;	/* with pinned memory */
+	struct lx_owners holders;	/* that have open what pins memory */
 	struct lx_owners slabs;		/* caches of the whole host */
 };
 

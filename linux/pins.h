@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef LINUX_PINS_H
+#define LINUX_PINS_H
+
+#include "owners.h"
+
+/*
+ * Called for each frame of which it is known that it is pinned. Does it count
+ * as one of those asked about?
+ */
+typedef bool (*lx_pin_fn)(void *context, uint64_t pfn);
+
+/**
+ * lx_pins_walk() - which processes can pin memory, and what they have pinned.
+ * @holders: starts as zeroes; give it back with lx_owners_free()
+ *
+ * By what they have open, see proc/PID/fd: io_uring, and devices of VFIO and
+ * RDMA. Which frames they have pinned only io_uring tells, by the addresses of
+ * its buffers in proc/PID/fdinfo; a frame in two of them is handed out twice.
+ * A holder's name says what it has open; its frames are those handed out, and
+ * marked are those that @fn said yes to.
+ *
+ * Return: 0, -LX_EMISSING, -LX_EDENIED, or -LX_EREAD.
+ */
+int lx_pins_walk(const char *root, lx_pin_fn fn, void *context,
+		 struct lx_owners *holders, struct lx_error *err);
+
+#endif
