@@ -4,30 +4,43 @@
 
 #include <string.h>
 
-#include "internal.h"
+#include "device.h"
+
+/* An owner of the scenario's, or a device's driver: as owner or range owner. */
+static int owner_value(struct machine *machine, uint64_t number,
+		       struct value *ret_value, struct outcome *outcome)
+{
+	bool registered = number >= SCENARIO_NAMES_MAX;
+	enum noun noun = NOUN_NONE;
+
+	if (!registered) {
+		noun = machine->config.names[number].noun;
+		registered = noun == NOUN_OWNER ?
+			machine->object[number].owner &&
+			machine->object[number].owner->registered :
+			device_is_loaded(machine->object[number].device);
+	}
+	if (!registered)
+		return refuse(outcome, CF_EGONE, "%s is not registered",
+			      machine->name[number]);
+	ret_value->number = noun == NOUN_MEM || noun == NOUN_BALLOON ?
+		device_owner(machine->object[number].device) :
+		owner_id(machine, number);
+	ret_value->word = name_of_owner(machine, (uint32_t)ret_value->number);
+	return 0;
+}
 
 /* The expected value in the terms of the found one. */
 static int expected_value(struct machine *machine,
 			  const struct condition *condition,
 			  struct value *ret_value, struct outcome *outcome)
 {
-	struct owner *owner;
-
 	ret_value->number = condition->value;
 	ret_value->word = NULL;
 	switch (property_value(condition->property)) {
 	case VALUE_OWNER:
-		owner = owner_of_number(machine, condition->value);
-		if (condition->value >= SCENARIO_NAMES_MAX)
-			owner = NULL;
-		else if (!owner || !owner->registered)
-			return refuse(outcome, CF_EGONE, "%s is not"
-				      " registered",
-				      machine->name[condition->value]);
-		ret_value->number = owner_id(machine, condition->value);
-		ret_value->word = owner ? owner->name :
-			name_of_owner(machine, (uint32_t)ret_value->number);
-		return 0;
+		return owner_value(machine, condition->value, ret_value,
+				   outcome);
 	case VALUE_WHO:
 		ret_value->word = machine->name[condition->value];
 		return 0;

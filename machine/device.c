@@ -34,6 +34,15 @@ struct cf_next device_work(struct device *device)
 	       cf_balloon_work(&device->balloon, now_ms());
 }
 
+/* As much as it wants to do now. */
+static void work_now(struct device *device)
+{
+	uint64_t left = WORK_MAX;
+
+	while (left-- && device_work(device).when == CF_WHEN_NOW)
+		;
+}
+
 static bool is_broken(struct device *device)
 {
 	struct cf_balloon_status balloon;
@@ -160,6 +169,8 @@ int device_load(struct device *device, struct outcome *outcome)
 	if (err)
 		return say_start(device, err, outcome);
 	device->loaded = true;
+	/* What it finds at once, be it left over, or wrong. */
+	work_now(device);
 	return 0;
 }
 
@@ -254,6 +265,24 @@ int step_virtio_balloon(struct machine *machine, const struct step *step,
 	if (!err)
 		did(outcome, "an empty balloon");
 	return err;
+}
+
+bool device_is_loaded(const struct device *device)
+{
+	return device && device->loaded;
+}
+
+uint32_t device_owner(struct device *device)
+{
+	struct cf_balloon_status balloon;
+	struct cf_vmem_status vmem;
+
+	if (device->noun == NOUN_MEM) {
+		cf_vmem_status(&device->vmem, &vmem);
+		return vmem.owner;
+	}
+	cf_balloon_status(&device->balloon, &balloon);
+	return balloon.owner;
 }
 
 void device_free(struct device *device)
@@ -411,15 +440,6 @@ static void each_device(struct machine *machine, each_fn fn)
 		    device->loaded)
 			fn(device);
 	}
-}
-
-/* As much as it wants to do now. */
-static void work_now(struct device *device)
-{
-	uint64_t left = WORK_MAX;
-
-	while (left-- && device_work(device).when == CF_WHEN_NOW)
-		;
 }
 
 static void work_and_report(struct device *device)

@@ -84,6 +84,13 @@ void device_balloon_report(struct device *device);
 
 void device_free(struct device *device);
 
+/* Does its driver run, or did one; and as what owner? */
+bool device_is_loaded(const struct device *device);
+uint32_t device_owner(struct device *device);
+
+/* What keeps a virtio-mem's memory. A new reference. */
+json_t *device_stoppers_json(struct device *device);
+
 /* plug and unplug of a virtio-mem. */
 int device_plug(struct machine *machine, const struct step *step, bool unplug,
 		struct outcome *outcome);

@@ -5,7 +5,7 @@
  * Sizes are bytes.  For people: table.c.
  */
 
-#include "internal.h"
+#include "device.h"
 
 static json_t *property_json(enum property property,
 			     const struct value *value)
@@ -148,10 +148,14 @@ static json_t *objects_json(struct machine *machine, enum noun noun,
 		subject.place = (struct place){
 			.kind = PLACE_NAME, .name = i, .index = PLACE_WHOLE,
 		};
-		object = json_pack("{s:s}", "name", machine->name[i]);
-		(void)json_array_append_new(array, subject_json(machine,
-								&subject,
-								object));
+		object = subject_json(machine, &subject,
+				      json_pack("{s:s}", "name",
+						machine->name[i]));
+		if (noun == NOUN_MEM)
+			(void)json_object_set_new(object, "stoppers",
+				device_stoppers_json(machine->object[i]
+						     .device));
+		(void)json_array_append_new(array, object);
 	}
 	return array;
 }
@@ -172,6 +176,13 @@ static void add_objects(struct machine *machine, json_t *report,
 				  objects_json(machine, noun, kind));
 }
 
+static void add_devices(struct machine *machine, json_t *report)
+{
+	add_objects(machine, report, "virtio-mem", NOUN_MEM, SUBJECT_MEM);
+	add_objects(machine, report, "virtio-balloon", NOUN_BALLOON,
+		    SUBJECT_BALLOON);
+}
+
 json_t *machine_shown_json(struct machine *machine, enum print what)
 {
 	json_t *report = json_object();
@@ -189,6 +200,8 @@ json_t *machine_shown_json(struct machine *machine, enum print what)
 			    SUBJECT_OWNER);
 	if (what == PRINT_SETS)
 		add_objects(machine, report, "sets", NOUN_SET, SUBJECT_SET);
+	if (all || what == PRINT_DEVICES)
+		add_devices(machine, report);
 	return report;
 }
 
@@ -218,9 +231,7 @@ json_t *machine_json(struct machine *machine)
 	add_objects(machine, report, "scanners", NOUN_SCANNER,
 		    SUBJECT_SCANNER);
 	add_objects(machine, report, "walkers", NOUN_WALKER, SUBJECT_WALKER);
-	add_objects(machine, report, "virtio-mem", NOUN_MEM, SUBJECT_MEM);
-	add_objects(machine, report, "virtio-balloon", NOUN_BALLOON,
-		    SUBJECT_BALLOON);
+	add_devices(machine, report);
 	(void)json_object_set_new(report, "load",
 				  subject_json(machine, &load, json_object()));
 	return report;

@@ -44,6 +44,21 @@ static const struct shape set_shape = {
 	},
 };
 
+static const struct shape mem_shape = {
+	"virtio-mem", "virtio-mem", 8, {
+		PROPERTY_MEM_STATE, PROPERTY_REQUESTED, PROPERTY_PLUGGED,
+		PROPERTY_HOST_PLUGGED, PROPERTY_RESIDENT, PROPERTY_REQUESTS,
+		PROPERTY_NACKS, PROPERTY_BUSIES,
+	},
+};
+
+static const struct shape balloon_shape = {
+	"virtio-balloon", "virtio-balloon", 6, {
+		PROPERTY_BALLOON_STATE, PROPERTY_TARGET, PROPERTY_BALLOONED,
+		PROPERTY_HOST_BALLOONED, PROPERTY_MIGRATED, PROPERTY_REPORTED,
+	},
+};
+
 static bool is_number(enum property property)
 {
 	enum value_kind kind = property_value(property);
@@ -248,6 +263,10 @@ int report_print(const json_t *report, enum print what, FILE *out)
 		err = print_table(report, &owner_shape, out);
 	if (!err && what == PRINT_SETS)
 		err = print_table(report, &set_shape, out);
+	if (!err && (all || what == PRINT_DEVICES))
+		err = print_table(report, &mem_shape, out);
+	if (!err && (all || what == PRINT_DEVICES))
+		err = print_table(report, &balloon_shape, out);
 	return err;
 }
 

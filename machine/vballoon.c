@@ -34,7 +34,9 @@ int device_balloon_load(struct device *device, const struct host_link *link)
 		return -CF_ENOMEM;
 	config.reported = device->storage;
 	err = cf_balloon_open(&device->balloon, &config);
-	if (err && cf_balloon_remove(&device->balloon, NULL))
+	/* It holds nothing; that it may not reset is what broke it, then. */
+	if (err && cf_balloon_remove(&device->balloon, NULL) &&
+	    err != -CF_EREFUSED)
 		return -CF_EPORT;
 	return err;
 }

@@ -31,14 +31,16 @@ int device_mem_load(struct device *device, const struct host_link *link)
 
 	(void)memset(&device->vmem, 0, sizeof(device->vmem));
 	err = cf_vmem_open(&device->vmem, &config);
-	if (err)
-		return err;
-	free(device->storage);
-	device->storage = malloc(cf_vmem_bytes(&device->vmem));
-	err = device->storage ? cf_vmem_start(&device->vmem, device->storage) :
-				-CF_ENOMEM;
-	/* What was opened and not started holds nothing. */
-	if (err && cf_vmem_remove(&device->vmem, false))
+	if (!err) {
+		free(device->storage);
+		device->storage = malloc(cf_vmem_bytes(&device->vmem));
+		err = device->storage ?
+		      cf_vmem_start(&device->vmem, device->storage) :
+		      -CF_ENOMEM;
+	}
+	/* It holds nothing; that it may not reset is what broke it, then. */
+	if (err && cf_vmem_remove(&device->vmem, false) &&
+	    err != -CF_EREFUSED)
 		return -CF_EPORT;
 	return err;
 }
@@ -60,6 +62,51 @@ static bool is_settled(struct device *device)
 	       status.requested == device->wanted;
 }
 
+/* Where there is more than one in the way: the others, and how much. */
+static void say_stoppers(struct device *device,
+			 const struct cf_vmem_status *status,
+			 struct outcome *outcome)
+{
+	struct machine *machine = device->machine;
+	size_t room = sizeof(outcome->why), at;
+	char size[24];
+	unsigned i;
+
+	explain(machine, &status->report, outcome->why, room);
+	for (i = 1; i < status->stoppers; i++) {
+		const struct cf_vmem_stopper *stopper = &status->stopper[i];
+
+		at = strlen(outcome->why);
+		(void)snprintf(outcome->why + at, room - at,
+			       "; frame %llu and %s more of %s: %s",
+			       (unsigned long long)stopper->pfn,
+			       machine_size(stopper->frames - 1, size),
+			       name_of_owner(machine, stopper->owner),
+			       cf_reason_name(stopper->reason));
+	}
+}
+
+json_t *device_stoppers_json(struct device *device)
+{
+	struct cf_vmem_status status = status_of(device);
+	json_t *array = json_array();
+	unsigned i;
+
+	for (i = 0; i < status.stoppers; i++) {
+		const struct cf_vmem_stopper *stopper = &status.stopper[i];
+
+		(void)json_array_append_new(array, json_pack(
+			"{s:s, s:s, s:s, s:I, s:I, s:I}", "owner",
+			name_of_owner(device->machine, stopper->owner),
+			"reason", cf_reason_name(stopper->reason), "type",
+			cf_type_name(stopper->type), "frame",
+			(json_int_t)stopper->pfn, "blocking",
+			(json_int_t)(stopper->frames * CF_FRAME_BYTES),
+			"parts", (json_int_t)stopper->parts));
+	}
+	return array;
+}
+
 /* Why a driver backs off. */
 static int say_failed(struct device *device,
 		      const struct cf_vmem_status *status,
@@ -69,6 +116,7 @@ static int say_failed(struct device *device,
 		outcome->report = status->report;
 		outcome->reported = true;
 		outcome->err = -CF_EBUSY;
+		say_stoppers(device, status, outcome);
 		return outcome->err;
 	}
 	if (status->err == -CF_EREFUSED)

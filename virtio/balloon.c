@@ -456,6 +456,7 @@ void cf_balloon_status(struct cf_balloon *opaque,
 
 	*ret_status = (struct cf_balloon_status){
 		.phase = phase_of(balloon),
+		.owner = balloon->owner,
 		.broken = balloon->device.broken,
 		.broken_value = balloon->device.broken_value,
 		.features = balloon->device.features,

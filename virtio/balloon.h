@@ -77,6 +77,7 @@ const char *cf_balloon_phase_name(enum cf_balloon_phase phase);
 /* In frames. */
 struct cf_balloon_status {
 	enum cf_balloon_phase phase;
+	uint32_t owner;			/* its id */
 	enum cf_virtio_broken broken;
 	uint64_t broken_value;
 	uint64_t features;

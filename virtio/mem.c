@@ -435,6 +435,7 @@ void cf_vmem_status(const struct cf_vmem *opaque,
 
 	*ret_status = (struct cf_vmem_status){
 		.phase = phase_of(vmem),
+		.owner = vmem->owner,
 		.broken = vmem->device.broken,
 		.broken_value = vmem->device.broken_value,
 		.addr = vmem->addr - vmem->shift,
@@ -454,6 +455,9 @@ void cf_vmem_status(const struct cf_vmem *opaque,
 		.err = vmem->err,
 		.report = vmem->report,
 	};
+	ret_status->stoppers = vmem->stoppers;
+	for (i = 0; i < vmem->stoppers; i++)
+		ret_status->stopper[i] = vmem->stopper[i];
 	for (i = 0; vmem->started && i < vmem->blocks; i++) {
 		if (vmem->block[i].mode == MODE_ABSENT)
 			continue;

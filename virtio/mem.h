@@ -66,8 +66,21 @@ enum cf_vmem_phase {
 
 const char *cf_vmem_phase_name(enum cf_vmem_phase phase);
 
+/* What keeps memory from being had back: runs of one owner, for one reason. */
+struct cf_vmem_stopper {
+	cf_pfn pfn;		/* of the highest part, the first */
+	uint32_t owner;
+	enum cf_type type;
+	enum cf_reason reason;
+	uint64_t frames;	/* for that reason, in those parts */
+	uint64_t parts;		/* sub-blocks, or memory blocks of big ones */
+};
+
+#define CF_VMEM_STOPPERS	8
+
 struct cf_vmem_status {
 	enum cf_vmem_phase phase;
+	uint32_t owner;			/* its id, once started */
 	enum cf_virtio_broken broken;
 	uint64_t broken_value;
 	uint64_t addr, region, usable, requested; /* bytes: the device says */
@@ -78,14 +91,20 @@ struct cf_vmem_status {
 	uint32_t node;
 	uint64_t blocks, blocks_partial;	/* added; of these partial */
 	uint64_t requests, nacks, busies, retries;
-	/* Why memory could not be had back, from the last try. */
+	/*
+	 * Why memory could not be had back, from the last try: of the first
+	 * part that was kept, with the frames in the way of all parts.
+	 */
 	int err;		/* enum cf_err, negative; 0: nothing failed */
 	struct cf_report report;
+	/* Part by part. More owners and reasons than that are not told. */
+	unsigned stoppers;
+	struct cf_vmem_stopper stopper[CF_VMEM_STOPPERS];
 };
 
 /* The driver.  Opaque but for its size; see virtio/mem_internal.h. */
 struct cf_vmem {
-	uint64_t opaque[320];
+	uint64_t opaque[384];
 };
 
 /* Memory to be shared with the device. */

@@ -119,12 +119,11 @@ static void step_block(struct vmem *vmem)
 		return;
 	}
 	cf_block_offline_status(&vmem->operation, &status);
-	vmem->report = status.report;
-	if (err == -CF_EBUSY && ++vmem->pass.attempts >= BUSY_STEPS)
-		give_up(vmem, err);
-	else if (err == -CF_EAGAIN &&
-		 ++vmem->pass.attempts >= BUSY_STEPS * 64)
-		give_up(vmem, err);
+	if (++vmem->pass.attempts < (err == -CF_EAGAIN ? BUSY_STEPS * 64 :
+				     BUSY_STEPS))
+		return;
+	vmem_note(vmem, &status.report);
+	give_up(vmem, err);
 }
 
 /* Nothing of it is online any more. */

@@ -335,32 +335,38 @@ int vmem_bring_online(struct vmem *vmem, uint64_t block, uint64_t count,
 			      &report);
 	own_operation(vmem, false);
 	if (err)
-		vmem->report = report;
+		vmem_note(vmem, &report);
 	return err;
 }
 
 int vmem_take_offline(struct vmem *vmem, uint64_t block)
 {
+	struct cf_report report;
 	int err;
 
 	own_operation(vmem, true);
 	err = cf_block_offline(vmem->config.map, vmem_block_first(vmem, block),
 			       vmem_block_first(vmem, block + 1),
-			       OFFLINE_PASSES, &vmem->report);
+			       OFFLINE_PASSES, &report);
 	own_operation(vmem, false);
+	if (err)
+		vmem_note(vmem, &report);
 	return err;
 }
 
 int vmem_start_offline(struct vmem *vmem, uint64_t block)
 {
+	struct cf_report report;
 	int err;
 
 	own_operation(vmem, true);
 	err = cf_block_offline_start(vmem->config.map, &vmem->operation,
 				     vmem_block_first(vmem, block),
 				     vmem_block_first(vmem, block + 1),
-				     &vmem->report);
+				     &report);
 	own_operation(vmem, false);
+	if (err)
+		vmem_note(vmem, &report);
 	vmem->operating = err == 0;
 	vmem->operating_on = block;
 	return err;

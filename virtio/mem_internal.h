@@ -145,6 +145,8 @@ struct vmem {
 	uint64_t requests, nacks, busies, retries;	/* (W) */
 	int err;			/* (W) */
 	struct cf_report report;	/* (W) */
+	unsigned stoppers;		/* (W) */
+	struct cf_vmem_stopper stopper[CF_VMEM_STOPPERS];	/* (W) */
 };
 
 _Static_assert(sizeof(struct vmem) <= sizeof(struct cf_vmem), "opaque");
@@ -236,6 +238,8 @@ void vmem_pass_step(struct vmem *vmem);
 void vmem_pass_failed(struct vmem *vmem, int err);
 /* The device does not want to now: nothing more in this pass. */
 void vmem_pass_stop(struct vmem *vmem, int err);
+/* Something was in the way of a part: one more of the pass. */
+void vmem_note(struct vmem *vmem, const struct cf_report *report);
 /* What PLUG was for has been plugged. */
 void vmem_plugged(struct vmem *vmem);
 /* What UNPLUG was for has been unplugged. */

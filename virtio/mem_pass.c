@@ -17,6 +17,46 @@ void vmem_pass_begin(struct vmem *vmem)
 	vmem->backing_off = false;
 	vmem->err = 0;
 	vmem->report = (struct cf_report){ .reason = CF_REASON_NONE };
+	vmem->stoppers = 0;
+}
+
+static void note_stopper(struct vmem *vmem, const struct cf_report *report)
+{
+	struct cf_vmem_stopper *stopper = vmem->stopper;
+	unsigned i;
+
+	for (i = 0; i < vmem->stoppers; i++, stopper++)
+		if (stopper->owner == report->owner &&
+		    stopper->reason == report->reason)
+			break;
+	if (i == CF_VMEM_STOPPERS)
+		return;
+	if (i == vmem->stoppers) {
+		vmem->stoppers++;
+		*stopper = (struct cf_vmem_stopper){
+			.pfn = report->pfn,
+			.owner = report->owner,
+			.type = report->type,
+			.reason = report->reason,
+		};
+	}
+	stopper->frames += report->frames[report->reason];
+	stopper->parts++;
+}
+
+void vmem_note(struct vmem *vmem, const struct cf_report *report)
+{
+	unsigned i;
+
+	if (report->reason == CF_REASON_NONE)
+		return;
+	note_stopper(vmem, report);
+	if (vmem->report.reason == CF_REASON_NONE) {
+		vmem->report = *report;
+		return;
+	}
+	for (i = 0; i < CF_REASON_COUNT; i++)
+		vmem->report.frames[i] += report->frames[i];
 }
 
 void vmem_pass_failed(struct vmem *vmem, int err)

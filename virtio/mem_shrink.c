@@ -123,14 +123,15 @@ static bool find_part(struct vmem *vmem, struct vmem_part *part,
 }
 
 /* Frames of an online block become OFFLINE. */
-static int take_frames(struct vmem *vmem, const struct vmem_part *part)
+static int take_frames(struct vmem *vmem, const struct vmem_part *part,
+		       struct cf_report *ret_report)
 {
 	int err;
 
 	err = cf_offline_alloc_range(vmem->config.map, vmem->owner,
 				     vmem_part_first(vmem, part),
 				     vmem_part_last(vmem, part),
-				     CF_FLAG_SKIPPABLE, &vmem->report);
+				     CF_FLAG_SKIPPABLE, ret_report);
 	/* What is ours already was OFFLINE all the time: nobody uses it. */
 	if (err)
 		(void)vmem_expose(vmem, part);
@@ -143,18 +144,22 @@ bool vmem_shrink(struct vmem *vmem)
 {
 	struct vmem_pass *pass = &vmem->pass;
 	struct vmem_part part;
+	struct cf_report report = { .reason = CF_REASON_NONE };
 	enum vmem_mode mode;
 	int err = -CF_EBUSY;
 
 	if (!find_part(vmem, &part, &mode))
 		return false;
 	if (vmem_take(vmem, &part, mode))
-		err = mode == MODE_OFFLINE ? 0 : take_frames(vmem, &part);
+		err = mode == MODE_OFFLINE ? 0 :
+		      take_frames(vmem, &part, &report);
 	if (err == -CF_EAGAIN && pass->attempts++ < ATTEMPTS)
 		return true;
 	/* A long stretch that failed is tried in small pieces. */
 	if (err && part.last - part.first > 1)
 		part.first = part.last - 1;
+	else if (err)
+		vmem_note(vmem, &report);
 	pass->sub = part.first;
 	pass->attempts = 0;
 	if (err)

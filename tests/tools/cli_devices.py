@@ -1,0 +1,277 @@
+# SPDX-License-Identifier: MIT
+"""coldframe run with devices: every step on them and what it says, wrong
+ones, and every trick a device knows, on both kinds."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+
+import cli
+from cli import COLDFRAME, ok
+
+START = 'machine memory 32M span 256M block 16M cpus 2 nodes 2\n'
+MEM = 'virtio-mem d blocks 4-7 retry 5ms\n'
+BALLOON = 'virtio-balloon d retry 5ms\n'
+
+FOLDER = tempfile.TemporaryDirectory(prefix='coldframe-devices-')
+
+
+def run_all(texts, *options):
+    """Run scenarios, one command for all of them: a report each."""
+    names = []
+    for number, text in enumerate(texts):
+        names.append(os.path.join(FOLDER.name, '%d.cf' % number))
+        with open(names[-1], 'w', encoding='utf-8') as file:
+            file.write(text)
+    done = subprocess.run([COLDFRAME, 'run', '--json', *options, *names],
+                          check=False, stdout=subprocess.PIPE,
+                          stderr=subprocess.DEVNULL, text=True)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def holds(text, name):
+    report = run_all([text], '--verify=step')[0]
+    failed = [step for step in report.get('steps', []) +
+              report.get('checks', []) if not step['ok']]
+    ok(report['status'] == 0 and not failed, name,
+       '%s %s' % (failed, report.get('error')))
+    return report
+
+
+# What the reader says of wrong ones.
+
+WRONG = [
+    ('virtio-mem\n', "the virtio-mem's name is missing"),
+    ('virtio-mem d\n', 'where is missing'),
+    ('virtio-mem d block 4 chunk 0\n', 'only whole blocks will do'),
+    ('virtio-mem d block 16\n', "the machine's memory ends at block 16"),
+    ('virtio-mem d block 4 device-block 3M\n', 'not a power of two'),
+    ('virtio-mem d block 4 device-block 4K\n', 'device-block: 4096 is less'),
+    ('virtio-mem d block 4 device-block 32M\n', 'not a whole number of the '
+                                               "device's blocks"),
+    ('virtio-mem d block 4 node 2\n', 'the machine has 2 nodes, 0 to 1'),
+    ('virtio-mem d block 4 over usb\n', 'over: "usb" is not one of'),
+    ('virtio-mem d block 4 hinting\n', '"hinting" is not understood'),
+    ('virtio-balloon d big-blocks\n', '"big-blocks" is not understood'),
+    (MEM + 'virtio-mem d block 8\n', 'd is a virtio-mem already, since '
+                                     'line 2'),
+    (MEM + 'plug d\n', 'a size is missing'),
+    (MEM + 'plug d 0\n', '0 is nothing'),
+    (MEM + 'plug d block 4\n', 'd is a virtio-mem: how much is asked for'),
+    ('owner o exposes plugged\nplug o 2M for 1s\n', 'o is an owner: there '
+                                                    'is nothing to wait'),
+    ('alloc a 1\nplug a 2M\n', 'a is a set, not a owner or virtio-mem'),
+    ('plug e 2M\n', 'there is no owner or virtio-mem e'),
+    (MEM + 'balloon d 2M\n', 'd is a virtio-mem, not a virtio-balloon'),
+    (BALLOON + 'request d 2M\n', 'd is a virtio-balloon, not a virtio-mem'),
+    (BALLOON + 'balloon d 5\n', '"5" is not a size'),
+    (BALLOON + 'inflate d 2M\n', 'd is a virtio-balloon, not a owner'),
+    ('owner o\nsettle o\n', 'o is a owner, not a device'),
+    (MEM + 'lie d often\n', 'lie: "often" is not one of its words'),
+    (MEM + 'lie d\n', 'lie: a word is missing'),
+    (MEM + 'lie d nack after 0\n', 'after: 0 is less than 1'),
+    (MEM + 'late d soon\n', 'late: "soon" is not understood'),
+    (MEM + 'refusing d on\n', 'refusing: "on" is not understood'),
+    (BALLOON + 'refusing d\n', 'not a virtio-mem'),
+    (MEM + 'alloc a 1 owner d\n', 'd is a virtio-mem, not a owner'),
+    (MEM + 'expect virtio-mem d ballooned 0\n', 'has no "ballooned"'),
+    (MEM + 'expect virtio-mem d state happy\n', 'state: "happy"'),
+    (MEM + 'expect virtio-mem d broken yes\n', 'broken: "yes"'),
+    (MEM + 'expect virtio-balloon d broken no\n', 'd is a virtio-mem, not a '
+                                                  'virtio-balloon'),
+    (BALLOON + 'expect virtio-balloon d plugged 0\n', 'has no "plugged"'),
+]
+
+
+def wrong():
+    reports = run_all([START + text for text, _ in WRONG])
+    for (text, what), report in zip(WRONG, reports):
+        lines = text.count('\n')
+        ok(report['status'] == 2 and report.get('line') == lines + 1 and
+           what in report.get('error', ''),
+           'wrong: %r' % text.split('\n')[-2], str(report))
+
+
+# What a device and its driver refuse when the steps run.
+
+REFUSED = [
+    ('virtio-mem d blocks 1-2\n', 'busy', "in d's region already"),
+    ('virtio-mem d blocks 5-6 device-block 32M\n', 'invalid',
+     'does not begin with a block of the device'),
+    (MEM + 'plug d 65M\n', 'invalid', 'more than its region, or not whole'),
+    (MEM + 'request d 3M\n', 'invalid', 'not whole blocks of the device'),
+    (MEM + 'unplug d 2M\n', 'invalid', 'the host wants no more than 0'),
+    (MEM + 'reload d\n', 'busy', "d's driver is there"),
+    (MEM + 'unload d\nsettle d\n', 'gone', "d's driver is unloaded"),
+    (MEM + 'unload d\nplug d 2M\n', 'gone', "d's driver is unloaded"),
+    (MEM + 'plug d 2M\nunload d\n', 'busy', 'd has 2M plugged'),
+    (MEM + 'refusing d\nplug d 2M\n', 'again', 'the device answers NACK'),
+    (MEM + 'migrating\nplug d 2M for 20ms\n', 'again', 'answers BUSY'),
+    (MEM + 'late d\nplug d 2M\n', 'again', 'd does not answer'),
+    (MEM + 'subscriber s veto\nplug d 2M\n', 'busy', 's refused'),
+    (BALLOON + 'report d\n', 'invalid', 'd has no reporting'),
+    (BALLOON + 'hint d\n', 'invalid', 'd has no hinting'),
+    (BALLOON + 'balloon d 33M\n', 'nomem', 'there is no memory for'),
+    (BALLOON + 'late d\nballoon d 1M\n', 'again', 'd does not answer'),
+    (BALLOON + 'late d\nballoon d 1M no-wait\nwork d\nunload d\n', 'again',
+     'd does not deflate'),
+    (BALLOON + 'unload d\nstats d\n', 'gone', "d's driver is unloaded"),
+]
+
+
+def refused():
+    reports = run_all([START + text for text, _, _ in REFUSED])
+    for (text, error, why), report in zip(REFUSED, reports):
+        last = (report.get('steps') or [{}])[-1]
+        ok(report['status'] == 1 and last.get('error') == error and
+           why in last.get('why', ''),
+           '%s: %s' % (text.split('\n')[-2], error), str(last))
+
+
+# Every trick: the step that meets it, and what the device is from then on.
+
+LIES = {
+    'honest': ('no', 'no'), 'nack': ('again no', 'no'),
+    'busy': ('again no', 'no'), 'error': ('answer-error', 'no'),
+    'answer-type': ('answer', 'no'), 'answer-state': ('no', 'no'),
+    'nothing-done': ('plugged', 'no'), 'short': ('answer-short', 'no'),
+    'long': ('ring-length', 'ring-length'), 'id-range': ('ring-id', 'ring-id'),
+    'id-free': ('ring-id', 'ring-id'), 'index': ('ring-index', 'ring-index'),
+    'index-back': ('ring-index', 'ring-index'),
+    'twice': ('ring-index', 'ring-index'),
+    'needs-reset': ('needs-reset', 'needs-reset'),
+    'status': ('status', 'status'), 'silence': ('again no', 'again no'),
+    'block-size': ('changed', 'no'), 'addr': ('changed', 'no'),
+    'region': ('changed', 'no'), 'requested': ('sizes', 'no'),
+    'usable': ('sizes', 'no'), 'usable-shrinks': ('changed', 'no'),
+    'plugged': ('plugged', 'no'), 'unaligned': ('sizes', 'no'),
+    'generation': ('generation', 'generation'),
+}
+LIES_AT_START = {
+    'no-version-1': 'version', 'features': 'features', 'no-queue': 'queue',
+    'queue-deaf': 'queue', 'no-config': 'config', 'no-reset': 'reset',
+    'id': 'id',
+}
+
+
+def lie(kind, trick, end):
+    """Data lies in what the device gave before; it must stay as it was."""
+    declared, more, most = {
+        'virtio-mem': (MEM, 'request d 16M\n', 'request d 48M\n'),
+        'virtio-balloon': (BALLOON, 'balloon d 4M\n', 'balloon d 8M\n'),
+    }[kind]
+    words = end.split()
+    meets = '' if end == 'no' else 'expect fails again ' if len(
+        words) == 2 else 'expect fails refused '
+    return (START + declared + more + 'alloc data 8M order 4 movable\n' +
+            'lie d %s\n' % trick + meets + most +
+            'expect %s d broken %s violations == 0\n' % (kind, words[-1]) +
+            'expect set data intact\nfree data\nverify\nunload d force\n'
+            'verify\n')
+
+
+def lie_at_start(kind, trick, why):
+    declared = MEM if kind == 'virtio-mem' else BALLOON
+    return (START + declared + 'unload d\nlie d %s\n' % trick +
+            'expect fails refused reload d\n'
+            'expect %s d broken %s state unloaded\nverify\n' % (kind, why))
+
+
+def lies():
+    cases = []
+    for index, kind in enumerate(('virtio-mem', 'virtio-balloon')):
+        cases += [(kind, trick, lie(kind, trick, ends[index]))
+                  for trick, ends in LIES.items()]
+        cases += [(kind, trick, lie_at_start(kind, trick, why))
+                  for trick, why in LIES_AT_START.items()]
+    reports = run_all([text for _, _, text in cases])
+    for (kind, trick, _), report in zip(cases, reports):
+        failed = [step for step in report.get('steps', []) +
+                  report.get('checks', []) if not step['ok']]
+        ok(report['status'] == 0, '%s: %s' % (kind, trick),
+           '%s %s' % (failed, report.get('error')))
+    with open(os.path.join(os.path.dirname(os.path.dirname(cli.HERE)),
+                           'docs', 'scenarios.md'), encoding='utf-8') as file:
+        manual = file.read()
+    ok(all('`%s`' % trick in manual for trick in [*LIES, *LIES_AT_START]),
+       'the manual has every trick')
+
+
+# How it is reached, how it is asked, what is told of it.
+
+def transports():
+    for over in ('pci', 'msix', 'mmio'):
+        for declared, step in ((MEM, 'request d 32M\nrequest d 0\n'),
+                               (BALLOON, 'balloon d 4M\nballoon d 0\n')):
+            holds(START + declared.replace('\n', ' over %s\n' % over) + step,
+                  '%s over %s' % (declared.split()[0], over))
+
+
+def machines():
+    steps = (MEM + 'virtio-balloon b reporting hinting\nrequest d 40M\n'
+             'alloc a 24M order 3 movable zone movable\nballoon b 16M\n'
+             'report b\nhint b\nunplug d 16M\nexpect set a intact\n'
+             'free a\nballoon b 0\nrequest d 0\n'
+             'expect virtio-mem d resident == 0 violations == 0\n'
+             'expect virtio-balloon b violations == 0\n')
+    for key in ('', 'fenced', 'no-caches', 'small-pages', 'debug-pagealloc'):
+        holds(START.replace('\n', ' %s\n' % key) + steps,
+              'devices with %s' % (key or 'nothing'))
+
+
+def report():
+    found = holds(START + MEM + 'virtio-balloon b\nowner o movable\n'
+                  'owner p stubborn\nplug d 32M\n'
+                  'alloc a 4M order 9 owner o zone movable\n'
+                  'alloc c 4M order 9 owner p zone movable\npin a[1]\n'
+                  'expect fails busy request d 0\n'
+                  'expect virtio-mem d owner p blocking == 6M\n'
+                  'expect last blocking == 6M\nballoon b 1M\nstats b\n',
+                  'several owners are in the way')
+    device, balloon = found['virtio-mem'][0], found['virtio-balloon'][0]
+    ok(device['plugged'] == device['host-plugged'] == 6 << 20 and
+       device['state'] == 'backing-off' and device['requested'] == 0 and
+       device['broken'] == 'no' and device['requests'] > 2,
+       'sizes by both accounts', str(device))
+    ok([(one['owner'], one['reason'], one['blocking'], one['parts'])
+        for one in device['stoppers']] ==
+       [('p', 'owner', 4 << 20, 2), ('o', 'pinned', 2 << 20, 1)] and
+       all(one['frame'] % 512 == 0 for one in device['stoppers']),
+       'each owner and reason in the way, how much, from which frame',
+       str(device))
+    why = [check['why'] for check in found['checks'] if 'refused' in check]
+    ok(len(why) == 1 and 'of p' in why[0] and '2044K more of o: pinned' in
+       why[0], 'and in words', str(why))
+    ok(balloon['ballooned'] == balloon['host-ballooned'] == 1 << 20 and
+       balloon['host-total'] == (32 << 20) + (6 << 20) - (1 << 20) and
+       balloon['stats-sent'] == 2, "the balloon's", str(balloon))
+
+
+def waiting():
+    holds(START + 'virtio-mem d blocks 4-7 retry 10ms\nmigrating\n'
+          'request d 32M no-wait\nwait 60ms\n'
+          'expect virtio-mem d busies >= 2 plugged == 0\nmigrating off\n'
+          'wait 2s\nexpect virtio-mem d plugged == 32M\n',
+          'drivers work while a scenario waits')
+    holds(START + 'virtio-balloon b reporting\nwait 10ms\n'
+          'expect virtio-balloon b reported == 32M\n',
+          'free memory is reported while it waits')
+    holds(START + 'virtio-mem d blocks 4-7\nrequest d 64M no-wait\n'
+          'work d\nexpect virtio-mem d plugged < 64M\nwork d times 99\n'
+          'expect virtio-mem d plugged == 64M state idle\n',
+          'work is done piece by piece')
+
+
+if __name__ == '__main__':
+    wrong()
+    refused()
+    lies()
+    transports()
+    machines()
+    report()
+    waiting()
+    FOLDER.cleanup()
+    sys.stdout.flush()
+    cli.done()
