@@ -69,6 +69,11 @@ static const struct group groups[] = {
 	{ .name = "giveback", .program = "giveback" },
 	{ .name = "instructions", .program = "instructions",
 	  .package = "valgrind" },
+	{ .name = "put-none", .program = "put-none", .package = "valgrind" },
+	{ .name = "put-ladder", .program = "put-ladder",
+	  .package = "valgrind" },
+	{ .name = "put-table", .program = "put-table",
+	  .package = "valgrind" },
 };
 
 static const struct {
@@ -88,6 +93,8 @@ static const struct {
 	{ SECTION_MEMORY, "Maps of all sizes" },
 	{ SECTION_WALK, "Looking at frames, G frames/s" },
 	{ SECTION_CALLS, "Instructions a call" },
+	{ SECTION_PUTS, "The last put: without owners, with a ladder of three"
+			" tests, with the table" },
 	{ SECTION_SYSTEM, "Memory to the system and back, ns" },
 };
 

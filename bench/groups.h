@@ -41,6 +41,7 @@ int group_plugin(const char *file);
 #define SECTION_LATENCY		"latency"
 #define SECTION_CALLS		"instructions"
 #define SECTION_SYSTEM		"system"
+#define SECTION_PUTS		"puts"
 
 /* What coldframe's column is called beside others. */
 #define COLUMN_COLDFRAME	"coldframe"

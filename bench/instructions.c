@@ -9,13 +9,12 @@
  * Exit status: 0; 2: there is no valgrind.
  */
 #define _GNU_SOURCE
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include "bench/callgrind.h"
 #include "bench/engine.h"
 #include "bench/groups.h"
 
@@ -183,14 +182,6 @@ static const struct loop {
 	{ "failing alloc of 4 KiB", hold_all, loop_fail, true },
 };
 
-/* Callgrind counts in here alone, and prints what it counted at its end. */
-__attribute__((noinline)) static void counted(void (*loop)(void))
-{
-	loop();
-	/* Not a tail call, which would end the counting. */
-	__asm__ volatile("" : : : "memory");
-}
-
 static int run_loops(void)
 {
 	size_t i;
@@ -203,67 +194,25 @@ static int run_loops(void)
 			loops[i].prepare();
 		if (loops[i].warm)
 			loops[i].loop();
-		counted(loops[i].loop);
+		callgrind_count(loops[i].loop);
 	}
 	return 0;
-}
-
-/* The same program under callgrind. Returns its exit status. */
-static int run_counted(const char *output)
-{
-	char own[PATH_MAX] = "", option[64];
-	pid_t child;
-	int status;
-
-	if (readlink("/proc/self/exe", own, sizeof(own) - 1) < 0)
-		return 127;
-	(void)snprintf(option, sizeof(option), "--callgrind-out-file=%s",
-		       output);
-	child = fork();
-	if (child == 0) {
-		(void)execlp("valgrind", "valgrind", "-q", "--tool=callgrind",
-			     "--toggle-collect=counted",
-			     "--dump-after=counted", option, own,
-			     "--loops", (char *)NULL);
-		_exit(127);
-	}
-	if (child < 0 || waitpid(child, &status, 0) != child)
-		return 127;
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
-}
-
-/* What the nth dump counted; below 0: there is none. The file goes. */
-static double read_count(const char *output, size_t nth)
-{
-	char path[PATH_MAX], line[256];
-	double count = -1;
-	FILE *file;
-
-	(void)snprintf(path, sizeof(path), "%s.%zu", output, nth);
-	file = fopen(path, "re");
-	if (!file)
-		return -1;
-	while (fgets(line, sizeof(line), file))
-		(void)sscanf(line, "totals: %lf", &count);
-	(void)fclose(file);
-	(void)unlink(path);
-	return count;
 }
 
 /* There is one dump a loop, in their order, numbered from 1. */
 static int print_counts(const char *output)
 {
-	double count, empty = read_count(output, 1);
-	int status = empty < 0;
+	struct callgrind_counts count, empty;
+	int status = callgrind_read(output, 1, &empty) != 0;
 	size_t i;
 
 	for (i = 1; i < ARRAY_COUNT(loops); i++) {
-		count = read_count(output, i + 1);
-		if (count < 0)
+		if (callgrind_read(output, i + 1, &count) || status)
 			status = 1;
 		else
 			value_print(SECTION_CALLS, loops[i].name, "each",
-				    (count - empty) / CALLS);
+				    (count.instructions -
+				     empty.instructions) / CALLS);
 	}
 	return status;
 }
@@ -280,7 +229,7 @@ int main(int argc, char **argv)
 	if (file < 0)
 		return 1;
 	(void)close(file);
-	status = run_counted(output);
+	status = callgrind_run(output, "--loops");
 	if (status == 127)
 		status = GROUP_MISSING;
 	else if (status == 0)

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The fast paths take no more instructions than bench/limits.txt allows.
-Method: the build as it is shipped, counted by valgrind, which counts exactly.
+"""The fast paths take no more instructions than bench/limits.txt allows, and
+the put of an ordinary frame pays nothing for owners. Method: the build as it is
+shipped, counted by valgrind, which counts exactly.
 
 usage: instructions.py WORK-DIRECTORY
 """
@@ -17,6 +18,8 @@ if len(sys.argv) != 2 or sys.argv[1].startswith('-'):
     sys.exit(__doc__.split('\n\n')[1])
 WORK = os.path.abspath(sys.argv[1])
 LIMITS = 'bench/limits.txt'
+PUTS = ['put-none', 'put-ladder', 'put-table']
+OVER_LADDER = 'put with an owner: the table over the ladder'
 
 
 def why_not():
@@ -46,8 +49,35 @@ def counts(said):
     return {cell[1]: float(cell[4]) for cell in cells if len(cell) == 8}
 
 
+def check_puts():
+    """What a put pays for owners. {OVER_LADDER: instructions}"""
+    cell = {}
+    for name in PUTS:
+        good, said = tap.run([os.path.join(WORK, 'bench', name), '--quick'])
+        if not tap.ok(good, name + ' counts', said):
+            return {}
+        for line in said.splitlines():
+            words = line.split('\t')
+            if len(words) == 8:
+                cell[words[1], words[2]] = float(words[4])
+    rows = sorted({row for row, _ in cell})
+    for row in rows:
+        if row.startswith('ordinary'):
+            for what, most in [('instr.', 2), ('loads', 0)]:
+                more = cell[row, 'table, ' + what] - cell[row, 'none, ' + what]
+                tap.ok(more <= most, 'put of an %s: %s' % (row, what),
+                       '%.1f more than without owners' % more)
+    over = [cell[row, 'table, instr.'] - cell[row, 'ladder, instr.']
+            for row in rows if 'with an owner' in row]
+    tap.ok(len(over) == 2 and over[0] == over[1] and len(rows) == 5,
+           'a put with an owner costs the same with one and with most',
+           str(over))
+    return {OVER_LADDER: max(over)}
+
+
 def check():
-    environment = dict(os.environ, CC='gcc', TARGETS='bench/instructions')
+    environment = dict(os.environ, CC='gcc', TARGETS=' '.join(
+        'bench/' + name for name in ['instructions'] + PUTS))
     good, said = tap.run(['scripts/build', WORK, '-Dbuildtype=debugoptimized',
                           '-Dtests=false'], env=environment)
     if not tap.ok(good, 'the shipped build', said):
@@ -57,6 +87,7 @@ def check():
     if not tap.ok(good and counted, 'valgrind counts', said):
         return
     limit = limits()
+    counted.update(check_puts())
     for name, count in counted.items():
         tap.ok(count <= limit.get(name, 0), name, '%.1f instructions, %s' % (
             count, '%g allowed' % limit[name] if name in limit
