@@ -144,6 +144,7 @@ void restore_close(struct restore *restore)
 {
 	save_reader_close(restore->reader);
 	restore_map_free(restore);
+	bits_free(restore->claimed);
 	free(restore);
 }
 
@@ -209,6 +210,7 @@ static int restore_content(struct restore *restore, struct code *code)
 		     count * CF_FRAME_BYTES);
 	restore->content_last = first + count;
 	restore->end.contents += count;
+	progress(restore->machine, "restore", restore->end.contents, 0);
 	return 0;
 }
 
@@ -287,9 +289,10 @@ static int check_kind(struct restore *restore, enum save_kind kind)
 	restore->kind = kind;
 	if (kind != SAVE_KEPT)
 		restore_kept_end(restore);
-	if ((kind > SAVE_RUN || ends) && !restore->rebuild.made)
-		return restore_map_end(restore);
-	return 0;
+	if ((kind > SAVE_RUN || ends) && !restore->rebuild.made &&
+	    restore_map_end(restore))
+		return -1;
+	return ends ? restore_sets_end(restore) : 0;
 }
 
 static int read_records(struct restore *restore)
@@ -343,6 +346,7 @@ static int restore_all(struct restore *restore)
 	if (switch_on(restore))
 		return -1;
 	machine->restoring = restore;
+	progress(machine, "restore", 0, 0);
 	machine->config.seed = restore->fact.seed;
 	machine->added_first = restore->fact.added_first;
 	machine->added_last = restore->fact.added_last;

@@ -25,6 +25,8 @@
 struct rebuild {
 	struct owner *of_id[CF_OWNERS_MAX];
 	uint32_t id_last;		/* the last one given */
+	uint32_t gap[CF_OWNERS_MAX];	/* ids of owners that are gone ... */
+	uint32_t gaps;			/* ... held so that nobody gets them */
 	struct owner *stand_in;		/* NULL: not yet, or no more */
 	struct fact_block *block;
 	size_t blocks, blocks_room;
@@ -50,6 +52,7 @@ struct restore {
 	struct rebuild rebuild;
 	struct fact_end end;		/* counted here */
 	cf_pfn content_last;		/* contents come in order */
+	struct bits *claimed;		/* heads of runs that are in a set */
 	struct owner *kept_of;		/* whose list of kept runs ... */
 	struct run **kept_end;		/* ... ends here */
 };
@@ -86,6 +89,9 @@ void restore_map_free(struct restore *restore);
 int restore_set(struct restore *restore, struct code *code);
 int restore_member(struct restore *restore, struct code *code);
 int restore_kept(struct restore *restore, struct code *code);
+
+/* Every set has all its members: do they fit? */
+int restore_sets_end(struct restore *restore);
 
 /* The last of them was read. */
 void restore_kept_end(struct restore *restore);

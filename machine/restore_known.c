@@ -75,6 +75,54 @@ static bool member_fits(struct restore *restore, const struct set *set,
 	}
 }
 
+/* A run in use is in one set at most. */
+static bool claim(struct restore *restore, const struct run *run)
+{
+	if (run->state == RUN_GONE || run->state == RUN_OFFLINE)
+		return true;
+	if (!restore->claimed)
+		restore->claimed = bits_new(restore->machine->map_config.last);
+	if (!restore->claimed || bits_get(restore->claimed, run->pfn))
+		return false;
+	bits_set(restore->claimed, run->pfn, run->pfn + 1, true);
+	return true;
+}
+
+/* What was taken as a range consists of it, but for what has moved. */
+static bool set_fits(const struct set *set)
+{
+	uint64_t frames = 0;
+	size_t i;
+
+	for (i = 0; i < set->count; i++) {
+		const struct run *run = set->run[i];
+		cf_pfn end = run->pfn + ((cf_pfn)1 << run->order);
+
+		frames += (cf_pfn)1 << run->order;
+		if (!run->moved && (run->pfn < set->first || end > set->last))
+			return false;
+	}
+	return frames == set->last - set->first;
+}
+
+int restore_sets_end(struct restore *restore)
+{
+	struct machine *machine = restore->machine;
+	uint32_t i;
+
+	for (i = 0; i < restore->names; i++) {
+		const struct set *set = machine->object[i].set;
+
+		if (restore->name[i].noun != NOUN_SET || !set ||
+		    set->first == set->last)
+			continue;
+		if (set->first > set->last || !set_fits(set))
+			return restore_wrong(restore, "set %s is not the range"
+					     " it was taken as", set->name);
+	}
+	return 0;
+}
+
 int restore_member(struct restore *restore, struct code *code)
 {
 	struct machine *machine = restore->machine;
@@ -89,6 +137,7 @@ int restore_member(struct restore *restore, struct code *code)
 	if (!set)
 		return -1;
 	if (!member_fits(restore, set, &fact.run) ||
+	    !claim(restore, &fact.run) ||
 	    (fact.bound && (fact.run.pfn >= machine->map_config.last ||
 			    run_find(machine, fact.run.pfn))))
 		return restore_wrong(restore, "%s[%zu] is not what the map"

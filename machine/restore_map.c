@@ -89,29 +89,34 @@ static int dismiss_stand_in(struct restore *restore)
 
 /*
  * Ids are given in rising order: one that is passed over belonged to an owner
- * that is gone, and others that are will take it here.
+ * that is gone, and is held until the map is made.
  */
 static int register_as(struct restore *restore, struct owner *owner,
 		       uint32_t id)
 {
 	static const struct cf_owner_ops nothing;
+	struct rebuild *rebuild = &restore->rebuild;
 	struct cf_map *map = restore->machine->map;
-	uint32_t gap[CF_OWNERS_MAX], gaps = 0, got;
-	int err;
+	uint32_t got = rebuild->id_last;
+	int err = 0;
 
-	for (;;) {
+	/* The engine gives the lowest id that is free. */
+	while (!err && got + 1 < id) {
 		err = cf_owner_register(map, "gone", &nothing, NULL, &got);
-		if (err || got >= id)
-			break;
-		gap[gaps++] = got;
+		if (!err)
+			rebuild->gap[rebuild->gaps++] = got;
 	}
-	if (!err)
-		err = cf_owner_unregister(map, got, NULL);
-	if (!err)
-		err = owner_register(restore->machine, owner);
-	while (gaps)
-		if (cf_owner_unregister(map, gap[--gaps], NULL))
-			err = -CF_EINVAL;
+	return err ? err : owner_register(restore->machine, owner);
+}
+
+static int close_gaps(struct restore *restore)
+{
+	struct rebuild *rebuild = &restore->rebuild;
+	int err = 0;
+
+	while (rebuild->gaps && !err)
+		err = cf_owner_unregister(restore->machine->map,
+					  rebuild->gap[--rebuild->gaps], NULL);
 	return err;
 }
 
@@ -252,7 +257,8 @@ int restore_piece(struct restore *restore, struct code *code)
 	if (code->failed)
 		return 0;
 	if (piece.first >= piece.last ||
-	    piece.last > machine->map_config.last ||
+	    piece.first < machine->added_first ||
+	    piece.last > machine->added_last ||
 	    (piece.first | piece.last) % machine->block_frames)
 		return restore_wrong(restore, "blocks where there can be"
 				     " none");
@@ -704,7 +710,7 @@ int restore_map_end(struct restore *restore)
 		return restore_wrong(restore, "owners cannot unregister");
 	if (give_odd_blocks(restore) || finish_runs(restore))
 		return -1;
-	if (dismiss_stand_in(restore))
+	if (dismiss_stand_in(restore) || close_gaps(restore))
 		return restore_wrong(restore, "owners cannot unregister");
 	give_hooks(restore);
 	rebuild->made = true;

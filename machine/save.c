@@ -4,9 +4,11 @@
  * A machine to a file.
  *
  * Facts first, in the order in which they are needed to make the machine
- * again; contents last.  The map is walked twice, once for what it is and
- * once for the contents: a run that is another one the second time makes the
- * save fail, for such a file would be of no moment there ever was.
+ * again; contents last.  The map is walked three times: for what it is, when
+ * all facts are known, and for the contents.  If it is another one the second
+ * time, or a run in use is the third, the save fails: such a file would be of
+ * no moment there ever was.  Free frames may go while contents are read: at
+ * that moment they were free.
  */
 
 #include "save.h"
@@ -29,6 +31,7 @@ struct saving {
 	struct save_writer *writer;
 	struct save_runs runs;		/* of the block at hand */
 	struct fact_end end;
+	uint32_t used_sum;		/* over the runs that have contents */
 	bool failed;
 	char *why;			/* SAVE_WHY_BYTES */
 	unsigned char *window;		/* WINDOW_FRAMES frames */
@@ -233,6 +236,8 @@ static void save_block_runs(struct saving *saving, cf_pfn block)
 				   " which no file can keep",
 				   (unsigned long long)run->first);
 		saving->end.sum = fact_run_sum(saving->end.sum, run);
+		if (run_has_contents(run))
+			saving->used_sum = fact_run_sum(saving->used_sum, run);
 		fact_run(record(saving, SAVE_RUN), run);
 	}
 	saving->end.runs += saving->runs.count;
@@ -265,6 +270,17 @@ static void save_set(struct saving *saving, const struct set *set)
 	fact_set(record(saving, SAVE_SET), &fact);
 }
 
+/* Contents that will be left out are not there to be looked at later. */
+static bool is_left_out(struct saving *saving, const struct run *run)
+{
+	struct cf_map *map = saving->machine->map;
+	struct cf_snapshot shot;
+
+	return run->pfn == CF_PFN_NONE || cf_snapshot(map, run->pfn, &shot) ||
+	       (!shot.refs && cf_owner_traits(map, shot.owner) &
+			      (CF_OWNER_PRIVATE | CF_OWNER_GONE));
+}
+
 static void save_members(struct saving *saving, const struct set *set)
 {
 	struct fact_member fact = { .set = set->number };
@@ -275,6 +291,7 @@ static void save_members(struct saving *saving, const struct set *set)
 		fact.bound = fact.run.pfn != CF_PFN_NONE &&
 			     run_find(saving->machine, fact.run.pfn) ==
 			     set->run[i];
+		fact.run.written &= !is_left_out(saving, set->run[i]);
 		fact_member(record(saving, SAVE_MEMBER), &fact);
 	}
 }
@@ -517,14 +534,28 @@ static void save_contents(struct saving *saving)
 		for (i = 0; !saving->failed && i < saving->runs.count; i++) {
 			const struct fact_run *run = &saving->runs.run[i];
 
+			if (!run_has_contents(run))
+				continue;
 			sum = fact_run_sum(sum, run);
-			if (run_has_contents(run))
-				save_contents_of(saving, run);
+			save_contents_of(saving, run);
 		}
 		progress(machine, "save", at - machine->added_first,
 			 machine->added_last - machine->added_first);
 	}
-	if (!saving->failed && sum != saving->end.sum)
+	if (!saving->failed && sum != saving->used_sum)
+		(void)fail(saving, "the machine changed while it was saved");
+}
+
+/* Are the facts of one moment? */
+static void check_moment(struct saving *saving)
+{
+	uint64_t count;
+	uint32_t sum;
+	int err = save_runs_sum(saving->machine, &sum, &count);
+
+	if (err == -CF_ENOMEM)
+		(void)fail(saving, "out of memory");
+	else if (err || sum != saving->end.sum || count != saving->end.runs)
 		(void)fail(saving, "the machine changed while it was saved");
 }
 
@@ -536,7 +567,7 @@ static void save_all(struct saving *saving)
 		save_names, save_owners, save_all_bits, save_bad, save_pieces,
 		save_blocks, save_runs, save_sets, save_kept, save_frames,
 		save_watchers, save_walkers, save_operations, save_marks,
-		save_zones, save_last, save_contents,
+		save_zones, save_last, check_moment, save_contents,
 	};
 	struct fact_machine fact;
 	size_t i;

@@ -68,7 +68,8 @@ uint32_t code_choice(struct code *code, uint32_t value, uint32_t limit)
 
 void code_bool(struct code *code, bool *value)
 {
-	uint64_t number = code_number(code, *value, 1);
+	/* What is read into may hold no value of its type yet. */
+	uint64_t number = code_number(code, !code->reading && *value, 1);
 
 	code->failed |= number > 1;
 	*value = number == 1;

@@ -110,10 +110,18 @@ def is_step(line):
     return bool(line.split('#')[0].strip())
 
 
+def has_devices(text):
+    return any(line.startswith('virtio-') for line in text.splitlines())
+
+
 def test_ends():
     for name in SCENARIOS:
         word = os.path.basename(name)
         done = run('save', '-j', name, path('m'))
+        if has_devices(text_of(name)):
+            ok(done.returncode == 1 and b'virtio devices' in done.stdout,
+               word + ': devices cannot be saved, and it says so')
+            continue
         again = run('restore', '-j', path('m'))
         ok(done.returncode == 0 and again.returncode == 0, word +
            ': saved and restored', repr(done.stderr + again.stderr))
@@ -144,6 +152,8 @@ def cut_of(lines):
 def test_cuts():
     for name in SCENARIOS:
         lines = text_of(name).splitlines()
+        if has_devices(text_of(name)):
+            continue
         at = cut_of(lines)
         word = '%s, cut in line %d' % (os.path.basename(name), at + 1)
         done = save('\n'.join(lines[:at + 1] + ['save', '']))
