@@ -559,6 +559,63 @@ static void catches_a_double_put(void)
 	finish();
 }
 
+/* ---- hooks that lie: the engine's checks name frame and word ---- */
+
+static struct keeper liar;
+
+/* The run is out again, and the hook says that it is not. */
+static void publish(struct keeper *keeper, enum hook hook, cf_pfn pfn,
+		    unsigned order)
+{
+	(void)keeper;
+	(void)order;
+	if (hook == HOOK_RELEASE || hook == HOOK_DISSOLVE)
+		cf_unfreeze(m.map, pfn, 1);
+}
+
+static void put_to_liar(void)
+{
+	liar.then = publish;
+	cf_put(m.map, victim);
+}
+
+static void ask_liar(void)
+{
+	liar.then = publish;
+	(void)!cf_block_offline(m.map, 0, m.last, 2, NULL);
+}
+
+static void catches_lies(void)
+{
+	memset(&liar, 0, sizeof(liar));
+	if (!CHECK(machine_make((struct machine_config){ .blocks = 1,
+							 .cpus = 2 })) ||
+	    !CHECK(keeper_add(&liar, "liar", 1u << HOOK_RELEASE |
+				     1u << HOOK_DISSOLVE)))
+		return;
+	liar.verdict = CF_VERDICT_FREE;
+	victim = alloc(folio(9, liar.id));
+	CHECK(panics(put_to_liar, victim));
+	/* Kept, and given up although it is in use by then. */
+	liar.verdict = CF_VERDICT_KEEP;
+	cf_put(m.map, victim);
+	CHECK_EQ(snapshot(victim).refs, 0);
+	liar.answer[HOOK_DISSOLVE] = 0;
+	CHECK(panics(ask_liar, victim));
+	/* Unregistered with it: it is the orphan's, and not lost. */
+	{
+		uint64_t orphans = 0;
+
+		CHECK_EQ(cf_owner_unregister(m.map, liar.id, &orphans), 0);
+		CHECK_EQ(orphans, 512);
+	}
+	CHECK_EQ(cf_block_offline(m.map, 0, m.last, 2, &report), -CF_EBUSY);
+	CHECK_EQ(report.pfn, victim);
+	CHECK_EQ(report.reason, CF_REASON_ORPHAN);
+	cf_free_frozen(m.map, victim, 9);
+	CHECK(machine_end());
+}
+
 static void refuses_bad_configs(void)
 {
 	struct hugepool_config config = { .runs = 0 };
@@ -606,6 +663,7 @@ int main(void)
 	tap_run("a user cuts a run", survives_users_that_cut);
 	tap_run("destroy names what is in use", names_what_is_out);
 	tap_run("a put too many is caught", catches_a_double_put);
+	tap_run("hooks that lie are caught", catches_lies);
 	tap_run("configurations that cannot be right", refuses_bad_configs);
 	return tap_done();
 }
