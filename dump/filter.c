@@ -65,11 +65,9 @@ void dump_filter_init(struct dump_filter *filter, struct cf_map *map,
 }
 
 /* A run in use, of somebody who may say that it is nobody else's. */
-static enum dump_class class_of_used(struct cf_map *map,
-				     const struct cf_span *span)
+static enum dump_class class_of_used(const struct cf_span *span,
+				     uint32_t traits)
 {
-	uint32_t traits = cf_owner_traits(map, span->owner);
-
 	/* Nobody can say of a frozen run what is in it once its owner left. */
 	if (span->refs == 0 && span->type != CF_TYPE_RESERVED &&
 	    traits & (CF_OWNER_PRIVATE | CF_OWNER_GONE))
@@ -81,8 +79,7 @@ static enum dump_class class_of_used(struct cf_map *map,
 	return traits & CF_OWNER_DISSOLVES ? DUMP_CACHE_PRIVATE : DUMP_CACHE;
 }
 
-/* In a read section. */
-static enum dump_class class_of(struct cf_map *map, const struct cf_span *span)
+enum dump_class dump_class_of(const struct cf_span *span, uint32_t traits)
 {
 	switch (span->kind) {
 	case CF_SPAN_ABSENT:
@@ -102,7 +99,17 @@ static enum dump_class class_of(struct cf_map *map, const struct cf_span *span)
 		return DUMP_RETIRED;
 	if (span->type == CF_TYPE_DEVICE || span->zone == CF_ZONE_DEVICE)
 		return DUMP_DEVICE;
-	return class_of_used(map, span);
+	return class_of_used(span, traits);
+}
+
+/* In a read section. */
+static enum dump_class class_of(struct cf_map *map, const struct cf_span *span)
+{
+	uint32_t traits = 0;
+
+	if (span->kind == CF_SPAN_RUN)
+		traits = cf_owner_traits(map, span->owner);
+	return dump_class_of(span, traits);
 }
 
 /* Bad frames of a run that is still in use. */
@@ -140,21 +147,28 @@ void dump_filter_look(const struct dump_filter *filter,
 	cf_walk_end(filter->map);
 }
 
-/*
- * Somebody may write meanwhile: a dump of what runs is no snapshot.  Word by
- * word, and not by memcpy(), which ThreadSanitizer watches.
- */
+/* Not by memcpy(), which ThreadSanitizer watches. */
 __attribute__((no_sanitize("thread")))
-static void copy_frame(uint64_t *to, const volatile uint64_t *from)
+void dump_copy(void *to, const void *from, size_t bytes)
 {
-	size_t i;
+	const volatile unsigned char *byte_from = from;
+	unsigned char *byte_to = to;
+	size_t i = 0;
 
-	for (i = 0; i < FRAME_WORDS; i++)
-		to[i] = from[i];
+	if (((uintptr_t)to | (uintptr_t)from) % sizeof(uint64_t) == 0) {
+		const volatile uint64_t *word_from = from;
+		uint64_t *word_to = to;
+
+		for (; i + sizeof(uint64_t) <= bytes; i += sizeof(uint64_t))
+			*word_to++ = *word_from++;
+	}
+	for (; i < bytes; i++)
+		byte_to[i] = byte_from[i];
 }
 
-static bool is_zero(const uint64_t *word)
+bool dump_is_zero(const void *frame)
 {
+	const uint64_t *word = frame;
 	uint64_t bits = 0;
 	size_t i, j;
 
@@ -180,8 +194,7 @@ static unsigned copy_frames(const struct dump_filter *filter,
 			window->class[i] = DUMP_UNMAPPED;
 			continue;
 		}
-		copy_frame((uint64_t *)(void *)(memory + i * CF_FRAME_BYTES),
-			   from);
+		dump_copy(memory + i * CF_FRAME_BYTES, from, CF_FRAME_BYTES);
 		count++;
 	}
 	return count;
@@ -196,8 +209,7 @@ static void note_zeroes(const struct dump_filter *filter,
 
 	for (i = 0; i < window->count; i++)
 		if (filter->wanted >> window->class[i] & 1 &&
-		    is_zero((const uint64_t *)(const void *)
-			    (memory + i * CF_FRAME_BYTES)))
+		    dump_is_zero(memory + i * CF_FRAME_BYTES))
 			window->class[i] = DUMP_ZERO;
 }
 

@@ -67,6 +67,18 @@ struct dump_tally {
 };
 
 /*
+ * Copy what others may write meanwhile: the copy is torn then, and no tool is
+ * to complain of it.
+ */
+void dump_copy(void *to, const void *from, size_t bytes);
+
+/* Is a frame's room filled with zeroes? */
+bool dump_is_zero(const void *frame);
+
+/* What a frame is, by its span and the traits of the run's owner. */
+enum dump_class dump_class_of(const struct cf_span *span, uint32_t traits);
+
+/*
  * @wanted: DUMP_BIT()s of the classes to be read; those of DUMP_NEVER have no
  * effect.  Without DUMP_ZERO among them frames that were read are looked at.
  */

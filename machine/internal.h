@@ -394,7 +394,7 @@ STEP_FN(step_scan); STEP_FN(step_walker); STEP_FN(step_stop);
 STEP_FN(step_load); STEP_FN(step_load_stop); STEP_FN(step_wait);
 STEP_FN(step_retire); STEP_FN(step_compact); STEP_FN(step_drain);
 STEP_FN(step_watermarks); STEP_FN(step_mark); STEP_FN(step_verify);
-STEP_FN(step_export); STEP_FN(step_print); STEP_FN(step_say);
-STEP_FN(step_expect);
+STEP_FN(step_dump); STEP_FN(step_export); STEP_FN(step_print);
+STEP_FN(step_say); STEP_FN(step_expect);
 
 #endif

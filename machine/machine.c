@@ -452,6 +452,60 @@ int step_export(struct machine *machine, const struct step *step,
 	return 0;
 }
 
+struct cf_map *machine_map(struct machine *machine)
+{
+	return machine->map;
+}
+
+/*
+ * What runs goes on meanwhile, but for debug_pagealloc: there a frame that is
+ * freed cannot be touched from then on.
+ */
+static int write_dump(struct machine *machine,
+		      const struct machine_dump *request, char *text,
+		      size_t bytes)
+{
+	bool still = machine->memory.config.debug_pagealloc;
+	int err;
+
+	if (still) {
+		load_pause(machine);
+		walkers_rest(machine);
+	}
+	err = machine->config.dump(request, text, bytes);
+	if (still) {
+		walkers_go_on(machine);
+		load_resume(machine);
+	}
+	return err;
+}
+
+int step_dump(struct machine *machine, const struct step *step,
+	      struct outcome *outcome)
+{
+	char path[4096], text[OUTCOME_TEXT_BYTES];
+	const struct machine_dump request = {
+		.map = machine->map, .path = path,
+		.level = (unsigned)step_value(step, KEY_LEVEL, 1),
+		.elf = step_has(step, KEY_ELF),
+	};
+
+	if (!machine->config.dump)
+		return refuse(outcome, CF_EPORT,
+			      "this machine writes no dumps");
+	if (step->text.length >= sizeof(path))
+		return refuse(outcome, CF_EINVAL, "the path is too long");
+	(void)memcpy(path, step->text.start, step->text.length);
+	path[step->text.length] = '\0';
+	if (!strcmp(path, "-"))
+		return refuse(outcome, CF_EINVAL,
+			      "a step writes to a file, not to a stream");
+	if (write_dump(machine, &request, text, sizeof(text)))
+		return refuse(outcome, CF_EPORT, "%s", text);
+	did(outcome, "%s", text);
+	return 0;
+}
+
 int step_print(struct machine *machine, const struct step *step,
 	       struct outcome *outcome)
 {

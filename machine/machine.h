@@ -34,6 +34,14 @@ struct outcome {
 
 struct save_config;
 
+/* What the step "dump" asks for. */
+struct machine_dump {
+	struct cf_map *map;
+	const char *path;
+	unsigned level;			/* as makedumpfile's */
+	bool elf;			/* an ELF core, not kdump-compressed */
+};
+
 struct machine_config {
 	uint64_t seed;
 	const struct scenario_name *names;	/* those of the scenario */
@@ -44,6 +52,13 @@ struct machine_config {
 	/* How far a long step is; may be NULL. @total 0: nobody knows. */
 	void (*progress)(void *context, const char *what, uint64_t done,
 			 uint64_t total);
+
+	/*
+	 * What the step "dump" does; NULL: it is refused. @text: a sentence
+	 * on what is in the dump, or with -1 on why there is none.
+	 */
+	int (*dump)(const struct machine_dump *request, char *text,
+		    size_t bytes);
 	void *context;
 };
 
@@ -93,6 +108,9 @@ bool machine_finish(struct machine *machine, char *why, size_t bytes);
 
 /* Is it on? What follows needs that. */
 bool machine_is_on(const struct machine *machine);
+
+/* Its map, once it is on. */
+struct cf_map *machine_map(struct machine *machine);
 
 /* The report: every subject with all its properties. A new reference. */
 json_t *machine_json(struct machine *machine);

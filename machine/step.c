@@ -92,6 +92,7 @@ static const step_fn functions[STEP_COUNT] = {
 	[STEP_VERIFY] = step_verify,
 	[STEP_EXPORT] = step_export,
 	[STEP_SAVE] = step_save,
+	[STEP_DUMP] = step_dump,
 	[STEP_PRINT] = step_print,
 	[STEP_SAY] = step_say,
 	[STEP_EXPECT] = step_expect,

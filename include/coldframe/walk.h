@@ -88,6 +88,23 @@ void cf_export_flags(struct cf_map *map, cf_pfn first, cf_pfn last,
 void cf_export_counts(struct cf_map *map, cf_pfn first, cf_pfn last,
 		      uint64_t *ret_words);
 
+/* Of the lines below; changes when a reader of the old ones would be wrong. */
+#define CF_VMCOREINFO_VERSION 1
+
+/**
+ * cf_vmcoreinfo() - what a reader of a dump must know to find this map.
+ * @text:  filled with lines as Linux has in VMCOREINFO, and a 0
+ * @bytes: room there; 0: only ask how much it takes
+ *
+ * Where things are in the structures and in the word, and where the map is:
+ * docs/dump-format.md. Constant for the life of the map.
+ *
+ * Context: any.
+ * Return:  the length of all lines without the 0; if it is not less than
+ *          @bytes, they are cut.
+ */
+size_t cf_vmcoreinfo(const struct cf_map *map, char *text, size_t bytes);
+
 #ifdef __cplusplus
 }
 #endif

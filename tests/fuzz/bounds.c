@@ -59,7 +59,7 @@ bool bounds_apply(struct bounds *bounds, struct step *step)
 	case STEP_DISCARD:
 		bounds->spoiled = true;
 		break;
-	case STEP_EXPORT: case STEP_SAVE:
+	case STEP_DUMP: case STEP_EXPORT: case STEP_SAVE:
 		return false;
 	default:
 		break;

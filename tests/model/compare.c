@@ -526,6 +526,7 @@ static void compare_owner(struct world *world, const struct owner *owner,
 		info.can_dissolve == !!owner->ops->dissolve &&
 		info.can_online == !!owner->ops->online,
 		"owner_info: what %s can do", owner->name);
+	REQUIRE(cf_vmcoreinfo(world->map, NULL, 0) > 0, "vmcoreinfo: nothing");
 	REQUIRE(cf_owner_traits(world->map, owner->id) ==
 		((owner->ops->migrate ? CF_OWNER_MIGRATES : 0u) |
 		 (owner->ops->dissolve ? CF_OWNER_DISSOLVES : 0u)),

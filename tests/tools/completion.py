@@ -54,6 +54,8 @@ def main():
     ok(complete('run', '--machine', '=', 'q') == ['qemu'], 'a machine')
     ok(complete('run', '--cpu-kind', '=', 'a') == ['aarch64'],
        'a kind of processor')
+    ok(complete('dump', '--compress', '=', 'zs') == ['zstd'],
+       'how a dump is packed')
     ok(complete('blocks', '-z', 'Mov') == ['Movable'], 'a zone')
     ok('cli.py' in [os.path.basename(name) for name in complete(
         'map', '-F', os.path.join(cli.HERE, 'cli'))], 'a file')

@@ -53,6 +53,11 @@ _coldframe_value()
 		mapfile -t COMPREPLY < <(compgen -W 'auto always never' -- "$2") ;;
 	-m | --machine)
 		mapfile -t COMPREPLY < <(compgen -W 'embedded qemu' -- "$2") ;;
+	--compress)
+		mapfile -t COMPREPLY < <(compgen -W 'zlib zstd none' -- "$2") ;;
+	--from)
+		compopt -o filenames
+		mapfile -t COMPREPLY < <(compgen -f -- "$2") ;;
 	--cpu-kind)
 		mapfile -t COMPREPLY < <(compgen -W 'x86-64 aarch64' -- "$2") ;;
 	-z | --zone)

@@ -17,6 +17,12 @@ static const struct command {
 	  cmd_save },
 	{ "restore", "coldframe restore", "make a saved machine again",
 	  cmd_restore },
+	{ "dump", "coldframe dump", "write the machine a scenario ends with",
+	  cmd_dump },
+	{ "dump-info", "coldframe dump-info", "what is in a dump and what not",
+	  cmd_dump_info },
+	{ "dump-diff", "coldframe dump-diff", "compare two dumps",
+	  cmd_dump_diff },
 #endif
 	{ "blocks", "coldframe blocks", "which memory blocks can go offline",
 	  cmd_blocks },

@@ -7,6 +7,7 @@
  */
 #include "command.h"
 #include "common.h"
+#include "dumping.h"
 #include "run_qemu.h"
 #include "session.h"
 
@@ -63,6 +64,7 @@ static int run_file(void *context, const char *file,
 		.context = options,
 		.end = export,
 		.end_name = "(--export)",
+		.dump = dumping_step,
 	};
 	const struct session_hooks in_qemu = {
 		.context = &options->qemu,

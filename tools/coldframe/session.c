@@ -365,6 +365,7 @@ int session_run(const struct session_options *options,
 	struct machine_config config = {
 		.seed = options->seed,
 		.names = program->scenario.name,
+		.dump = hooks->dump,
 		.names_count = program->scenario.names,
 		.out = options->json ? NULL : stdout,
 		.save = &save,

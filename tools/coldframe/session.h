@@ -68,6 +68,10 @@ struct session_hooks {
 
 	/* What else there is to report: into the object, or NULL: print it. */
 	void (*report)(void *context, json_t *report);
+
+	/* The step "dump": machine_config.dump. */
+	int (*dump)(const struct machine_dump *request, char *text,
+		    size_t bytes);
 };
 
 struct session_shared;

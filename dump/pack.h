@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef DUMP_PACK_H
+#define DUMP_PACK_H
+
+/* Packing frames and unpacking them. */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum dump_compress {
+	COMPRESS_NONE,
+	COMPRESS_ZLIB,
+	COMPRESS_ZSTD,
+};
+
+/* Was it built with that? */
+bool pack_can(enum dump_compress how);
+
+/* What packs frames for one thread; NULL: no memory. */
+struct pack;
+struct pack *pack_new(enum dump_compress how);
+void pack_free(struct pack *pack);
+
+/*
+ * A frame into at most @room bytes; 0: it does not get smaller.
+ */
+size_t pack_frame(struct pack *pack, const void *frame, void *to, size_t room);
+
+/* KDUMP_* of page descriptors. */
+unsigned pack_flags(enum dump_compress how);
+
+/*
+ * A frame from its packed bytes; @context keeps what that needs. 0, or -1.
+ */
+int unpack_frame(void **context, unsigned flags, const void *bytes,
+		 size_t count, void *frame);
+void unpack_free(void *context);
+
+#endif

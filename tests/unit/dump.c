@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Dumps written and read back, every frame compared with the machine: by our
+ * own reader and by libkdumpfile.  While a dump is written no frame that must
+ * not be read can be: they have no access.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#ifdef HAVE_KDUMPFILE
+#include <libkdumpfile/kdumpfile.h>
+#endif
+
+#include "dump/write.h"
+#include "tests/unit/machine.h"
+
+#define BLOCKS		10
+#define RUNS_MAX	4096
+
+static struct keeper cache, pool, guest;
+static cf_pfn run[RUNS_MAX];
+static size_t runs;
+static char path[64], other[80];
+
+static unsigned char *address(cf_pfn pfn)
+{
+	return m.memory.base + pfn * CF_FRAME_BYTES;
+}
+
+/* A pattern that packs well, badly, or is nothing but zeroes. */
+static void write_frame(cf_pfn pfn)
+{
+	uint64_t *word = (uint64_t *)(void *)address(pfn), seed = pfn | 1;
+	unsigned i;
+
+	for (i = 0; i < CF_FRAME_BYTES / 8; i++) {
+		seed = seed * 6364136223846793005 + 1442695040888963407;
+		word[i] = pfn % 3 == 0 ? 0 : pfn % 3 == 1 ? seed : pfn;
+	}
+}
+
+static void take(struct cf_request request, cf_pfn *ret_pfn)
+{
+	cf_pfn pfn = alloc(request), at;
+
+	for (at = pfn; at < pfn + ((cf_pfn)1 << request.order); at++)
+		write_frame(at);
+	if (runs < RUNS_MAX)
+		run[runs++] = pfn;
+	if (ret_pfn)
+		*ret_pfn = pfn;
+}
+
+/* Runs of every type and order, whole chunks, offline and bad frames. */
+static void populate(void)
+{
+	enum cf_retire_state state;
+	cf_pfn pfn, bad;
+	unsigned i;
+
+	for (i = 0; i < 200; i++) {
+		take(kernel(i % 4), NULL);
+		take(folio(i % 3, cache.id), NULL);
+		take(folio(i % 2, pool.id), NULL);
+		take(folio(0, CF_OWNER_NONE), NULL);
+	}
+	take(kernel(9), NULL);
+	take(folio(10, cache.id), NULL);
+	take(folio(2, guest.id), &pfn);
+	cf_put(m.map, pfn);
+	take(kernel(3), &bad);
+	CHECK_EQ(cf_retire(m.map, bad + 2, &state), 0);
+	for (i = 0; i < 60; i++)
+		CHECK_EQ(cf_offline_alloc(m.map, cache.id, i % 5, 0, &pfn), 0);
+	CHECK_EQ(cf_offline_alloc(m.map, cache.id, 9, 0, &pfn), 0);
+	CHECK_EQ(cf_offline_alloc(m.map, cache.id, 10, 0, &pfn), 0);
+	for (i = 0; i < runs; i += 7)
+		if (run[i] != bad && cf_try_get(m.map, run[i]) == 0) {
+			cf_put(m.map, run[i]);
+			cf_put(m.map, run[i]);
+		}
+	pfn = (BLOCKS - 1) * m.block;
+	CHECK_EQ(cf_block_offline(m.map, pfn, pfn + m.block, 3, NULL), 0);
+}
+
+static bool begin(void)
+{
+	struct machine_config config = { .blocks = BLOCKS, .absent = 3 };
+
+	if (!CHECK(machine_make(config)) ||
+	    !CHECK(keeper_add(&cache, "cache", 1u << HOOK_MIGRATE)) ||
+	    !CHECK(keeper_add(&pool, "pool", 1u << HOOK_MIGRATE |
+			      1u << HOOK_DISSOLVE)) ||
+	    !CHECK(keeper_add(&guest, "guest", 1u << HOOK_RELEASE)))
+		return false;
+	guest.ops.private_frozen = true;
+	guest.verdict = CF_VERDICT_KEEP;
+	runs = 0;
+	populate();
+	return true;
+}
+
+static void finish(void)
+{
+	CHECK(machine_wipe());
+}
+
+/* Frames nobody but their owner may touch lose, or get back, all access. */
+static void protect(bool away)
+{
+	int access = away ? PROT_NONE : PROT_READ | PROT_WRITE;
+	struct dump_filter filter;
+	struct dump_window window;
+	unsigned i;
+
+	dump_filter_init(&filter, m.map, 0);
+	for (window.first = 0; window.first < m.last;
+	     window.first += window.count) {
+		window.count = DUMP_WINDOW_FRAMES;
+		dump_filter_look(&filter, &window);
+		for (i = 0; i < window.count; i++)
+			if (DUMP_NEVER >> window.class[i] & 1)
+				CHECK_EQ(mprotect(address(window.first + i),
+						  CF_FRAME_BYTES, access), 0);
+	}
+}
+
+static bool write_dump(const struct dump_options *options, const char *name,
+		       struct dump_result *result)
+{
+	struct dump_source source;
+	struct dump_why why = { "" };
+	bool done;
+
+	if (dump_source_live(&source, m.map, "test", options->level, &why)) {
+		printf("# %s\n", why.text);
+		return false;
+	}
+	done = !dump_write(&source, options, name, result, &why);
+	if (!done)
+		printf("# %s\n", why.text);
+	dump_source_close(&source);
+	return done;
+}
+
+/* Is a class in a dump of a level? */
+static bool in_dump(unsigned class, unsigned level)
+{
+	return class == DUMP_ZERO || dump_level_classes(level) >> class & 1;
+}
+
+/* All frames of the machine against the dump's. */
+static void compare(const struct dump_options *options, const char *name)
+{
+	struct dump_filter filter;
+	struct dump_window ours, theirs;
+	unsigned char frame[CF_FRAME_BYTES];
+	struct dump_why why = { "" };
+	struct dump *dump;
+	uint64_t wrong = 0;
+	unsigned i;
+
+	if (!CHECK(!dump_open(name, &dump, &why))) {
+		printf("# %s\n", why.text);
+		return;
+	}
+	CHECK_EQ(dump->counts.level, options->level);
+	CHECK_EQ(dump_end(dump), BLOCKS * m.block);
+	dump_filter_init(&filter, m.map, 0);
+	for (ours.first = 0; ours.first < m.last; ours.first += ours.count) {
+		ours.count = DUMP_WINDOW_FRAMES;
+		theirs = ours;
+		dump_filter_look(&filter, &ours);
+		CHECK_EQ(dump_look(dump, &theirs, &why), 0);
+		wrong += memcmp(ours.class, theirs.class, ours.count) != 0;
+		for (i = 0; i < ours.count; i++) {
+			int has = dump_read(dump, ours.first + i, frame, &why);
+
+			wrong += has != in_dump(ours.class[i], options->level);
+			wrong += has != dump_has(dump, ours.first + i, &why);
+			wrong += has == 1 &&
+				 memcmp(frame, address(ours.first + i),
+					CF_FRAME_BYTES) != 0;
+		}
+	}
+	CHECK_EQ(wrong, 0);
+	dump_close(dump);
+}
+
+#ifdef HAVE_KDUMPFILE
+static kdump_status kdumpfile_read(kdump_ctx_t *context, cf_pfn pfn,
+				   void *frame)
+{
+	size_t bytes = CF_FRAME_BYTES;
+
+	return kdump_read(context, KDUMP_MACHPHYSADDR, pfn * CF_FRAME_BYTES,
+			  frame, &bytes);
+}
+
+/*
+ * libkdumpfile up to 0.5.4 answers zeroes for the last frame before a segment
+ * of an ELF core: find_closest_file_load() takes a segment that begins a page
+ * further for one that begins in it.
+ */
+static bool is_excused(kdump_ctx_t *context, const struct dump_options *options,
+		       cf_pfn pfn, const unsigned char *frame)
+{
+	static unsigned char next[CF_FRAME_BYTES];
+
+	return options->format == DUMP_ELF && dump_is_zero(frame) &&
+	       kdumpfile_read(context, pfn + 1, next) == KDUMP_OK;
+}
+
+/* Not as it must be: there and the same, or no data. */
+static bool is_wrong(kdump_ctx_t *context, const struct dump_options *options,
+		     cf_pfn pfn, unsigned class)
+{
+	static _Alignas(8) unsigned char frame[CF_FRAME_BYTES];
+	kdump_status status = kdumpfile_read(context, pfn, frame);
+
+	if (in_dump(class, options->level))
+		return status != KDUMP_OK ||
+		       memcmp(frame, address(pfn), CF_FRAME_BYTES);
+	return status != KDUMP_ERR_NODATA &&
+	       !is_excused(context, options, pfn, frame);
+}
+
+static void compare_kdumpfile(const struct dump_options *options,
+			      const char *name)
+{
+	int fd = open(name, O_RDONLY | O_CLOEXEC);
+	kdump_ctx_t *context = kdump_new();
+	struct dump_filter filter;
+	struct dump_window window;
+	uint64_t wrong = 0;
+	unsigned i;
+
+	CHECK_EQ(kdump_set_number_attr(context, KDUMP_ATTR_FILE_FD,
+				       (kdump_num_t)fd), KDUMP_OK);
+	dump_filter_init(&filter, m.map, 0);
+	for (window.first = 0; window.first < BLOCKS * m.block;
+	     window.first += window.count) {
+		window.count = DUMP_WINDOW_FRAMES;
+		dump_filter_look(&filter, &window);
+		for (i = 0; i < window.count; i++)
+			wrong += is_wrong(context, options, window.first + i,
+					  window.class[i]);
+	}
+	CHECK_EQ(wrong, 0);
+	kdump_free(context);
+	close(fd);
+}
+#else
+static void compare_kdumpfile(const struct dump_options *options,
+			      const char *name)
+{
+	(void)options;
+	(void)name;
+}
+#endif
+
+static void one(struct dump_options options)
+{
+	struct dump_result result;
+	struct stat status;
+
+	protect(true);
+	if (CHECK(write_dump(&options, path, &result))) {
+		CHECK_EQ(result.lost, 0);
+		CHECK_EQ(dump_tally_present(&result.tally), BLOCKS * m.block);
+		CHECK_EQ(stat(path, &status), 0);
+		CHECK_EQ(status.st_size, result.bytes);
+		protect(false);
+		compare(&options, path);
+		compare_kdumpfile(&options, path);
+	}
+	protect(false);
+}
+
+static void formats(void)
+{
+	static const unsigned levels[] = { 0, 1, 16, 31 };
+	unsigned i, how;
+
+	if (!begin())
+		return;
+	for (i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
+		for (how = COMPRESS_NONE; how <= COMPRESS_ZSTD; how++)
+			one((struct dump_options){
+				.format = DUMP_KDUMP, .level = levels[i],
+				.compress = (enum dump_compress)how,
+				.threads = 1 + how,
+			});
+		one((struct dump_options){
+			.format = DUMP_ELF, .level = levels[i], .threads = 3,
+		});
+	}
+	finish();
+}
+
+static void each_level(void)
+{
+	unsigned level;
+
+	if (!begin())
+		return;
+	for (level = 0; level <= DUMP_LEVEL_MAX; level++)
+		one((struct dump_options){
+			.format = level & 1 ? DUMP_ELF : DUMP_KDUMP,
+			.level = level, .compress = COMPRESS_ZLIB,
+		});
+	finish();
+}
+
+/* A dump of a dump is the same as one of the machine. */
+static void again(void)
+{
+	struct dump_options options = {
+		.format = DUMP_ELF, .compress = COMPRESS_ZLIB, .level = 0,
+	};
+	struct dump_result first, second;
+	struct dump_source source;
+	struct dump_why why = { "" };
+	struct dump *dump;
+
+	if (!begin())
+		return;
+	CHECK(write_dump(&options, path, &first));
+	if (!CHECK(!dump_open(path, &dump, &why)))
+		return;
+	options.format = DUMP_KDUMP;
+	options.level = 31;
+	CHECK_EQ(dump_source_file(&source, dump, 31, &why), 0);
+	CHECK_EQ(dump_write(&source, &options, other, &second, &why), 0);
+	dump_source_close(&source);
+	dump_close(dump);
+	compare(&options, other);
+	compare_kdumpfile(&options, other);
+	CHECK(write_dump(&options, path, &first));
+	CHECK_EQ(memcmp(&first, &second, offsetof(struct dump_result, bytes)),
+		 0);
+	finish();
+}
+
+/* Every other frame is offline: more segments than 16 bits can count. */
+static void many_segments(void)
+{
+	struct machine_config config = { .block_order = 15, .blocks = 5 };
+	struct dump_options options = { .format = DUMP_ELF, .level = 0 };
+	struct dump_result result;
+	uint32_t owner = CF_OWNER_NONE;
+	cf_pfn pfn;
+
+	if (!CHECK(machine_make(config)))
+		return;
+	for (pfn = 0; pfn < 5 * m.block; pfn += 2)
+		if (cf_offline_alloc_range(m.map, owner, pfn, pfn + 1, 0, NULL))
+			break;
+	CHECK_EQ(pfn, 5 * m.block);
+	memset(address(1), 0x11, CF_FRAME_BYTES);
+	memset(address(pfn - 1), 0x22, CF_FRAME_BYTES);
+	CHECK(write_dump(&options, path, &result));
+	CHECK_EQ(result.written, 5 * m.block / 2);
+	{
+		unsigned char frame[CF_FRAME_BYTES];
+		struct dump_why why = { "" };
+		struct dump *dump;
+
+		if (CHECK(!dump_open(path, &dump, &why))) {
+			CHECK(dump->file.segments > 65536);
+			CHECK_EQ(dump_read(dump, 1, frame, &why), 1);
+			CHECK(frame[0] == 0x11);
+			CHECK_EQ(dump_read(dump, pfn - 1, frame, &why), 1);
+			CHECK(frame[4095] == 0x22);
+			CHECK_EQ(dump_read(dump, pfn - 2, frame, &why), 0);
+			dump_close(dump);
+		} else {
+			printf("# %s\n", why.text);
+		}
+	}
+	finish();
+}
+
+int main(void)
+{
+	(void)snprintf(path, sizeof(path), "%s/coldframe-dump-%ld",
+		       access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm",
+		       (long)getpid());
+	(void)snprintf(other, sizeof(other), "%s-2", path);
+	tap_run("formats", formats);
+	tap_run("levels", each_level);
+	tap_run("a dump of a dump", again);
+	tap_run("more segments than 16 bits count", many_segments);
+	(void)unlink(path);
+	(void)unlink(other);
+	return tap_done();
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef COLDFRAME_DUMPING_H
+#define COLDFRAME_DUMPING_H
+
+/* What dump and the scenario step "dump" share. */
+
+#include "dump/write.h"
+#include "machine/machine.h"
+
+/* The step: machine_config.dump. */
+int dumping_step(const struct machine_dump *request, char *text,
+		 size_t bytes);
+
+/* A sentence on what is in a dump: "64 MiB of 1 GiB, 512 MiB left out". */
+void dumping_say(const struct dump_result *result, char *text, size_t bytes);
+
+#endif
