@@ -133,6 +133,9 @@ uint64_t pages_free(void);
 /* Memory in one piece that nobody has had, for good; 0: none. */
 uint64_t page_take_top(uint64_t bytes, uint64_t align);
 
+/* What lies from there on is for others; nobody has had it yet. */
+void page_reserve(uint64_t first);
+
 /* Everything allocated from here on, and freed, is undone at the end. */
 void page_begin_copy(void);
 void page_end_copy(void);
@@ -160,8 +163,11 @@ void space_discard(uintptr_t first, uintptr_t last);
 bool space_populate(uintptr_t first, uintptr_t last);
 size_t space_bytes(const void *address);
 
-/* Put physical memory behind part of an area, as it is. */
-bool space_map(uintptr_t first, uint64_t physical, size_t bytes);
+/*
+ * Let touches of [first, last) of an area find physical memory, in order.
+ * Multiples of 2 MiB, one range only; false: some of it was touched.
+ */
+bool space_back(uintptr_t first, uintptr_t last, uint64_t physical);
 
 /* The physical address behind one; 0: none now. */
 uint64_t space_physical(uintptr_t address);

@@ -129,6 +129,21 @@ uint64_t page_take_top(uint64_t bytes, uint64_t align)
 	return found;
 }
 
+void page_reserve(uint64_t first)
+{
+	unsigned long state = kernel_enter();
+	unsigned i;
+
+	for (i = 0; i < boot.memories; i++) {
+		struct memory *memory = &boot.memory[i];
+
+		if (memory->last > first)
+			memory->last = memory->first < first ? first :
+							       memory->first;
+	}
+	kernel_leave(state);
+}
+
 void page_begin_copy(void)
 {
 	copying = true;

@@ -10,6 +10,9 @@
  *
  * An entry of an area that is not present is one of
  *
+ * One range can be backed: its pages are the same physical ones whenever
+ * they come, 2 MiB at a time where all of it may be touched.
+ *
  *	0		as the area says: access, or none
  *	PTE_ALLOWED	a page comes with the first touch
  *	PTE_NONE	no access; with an address: the page is kept
@@ -29,6 +32,11 @@ struct area {
 	uintptr_t first, last;
 	bool access;		/* of entries that are 0 */
 };
+
+static struct {
+	uintptr_t first, last;	/* in one area, multiples of 2 MiB */
+	uint64_t physical;
+} backed;
 
 static struct area area[AREAS_MAX];
 static unsigned areas;
@@ -57,29 +65,34 @@ static uint64_t *table_below(uint64_t *entry, bool make)
 	return (uint64_t *)(*entry & PTE_ADDRESS);
 }
 
-uint64_t *space_entry(uintptr_t address, bool make)
+/* The entry for the 2 MiB around an address. */
+static uint64_t *large_entry(uintptr_t address, bool make)
 {
 	uint64_t *table = root_table;
 	unsigned level;
 
-	for (level = 3; table && level > 0; level--)
+	for (level = 3; table && level > 1; level--)
 		table = table_below(&table[index_of(address, level)], make);
+	return table ? &table[index_of(address, 1)] : NULL;
+}
+
+uint64_t *space_entry(uintptr_t address, bool make)
+{
+	uint64_t *entry = large_entry(address, make);
+	uint64_t *table = entry ? table_below(entry, make) : NULL;
+
 	return table ? &table[index_of(address, 0)] : NULL;
 }
 
 /* Cut the 2 MiB around an address into pages. */
 static bool split(uintptr_t address)
 {
-	uint64_t *table = root_table, *entry;
+	uint64_t *entry = large_entry(address, true);
 	uint64_t large, page;
 	unsigned i;
 
-	table = table_below(&table[index_of(address, 3)], true);
-	if (table)
-		table = table_below(&table[index_of(address, 2)], true);
-	if (!table)
+	if (!entry)
 		return false;
-	entry = &table[index_of(address, 1)];
 	large = *entry;
 	if (!pte_is_large(large))
 		return true;
@@ -87,8 +100,15 @@ static bool split(uintptr_t address)
 	if (!page)
 		return false;
 	for (i = 0; i < ENTRIES; i++)
-		((uint64_t *)page)[i] = (large & PTE_ADDRESS) +
-					i * PAGE_BYTES + PTE_PAGE;
+		((uint64_t *)page)[i] = ((large & PTE_ADDRESS) +
+					 i * PAGE_BYTES) | PTE_PAGE |
+					(large & PTE_FOREIGN);
+	/* No processor may see it both ways at once. */
+	if (large & PTE_FOREIGN) {
+		fork_note(entry);
+		*entry = 0;
+		cpu_sync(true);
+	}
 	*entry = page | PTE_TABLE;
 	return true;
 }
@@ -110,20 +130,22 @@ void space_init(void)
 
 bool space_map_direct(uint64_t first, uint64_t last, bool device)
 {
-	uint64_t at;
+	uint64_t at, made = 0;
 
 	for (at = first & ~(ALIGN_BYTES - 1); at < last; at += ALIGN_BYTES) {
-		uint64_t *table = root_table;
+		uint64_t *entry = large_entry(at, true);
 
-		table = table_below(&table[index_of(at, 3)], true);
-		if (table)
-			table = table_below(&table[index_of(at, 2)], true);
-		if (!table)
+		if (!entry)
 			return false;
-		if (!(table[index_of(at, 1)] & PTE_PRESENT))
-			table[index_of(at, 1)] = pte_large(at, device);
+		if (*entry & PTE_PRESENT)
+			continue;
+		*entry = pte_large(at, device);
+		made++;
 	}
-	arch_flush();
+	if (made) {
+		arch_tables_changed();
+		arch_flush();
+	}
 	return true;
 }
 
@@ -162,21 +184,158 @@ static bool populate(uint64_t *entry, bool access)
 	return true;
 }
 
+static bool is_backed(uintptr_t address)
+{
+	return address >= backed.first && address < backed.last;
+}
+
+/* Zeroes; where it is mapped as it is. */
+static bool clear(uint64_t physical, size_t bytes)
+{
+	uint64_t *word = (uint64_t *)physical;
+	size_t i;
+
+	if (!space_map_direct(physical, physical + bytes, false))
+		return false;
+	for (i = 0; i < bytes / sizeof(*word); i++)
+		word[i] = 0;
+	return true;
+}
+
+static bool back_large(uint64_t *entry, uint64_t physical)
+{
+	if (!clear(physical, ALIGN_BYTES))
+		return false;
+	fork_note(entry);
+	*entry = pte_large(physical, false) | PTE_FOREIGN;
+	return true;
+}
+
+/* Is there a table without entries? Then it is in the way no longer. */
+static void drop_empty(uint64_t *entry)
+{
+	const uint64_t *table = pte_table(*entry);
+	unsigned i;
+
+	for (i = 0; table && i < ENTRIES; i++)
+		if (table[i])
+			return;
+	if (!table)
+		return;
+	fork_note(entry);
+	*entry = 0;
+	cpu_sync(true);
+	page_free((uintptr_t)table);
+}
+
+/* As populate(), of what is backed. */
+static bool populate_backed(uintptr_t address, bool access)
+{
+	uint64_t physical = backed.physical + (address - backed.first);
+	uint64_t *entry = large_entry(address, true);
+
+	if (entry && access)
+		drop_empty(entry);
+	if (entry && !*entry && access)
+		return back_large(entry, physical & ~(uint64_t)(ALIGN_BYTES -
+								1));
+	entry = space_entry(address, true);
+	if (!entry || *entry & PTE_NONE ||
+	    (!access && !(*entry & PTE_ALLOWED)))
+		return false;
+	physical &= ~(uint64_t)(PAGE_BYTES - 1);
+	if (!clear(physical, PAGE_BYTES))
+		return false;
+	fork_note(entry);
+	*entry = physical | PTE_PAGE | PTE_FOREIGN;
+	return true;
+}
+
+/* The entry that maps an address, or may come to; NULL: no table for it. */
+static uint64_t *leaf(uintptr_t address)
+{
+	uint64_t *entry = large_entry(address, false);
+
+	if (entry && *entry & PTE_PRESENT && pte_is_large(*entry))
+		return entry;
+	return space_entry(address, false);
+}
+
 bool space_fault(uintptr_t address, bool write)
 {
 	unsigned long state = kernel_enter();
 	const struct area *found = area_of(address);
+	uint64_t *entry = leaf(address);
 	bool done = false;
-	uint64_t *entry;
 
-	entry = space_entry(address, found != NULL);
 	if (entry && *entry & PTE_PRESENT)
 		done = !write || pte_writable(*entry) || fork_fault(entry);
-	else if (entry && found)
+	else if (found && is_backed(address))
+		done = populate_backed(address, found->access);
+	else if (found && (entry = space_entry(address, true)) != NULL)
 		done = populate(entry, found->access);
 	arch_tables_changed();
 	kernel_leave(state);
 	return done;
+}
+
+/*
+ * Nothing of the range may have a page yet. The physical memory behind it may
+ * be there later, but before the range is touched.
+ */
+bool space_back(uintptr_t first, uintptr_t last, uint64_t physical)
+{
+	unsigned long state = kernel_enter();
+	const struct area *found = area_of(first);
+	bool fits = found && last <= found->last && !backed.last;
+	uintptr_t at;
+
+	for (at = first; fits && at < last; at += PAGE_BYTES) {
+		const uint64_t *entry = large_entry(at, false);
+
+		if (!entry || !*entry) {
+			at = (at | (ALIGN_BYTES - 1)) + 1 - PAGE_BYTES;
+			continue;
+		}
+		entry = leaf(at);
+		fits = !entry || !(*entry & PTE_PRESENT);
+	}
+	if (fits) {
+		backed.first = first;
+		backed.last = last;
+		backed.physical = physical;
+	}
+	kernel_leave(state);
+	return fits;
+}
+
+/*
+ * What is mapped 2 MiB at a time has no entries to be dropped one by one. Whole
+ * pieces are forgotten here, others are cut. Caller holds the kernel's lock.
+ */
+static void drop_large(uintptr_t first, uintptr_t last, bool cut)
+{
+	uintptr_t at, next;
+
+	if (first < backed.first)
+		first = backed.first;
+	if (last > backed.last)
+		last = backed.last;
+	for (at = first; at < last; at = next) {
+		uint64_t *entry = large_entry(at, false);
+
+		next = (at | (ALIGN_BYTES - 1)) + 1;
+		if (!entry || !(*entry & PTE_PRESENT) ||
+		    !pte_is_large(*entry))
+			continue;
+		if (cut || at % ALIGN_BYTES || next > last) {
+			(void)split(at);
+			continue;
+		}
+		fork_note(entry);
+		*entry = 0;
+		stale = true;
+	}
 }
 
 /* Where @bytes fit, with room between neighbours; the index to insert at. */
@@ -298,7 +457,10 @@ bool space_remove(uintptr_t first, uintptr_t last)
 		    (first == found->first || last == found->last);
 
 	if (fits) {
+		drop_large(first, last, false);
 		each_entry(first, last, forget, NULL);
+		if (is_backed(first))
+			backed.first = backed.last = 0;
 		if (first != area[at].first)
 			area[at].last = first;
 		else if (last != area[at].last)
@@ -326,6 +488,7 @@ void space_discard(uintptr_t first, uintptr_t last)
 
 	if (found) {
 		within = *found;
+		drop_large(first, last, false);
 		each_entry(first, last, drop, &within);
 		forget_stale();
 	}
@@ -338,6 +501,7 @@ void space_protect(uintptr_t first, uintptr_t last, bool access)
 	uint64_t *entry;
 	uintptr_t at;
 
+	drop_large(first, last, true);
 	for (at = first; at < last; at += PAGE_BYTES) {
 		entry = space_entry(at, true);
 		if (!entry)
@@ -367,33 +531,16 @@ bool space_populate(uintptr_t first, uintptr_t last)
 	return done;
 }
 
-bool space_map(uintptr_t first, uint64_t physical, size_t bytes)
-{
-	unsigned long state = kernel_enter();
-	bool done = true;
-	size_t at;
-
-	for (at = 0; done && at < bytes; at += PAGE_BYTES) {
-		uint64_t *entry = space_entry(first + at, true);
-
-		done = entry && !(*entry & PTE_PRESENT);
-		if (!done)
-			break;
-		fork_note(entry);
-		*entry = (physical + at) | PTE_PAGE | PTE_FOREIGN;
-	}
-	arch_tables_changed();
-	kernel_leave(state);
-	return done;
-}
-
 uint64_t space_physical(uintptr_t address)
 {
 	unsigned long state = kernel_enter();
-	const uint64_t *entry = space_entry(address, false);
-	uint64_t found = entry && *entry & PTE_PRESENT ?
-			 *entry & PTE_ADDRESS : 0;
+	const uint64_t *entry = leaf(address);
+	uint64_t found = 0;
 
+	if (entry && *entry & PTE_PRESENT)
+		found = (*entry & PTE_ADDRESS) |
+			(pte_is_large(*entry) ?
+			 address & (ALIGN_BYTES - 1) & ~(PAGE_BYTES - 1) : 0);
 	kernel_leave(state);
 	return found;
 }

@@ -10,6 +10,9 @@
 /* Bytes of memory behind addresses that mmap() returned. */
 uint64_t guest_resident_bytes(void);
 
+/* What a process would be told of that, if somebody knows better. */
+void guest_set_resident(uint64_t (*fn)(void));
+
 /* The value of "name=value" in the command line; false: not there. */
 bool guest_option(const char *name, char *value, unsigned long bytes);
 

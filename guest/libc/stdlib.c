@@ -171,9 +171,12 @@ static int digit_of(char c)
 /* Base 0: 16 behind 0x, 10 without. */
 unsigned long long strtoull(const char *text, char **ret_end, int base)
 {
-	bool is_hex = text[0] == '0' && (text[1] == 'x' || text[1] == 'X');
 	unsigned long long number = 0;
+	bool is_hex;
 
+	while (*text == ' ')
+		text++;
+	is_hex = text[0] == '0' && (text[1] == 'x' || text[1] == 'X');
 	if (base == 0)
 		base = is_hex ? 16 : 10;
 	if (base == 16 && is_hex)

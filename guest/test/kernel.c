@@ -263,28 +263,67 @@ static void command_line(void)
 	CHECK_EQ(cpus_count, strtoul(value, NULL, 10));
 }
 
-/* Memory that is there where it is, behind addresses of an area. */
-static void physical_memory(void)
-{
-	char *area = mmap(NULL, MIB, PROT_READ | PROT_WRITE,
-			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	uint64_t page = page_alloc(), before = guest_resident_bytes();
+#define BACKED	(8 * MIB)
 
-	CHECK(space_map((uintptr_t)area, page, 4096));
-	CHECK_EQ(space_physical((uintptr_t)area), page);
+/* Memory that is there where it is, behind addresses of an area. */
+static void backed_memory(void)
+{
+	volatile char *area = mmap(NULL, BACKED, PROT_READ | PROT_WRITE,
+				   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint64_t physical = page_take_top(BACKED, 2 * MIB);
+	uint64_t before = guest_resident_bytes();
+	uintptr_t at = (uintptr_t)area;
+
+	if (!CHECK(physical) || !CHECK(space_back(at, at + BACKED, physical)))
+		return;
 	area[5] = 9;
-	CHECK_EQ(((char *)page)[5], 9);
+	area[4096] = 8;
+	area[2 * MIB + 7] = 7;
+	CHECK_EQ(space_physical(at), physical);
+	CHECK_EQ(space_physical(at + MIB + 9), physical + MIB);
+	CHECK_EQ(((char *)physical)[5], 9);
+	CHECK_EQ(space_physical(at + 4 * MIB), 0);
 	CHECK_EQ(guest_resident_bytes(), before);
-	CHECK(munmap(area, MIB) == 0);
-	CHECK_EQ(((char *)page)[5], 9);
-	page_free(page);
+	/* A page of 2 MiB, and 2 MiB. */
+	CHECK(madvise((char *)at + 4096, 4096, MADV_DONTNEED) == 0);
+	CHECK(madvise((char *)at + 2 * MIB, 2 * MIB, MADV_DONTNEED) == 0);
+	CHECK_EQ(space_physical(at + 4096), 0);
+	CHECK_EQ(space_physical(at + 2 * MIB), 0);
+	CHECK_EQ(area[5], 9);
+	CHECK_EQ(area[4096], 0);
+	CHECK_EQ(area[2 * MIB + 7], 0);
+	CHECK_EQ(space_physical(at + 4096), physical + 4096);
+	CHECK_EQ(space_physical(at + 2 * MIB), physical + 2 * MIB);
+	/* Kept while it may not be touched. */
+	area[6 * MIB] = 6;
+	CHECK(mprotect((char *)at + 6 * MIB, 4096, PROT_NONE) == 0);
+	CHECK_EQ(space_physical(at + 6 * MIB), 0);
+	CHECK(mprotect((char *)at + 6 * MIB, 4096,
+		       PROT_READ | PROT_WRITE) == 0);
+	CHECK_EQ(area[6 * MIB], 6);
+	CHECK(munmap((char *)at, BACKED) == 0);
+	CHECK_EQ(space_physical(at), 0);
+	CHECK_EQ(((char *)physical)[5], 9);
+}
+
+/* What was touched has pages of its own, and keeps them. */
+static void touched_memory_is_not_backed(void)
+{
+	char *area = mmap(NULL, BACKED, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uintptr_t at = (uintptr_t)area;
+
+	area[3 * MIB] = 1;
+	CHECK(!space_back(at, at + BACKED, 64 * MIB));
+	CHECK(!space_back(at, at + 2 * BACKED, 64 * MIB));
+	CHECK(munmap(area, BACKED) == 0);
 }
 
 int main(int count, char **words)
 {
 	(void)count;
 	(void)words;
-	tap_plan(12);
+	tap_plan(13);
 	tap_run("printf", formats);
 	tap_run("heap", heap);
 	tap_run("memory comes with the first touch", untouched_memory_is_free);
@@ -295,7 +334,8 @@ int main(int count, char **words)
 	tap_run("threads and their variables", threads);
 	tap_run("time passes", time_passes);
 	tap_run("command line", command_line);
-	tap_run("physical memory in an area", physical_memory);
+	tap_run("backed memory", backed_memory);
+	tap_run("touched memory is not backed", touched_memory_is_not_backed);
 	tap_run("heap, again", heap);
 	return tap_done();
 }
