@@ -48,6 +48,9 @@ def include_table():
     for at, folder in enumerate(HOSTED):
         below = ['virtio', 'owners', 'scenario'] + HOSTED[:at]
         table[folder] = (below if folder != 'port/host' else [], None)
+    # What machine/ is in the guest.
+    table['machine/bare'] = (['machine', 'port/host', 'port/bare', 'guest',
+                              'virtio', 'scenario'], None)
     table[UNIT] = (table['tests'][0] + ['core', 'tests', 'port/none'], None)
     return table
 

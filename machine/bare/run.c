@@ -11,7 +11,8 @@
  *	report	all of the machine
  *	end	so that QEMU ends
  *
- * Each is answered by one line of JSON; so is the start. tools/coldframe has
+ * Each is answered by one line of JSON; so is the start. Before its answer a
+ * step may ask for what only the host can do; see ask.h. tools/coldframe has
  * the other side.
  */
 
@@ -20,6 +21,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "ask.h"
 #include "machine/journal.h"
 
 #define SCENARIO_FILE	"opt/coldframe/scenario"
@@ -133,6 +135,9 @@ static json_t *step(struct program *program, unsigned long number)
 	if (number >= program->steps)
 		return NULL;
 	machine_step(program->machine, &program->step[number], &outcome);
+	if (program->step[number].kind == STEP_MACHINE && !outcome.err &&
+	    !host_place(program->machine))
+		return NULL;
 	return outcome_json(program->machine, &outcome);
 }
 

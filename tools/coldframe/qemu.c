@@ -22,10 +22,10 @@
 
 #include "qemu_kind.h"
 
-#define WORDS_MAX	64
+#define WORDS_MAX	96
+#define SLOT_FIRST	0x10		/* on PCI; machine/bare/host.c */
 #define TEXT_BYTES	4096
 #define START_NS	60000000000ull	/* on a busy host */
-#define GUEST_BYTES	((uint64_t)1 << 30)	/* its own memory */
 
 /* What the child finds where. */
 enum {
@@ -58,12 +58,78 @@ static void add(struct line *line, const char *format, ...)
 	line->used += (size_t)length + 1;
 }
 
+static void add_mem(struct line *line, const struct qemu_config *config,
+		    unsigned number)
+{
+	const struct qemu_device *device = &config->device[number];
+	unsigned long long bytes = device->last - device->first;
+
+	add(line, "-object");
+	add(line, "memory-backend-ram,id=region%u,size=%llu,reserve=off",
+	    number, bytes);
+	add(line, "-device");
+	add(line, "virtio-mem-pci,id=device%u,memdev=region%u,addr=0x%x,"
+	    "memaddr=0x%llx,block-size=%llu,requested-size=0,node=%u", number,
+	    number, SLOT_FIRST + number,
+	    (unsigned long long)(config->place + device->first),
+	    (unsigned long long)device->block, device->node);
+}
+
+static void add_balloon(struct line *line, const struct qemu_config *config,
+			unsigned number)
+{
+	const struct qemu_device *device = &config->device[number];
+
+	if (device->hinting) {
+		add(line, "-object");
+		add(line, "iothread,id=hints");
+	}
+	add(line, "-device");
+	add(line, "virtio-balloon-pci,id=device%u,addr=0x%x,deflate-on-oom=%s,"
+	    "free-page-reporting=%s%s", number, SLOT_FIRST + number,
+	    device->deflate_on_oom ? "on" : "off",
+	    device->reporting ? "on" : "off",
+	    device->hinting ? ",free-page-hint=on,iothread=hints" : "");
+}
+
+static void add_devices(struct line *line, const struct qemu_config *config)
+{
+	unsigned i;
+
+	for (i = 0; i < config->devices; i++) {
+		if (config->device[i].kind == NOUN_MEM)
+			add_mem(line, config, i);
+		else
+			add_balloon(line, config, i);
+	}
+}
+
+/* RAM is node 0's; others have what devices bring. */
+static void add_memory(struct line *line, const struct qemu_config *config)
+{
+	unsigned node;
+
+	add(line, "-object");
+	add(line, "memory-backend-ram,id=ram,size=%llu,reserve=off",
+	    (unsigned long long)config->memory);
+	add(line, "-m");
+	if (config->memory_max > config->memory)
+		add(line, "%lluM,maxmem=%lluM",
+		    (unsigned long long)config->memory >> 20,
+		    (unsigned long long)config->memory_max >> 20);
+	else
+		add(line, "%lluM", (unsigned long long)config->memory >> 20);
+	for (node = 0; config->nodes > 1 && node < config->nodes; node++) {
+		add(line, "-numa");
+		add(line, "node,nodeid=%u%s", node, node ? "" : ",memdev=ram");
+	}
+}
+
 /* Never KVM: one in a virtual machine runs kernels a thousand times slower. */
 static void make_line(struct line *line, const struct qemu_config *config,
 		      const char *image)
 {
 	const struct qemu_kind *kind = &qemu_kinds[config->kind];
-	unsigned long long memory = GUEST_BYTES + config->memory;
 	static const char *const fixed[] = {
 		"-nodefaults", "-no-user-config", "-display", "none",
 		"-no-reboot", "-accel", "tcg", "-cpu", "max",
@@ -76,11 +142,9 @@ static void make_line(struct line *line, const struct qemu_config *config,
 	add(line, "%s", kind->exit[0]);
 	add(line, "%s", kind->exit[1]);
 	add(line, "-M");
-	add(line, "%s", kind->board);
-	add(line, "-object");
-	add(line, "memory-backend-ram,id=ram,size=%llu,reserve=off", memory);
-	add(line, "-m");
-	add(line, "%lluM", memory >> 20);
+	add(line, "%s%s", kind->board, config->nodes > 1 ? "" :
+	    ",memory-backend=ram");
+	add_memory(line, config);
 	add(line, "-smp");
 	add(line, "%u", config->cpus);
 	add(line, "-chardev");
@@ -97,7 +161,14 @@ static void make_line(struct line *line, const struct qemu_config *config,
 	add(line, "-kernel");
 	add(line, "%s", image);
 	add(line, "-append");
-	add(line, "seed=%llu", (unsigned long long)config->seed);
+	if (config->devices)
+		add(line, "seed=%llu frames=0x%llx:0x%llx",
+		    (unsigned long long)config->seed,
+		    (unsigned long long)config->place,
+		    (unsigned long long)config->frames);
+	else
+		add(line, "seed=%llu", (unsigned long long)config->seed);
+	add_devices(line, config);
 }
 
 /* A file without a name; closed by exec. */
@@ -210,6 +281,9 @@ static bool read_error(const struct qemu *qemu, char *text, size_t bytes)
 	if (got <= 0)
 		return false;
 	text[got] = '\0';
+	/* Before an assertion of its library's there is a line of these. */
+	if (!strncmp(text, "**\n", 3))
+		(void)memmove(text, text + 3, (size_t)got - 2);
 	text[strcspn(text, "\n")] = '\0';
 	return true;
 }
@@ -335,7 +409,10 @@ bool qemu_start(struct qemu *qemu, const struct qemu_config *config,
 		explain_end(qemu);
 		return false;
 	}
-	return await_guest(qemu);
+	if (!await_guest(qemu))
+		return false;
+	qemu->said = (uint64_t)lseek(qemu->errors, 0, SEEK_END);
+	return true;
 }
 
 void qemu_end(struct qemu *qemu)
@@ -351,6 +428,45 @@ void qemu_end(struct qemu *qemu)
 	if (qemu->errors >= 0)
 		(void)close(qemu->errors);
 	qemu->errors = -1;
+}
+
+uint64_t qemu_complaints(const struct qemu *qemu)
+{
+	off_t at = (off_t)qemu->said;
+	uint64_t lines = 0;
+	char text[512];
+	ssize_t got, i;
+
+	while ((got = pread(qemu->errors, text, sizeof(text), at)) > 0) {
+		for (i = 0; i < got; i++)
+			lines += text[i] == '\n';
+		at += got;
+	}
+	return lines;
+}
+
+/* Those of mappings in the range; QEMU's memory is mapped piece by piece. */
+uint64_t qemu_resident_range(const struct qemu *qemu, uint64_t first,
+			     uint64_t bytes)
+{
+	unsigned long long from, to, kilobytes, sum = 0;
+	bool within = false;
+	char line[512];
+	FILE *file;
+
+	(void)snprintf(line, sizeof(line), "/proc/%d/smaps", (int)qemu->pid);
+	file = fopen(line, "re");
+	if (!file)
+		return 0;
+	while (fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "%llx-%llx ", &from, &to) == 2)
+			within = from >= first && to <= first + bytes;
+		else if (within && sscanf(line, "Rss: %llu kB",
+					  &kilobytes) == 1)
+			sum += kilobytes;
+	}
+	(void)fclose(file);
+	return sum * 1024;
 }
 
 uint64_t qemu_resident(const struct qemu *qemu)

@@ -18,15 +18,36 @@ enum cpu_kind {
 /* "x86-64", "aarch64"; by the word or by QEMU's spelling. False: neither. */
 bool qemu_cpu_kind(const char *word, enum cpu_kind *ret_kind);
 
-/* What a machine of QEMU's is to be. Sizes are bytes. */
+#define QEMU_DEVICES_MAX	8
+
+/* A device that the scenario declares. Sizes are bytes. */
+struct qemu_device {
+	enum noun kind;			/* NOUN_MEM, NOUN_BALLOON */
+	uint32_t line;
+	uint64_t first, last;		/* of the region, from frame 0 on */
+	uint64_t block;
+	unsigned node;
+	bool deflate_on_oom, reporting, hinting;
+};
+
+/*
+ * What a machine of QEMU's is to be. Sizes are bytes.
+ *
+ * With devices the frames of the scenario have addresses: those of frame 0
+ * plus @place, up to @frames. Regions come right behind the machine's RAM.
+ */
 struct qemu_config {
 	enum cpu_kind kind;
 	const char *text;		/* of the scenario */
 	size_t bytes;
 	uint64_t seed;
-	unsigned cpus;
-	uint64_t memory;		/* beyond what the guest needs itself */
-	uint64_t patience_ns;		/* with a step, and with the start */
+	unsigned cpus, nodes;
+	uint64_t memory;		/* RAM */
+	uint64_t memory_max;		/* with all regions plugged */
+	uint64_t place, frames;
+	struct qemu_device device[QEMU_DEVICES_MAX];
+	unsigned devices;
+	uint64_t patience_ns;		/* with a step */
 };
 
 struct qemu {
@@ -34,7 +55,10 @@ struct qemu {
 	struct channel console;
 	struct monitor monitor;
 	int errors;			/* file of what QEMU says, or -1 */
+	uint64_t said;			/* bytes of it when the guest started */
 	uint64_t patience_ns;
+	uint64_t host_address[QEMU_DEVICES_MAX];	/* of regions; 0: not
+							 * asked for yet */
 	char words[256];		/* the guest's last, that were none of
 					 * its answers; or why it is gone */
 };
@@ -67,8 +91,33 @@ void qemu_end(struct qemu *qemu);
 json_t *qemu_ask(struct qemu *qemu, const char *command,
 		 bool (*hear)(void *context, json_t *object), void *context);
 
+/* Lines that QEMU itself said since the guest started: complaints. */
+uint64_t qemu_complaints(const struct qemu *qemu);
+
 /* Bytes that QEMU keeps in memory; 0: nobody knows. */
 uint64_t qemu_resident(const struct qemu *qemu);
+
+/* The same of [first, first + bytes) of its address space. */
+uint64_t qemu_resident_range(const struct qemu *qemu, uint64_t first,
+			     uint64_t bytes);
+
+/**
+ * qemu_plan() - what a scenario's devices ask of QEMU.
+ * @config: its kind, and what memory the scenario counts, are set
+ *
+ * Return: 0; or the line of a step that QEMU cannot do, and why.
+ */
+uint32_t qemu_plan(struct qemu_config *config, const struct scenario *scenario,
+		   const struct step *step, size_t steps,
+		   const char **ret_why);
+
+/**
+ * qemu_answer() - do for the guest what only the host can.
+ * @words: of the guest: what, the number of a device, a value
+ * @line:  what to answer, with its end
+ */
+void qemu_answer(struct qemu *qemu, const struct qemu_config *config,
+		 const char *words, char *line, size_t bytes);
 
 /* The guest in QEMU as a player. */
 struct player_qemu {

@@ -18,7 +18,9 @@ const struct qemu_kind qemu_kinds[CPU_KIND_COUNT] = {
 		.other_word = "x86_64",
 		.program = "qemu-system-x86_64",
 		.package = "qemu-system-x86",
-		.board = "q35,max-ram-below-4g=1G,memory-backend=ram",
+		.board = "q35,max-ram-below-4g=1G",
+		.own = (uint64_t)1 << 30,
+		.ram = (uint64_t)4 << 30,
 		.exit = { "-device", "isa-debug-exit,iobase=0xf4,iosize=4" },
 	},
 	[CPU_AARCH64] = {
@@ -26,7 +28,9 @@ const struct qemu_kind qemu_kinds[CPU_KIND_COUNT] = {
 		.other_word = "arm64",
 		.program = "qemu-system-aarch64",
 		.package = "qemu-system-arm",
-		.board = "virt,memory-backend=ram",
+		.board = "virt",
+		.own = (uint64_t)1 << 30,
+		.ram = (uint64_t)2 << 30,
 		.exit = { "-semihosting-config", "enable=on,target=native" },
 	},
 };

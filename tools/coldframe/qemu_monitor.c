@@ -20,7 +20,18 @@ static void count_event(struct monitor *monitor, const char *event)
 	monitor->balloon_changes += !strcmp(event, "BALLOON_CHANGE");
 }
 
-/* The next object that is no event. NULL: @read says why. */
+/* "Unknown" is the largest number of 64 bits, which jansson does not read. */
+static void make_readable(char *line)
+{
+	static const char unknown[] = "18446744073709551615";
+	static const char minus[] = "                  -1";
+	char *at = line;
+
+	while ((at = strstr(at, unknown)) != NULL)
+		(void)memcpy(at, minus, sizeof(minus) - 1);
+}
+
+/* The next line that is no event, {} if it is no JSON. NULL: @read. */
 static json_t *next_object(struct monitor *monitor, uint64_t until_ns,
 			   enum channel_read *read)
 {
@@ -32,12 +43,12 @@ static json_t *next_object(struct monitor *monitor, uint64_t until_ns,
 		*read = channel_line(&monitor->channel, until_ns, &line);
 		if (*read != CHANNEL_LINE)
 			return NULL;
+		make_readable(line);
 		object = json_loads(line, 0, NULL);
 		event = json_object_get(object, "event");
-		if (object && !event)
-			return object;
-		if (event)
-			count_event(monitor, json_string_value(event));
+		if (!event)
+			return object ? object : json_object();
+		count_event(monitor, json_string_value(event));
 		json_decref(object);
 	}
 }

@@ -20,11 +20,19 @@ struct session {
 /* What the guest tells before it answers. */
 static bool hear(void *context, json_t *object)
 {
-	const struct session *session = context;
+	struct session *session = context;
 	const struct machine_config *machine = session->config->machine;
 	const char *what = json_string_value(json_object_get(object,
 							     "progress"));
+	const char *asked = json_string_value(json_object_get(object, "ask"));
+	char line[256];
 
+	if (asked) {
+		qemu_answer(&session->qemu, &session->config->qemu, asked,
+			    line, sizeof(line));
+		(void)channel_say(&session->qemu.console, line, strlen(line));
+		return true;
+	}
 	if (!what)
 		return false;
 	if (machine->progress)
@@ -121,9 +129,60 @@ static bool check(struct session *session, const char *command, char *why,
 	return holds;
 }
 
+/* A driver that is at rest and QEMU count the same. */
+static bool agrees(const json_t *device, const char *member,
+		   const char *host_member, char *why, size_t bytes)
+{
+	json_int_t own = json_integer_value(json_object_get(device, member));
+	json_int_t host = json_integer_value(json_object_get(device,
+							     host_member));
+	const char *state = json_string_value(json_object_get(device,
+							      "state"));
+
+	if (own == host || !state || (strcmp(state, "idle") &&
+				      strcmp(state, "backing-off")))
+		return true;
+	(void)snprintf(why, bytes, "%s has %lld bytes %s, and %lld by QEMU's"
+		       " account", json_string_value(json_object_get(device,
+								     "name")),
+		       (long long)own, member, (long long)host);
+	return false;
+}
+
+static bool qemu_agrees(const json_t *report, char *why, size_t bytes)
+{
+	const json_t *device;
+	size_t i;
+
+	json_array_foreach(json_object_get(report, "virtio-mem"), i, device)
+		if (!agrees(device, "plugged", "host-plugged", why, bytes))
+			return false;
+	json_array_foreach(json_object_get(report, "virtio-balloon"), i,
+			   device)
+		if (!agrees(device, "ballooned", "host-ballooned", why,
+			    bytes))
+			return false;
+	return true;
+}
+
+/* Every equation of the engine; and that QEMU sees what the guest does. */
 static bool play_verify(void *self, char *why, size_t bytes)
 {
-	return check(self, "verify", why, bytes);
+	const struct session *session = self;
+	char command[32];
+	json_t *report;
+	bool holds;
+
+	if (!check(self, "verify", why, bytes))
+		return false;
+	if (!session->config->qemu.devices)
+		return true;
+	(void)snprintf(command, sizeof(command), "shown %u",
+		       (unsigned)PRINT_DEVICES);
+	report = ask(self, command);
+	holds = qemu_agrees(report, why, bytes);
+	json_decref(report);
+	return holds;
 }
 
 static bool play_finish(void *self, char *why, size_t bytes)

@@ -18,9 +18,6 @@
 #define CPUS_MIN	2
 #define CPUS_MAX	8
 
-/* Of a machine that says how much there may be; the rest costs nothing. */
-#define MEMORY_MAX	((uint64_t)32 << 30)
-
 int run_qemu_machine(struct run_qemu *run, const char *text)
 {
 	run->wanted = !strcmp(text, "qemu");
@@ -78,13 +75,6 @@ static unsigned guest_cpus(const struct program *program)
 	return cpus < CPUS_MIN ? CPUS_MIN : (unsigned)cpus;
 }
 
-static uint64_t guest_memory(const struct program *program)
-{
-	uint64_t bytes = program->scenario.span_frames * CF_FRAME_BYTES;
-
-	return bytes > MEMORY_MAX ? MEMORY_MAX : bytes;
-}
-
 /* Some steps are the embedded machine's alone. */
 static int check_steps(const struct run_qemu *run,
 		       const struct program *program)
@@ -112,7 +102,9 @@ int run_qemu_play(void *context, const struct program *program,
 {
 	struct run_qemu *run = context;
 	int status = check_steps(run, program);
+	const char *wrong;
 	char why[256];
+	uint32_t line;
 
 	if (status)
 		return status;
@@ -123,7 +115,6 @@ int run_qemu_play(void *context, const struct program *program,
 			.bytes = program->bytes,
 			.seed = config->seed,
 			.cpus = guest_cpus(program),
-			.memory = guest_memory(program),
 			.patience_ns = (run->patience_given ?
 					run->patience_s : PATIENCE_S) *
 				       1000000000,
@@ -133,6 +124,10 @@ int run_qemu_play(void *context, const struct program *program,
 		.machine = config,
 		.gone = session_died,
 	};
+	line = qemu_plan(&run->config.qemu, &program->scenario, program->step,
+			 program->steps, &wrong);
+	if (line)
+		return program_wrong(program, line, wrong, run->json);
 	if (!player_qemu(&run->config, ret_player, why, sizeof(why)))
 		return EXIT_OK;
 	return common_failed(COMMAND, "the guest does not start: %s", why);
