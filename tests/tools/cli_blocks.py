@@ -228,6 +228,21 @@ def test_usage():
        all(line.startswith('#') or re.fullmatch(
            r'\w+(\{\w+="[\w-]+"\})? \d+', line)
            for line in text.splitlines()), '--prometheus', text)
+    # What promtool asks for: HELP and TYPE once, before the samples of their
+    # name and no other's; no sample twice; a newline at the end.
+    order, seen = [], set()
+    for line in text.splitlines():
+        words = line.split(' ')
+        name = words[2] if line[0] == '#' else re.match(r'\w+', line)[0]
+        order.append((words[1] if line[0] == '#' else 'sample', name))
+        seen.add(words[0] if line[0] != '#' else line)
+    names = [name for _, name in order]
+    ok(text.endswith('\n') and len(seen) == len(order) and
+       names == sorted(names, key=names.index) and
+       all([kind for kind, name in order if name == one][:3] ==
+           ['HELP', 'TYPE', 'sample'] and one.startswith('coldframe_')
+           for one in set(names)), '--prometheus: every metric is declared',
+       text)
 
 
 for test in (test_verdicts, test_lines, test_selection, test_less_known,

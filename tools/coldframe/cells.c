@@ -157,6 +157,43 @@ static void count_batch(struct cells *cells, struct cell *cell, uint64_t last)
 	}
 }
 
+/*
+ * Pass over frames that need not be read, up to @last: of offline blocks, and
+ * between blocks. How many it were.
+ */
+static uint64_t pass_over(struct cells *cells, struct cell *cell,
+			  uint64_t last)
+{
+	const struct lx_words *words = &cells->words;
+	uint64_t stop = words->frames ? smaller(last, words->frames) : last;
+	uint64_t known = UINT64_MAX;
+	enum lx_kind kind = ask_blocks(cells->place, cells->pfn, &known);
+
+	/* Behind the last block the end of the file is not known. */
+	if (kind == LX_KIND_KERNEL || known == UINT64_MAX ||
+	    cells->pfn >= stop)
+		return 0;
+	stop = smaller(stop, known) - cells->pfn;
+	cell->kind[kind] += stop;
+	cell->frames += stop;
+	cells->pfn += stop;
+	cells->head = LX_KIND_KERNEL;
+	return stop;
+}
+
+static int read_batch(struct cells *cells, struct lx_error *err)
+{
+	int ret = 0;
+
+	cells->next = cells->count = 0;
+	if (cells->words.pfn != cells->pfn)
+		ret = lx_words_seek(&cells->words, cells->pfn, err);
+	if (!ret)
+		ret = lx_words_read(&cells->words, cells->batch, BATCH_WORDS,
+				    &cells->count, err);
+	return ret;
+}
+
 static int count_frames(struct cells *cells, struct cell *cell, uint64_t last,
 			struct lx_error *err)
 {
@@ -164,9 +201,9 @@ static int count_frames(struct cells *cells, struct cell *cell, uint64_t last,
 
 	while (cells->pfn < last) {
 		if (cells->next == cells->count) {
-			cells->next = 0;
-			ret = lx_words_read(&cells->words, cells->batch,
-					    BATCH_WORDS, &cells->count, err);
+			if (pass_over(cells, cell, last))
+				continue;
+			ret = read_batch(cells, err);
 			if (ret)
 				return ret;
 			if (!cells->count)

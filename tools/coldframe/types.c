@@ -125,7 +125,8 @@ static int print_json(const struct options *options, const struct tally *tally)
 		if (tally->slot[i].frames)
 			json_array_append_new(rows, json_row(&tally->slot[i]));
 	}
-	object = json_pack("{s:b, s:i, s:I, s:o}", "raw", options->raw,
+	object = json_pack("{s:i, s:b, s:i, s:I, s:o}",
+			   "schema", 1, "raw", options->raw,
 			   "frame_bytes", (int)CF_FRAME_BYTES,
 			   "frames", (json_int_t)tally->total, "types", rows);
 	failed = !object || json_dumpf(object, stdout, JSON_INDENT(2)) ||
