@@ -169,6 +169,7 @@ int device_load(struct device *device, struct outcome *outcome)
 	if (err)
 		return say_start(device, err, outcome);
 	device->loaded = true;
+	device->reported_ns = now_ns();
 	/* What it finds at once, be it left over, or wrong. */
 	work_now(device);
 	return 0;

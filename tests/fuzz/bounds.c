@@ -41,6 +41,12 @@ bool bounds_apply(struct bounds *bounds, struct step *step)
 		bounds->span = step->key[KEY_SPAN];
 		bounds->added = step->key[KEY_MEMORY] / CF_FRAME_BYTES;
 		return bounds_machine(step);
+	case STEP_LATE:
+		/* A second each time somebody waits for an answer. */
+		return false;
+	case STEP_LIE:
+		return step->amount.number != LIE_SILENCE && !step->caught;
+	case STEP_VIRTIO_MEM:
 	case STEP_ADD:
 		if (bounds->added + frames_of(step) >
 		    ADDED_BYTES / CF_FRAME_BYTES)

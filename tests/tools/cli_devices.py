@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from xml.etree import ElementTree
 
 import cli
 from cli import COLDFRAME, ok
@@ -255,13 +256,36 @@ def waiting():
           'expect virtio-mem d busies >= 2 plugged == 0\nmigrating off\n'
           'wait 2s\nexpect virtio-mem d plugged == 32M\n',
           'drivers work while a scenario waits')
-    holds(START + 'virtio-balloon b reporting\nwait 10ms\n'
+    holds(START + 'virtio-balloon b reporting\nwait 2100ms\n'
           'expect virtio-balloon b reported == 32M\n',
           'free memory is reported while it waits')
     holds(START + 'virtio-mem d blocks 4-7\nrequest d 64M no-wait\n'
           'work d\nexpect virtio-mem d plugged < 64M\nwork d times 99\n'
           'expect virtio-mem d plugged == 64M state idle\n',
           'work is done piece by piece')
+
+
+def picture():
+    root = os.path.dirname(os.path.dirname(cli.HERE))
+    script = os.path.join(root, 'scripts', 'resident')
+    done = subprocess.run([script, COLDFRAME], check=False, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    drawn = ElementTree.fromstring(done.stdout or '<svg/>')
+    paths = {path.get('class'): path.get('d') for path in drawn.iter(
+        '{http://www.w3.org/2000/svg}path')}
+    heights = [float(part.split(',')[1]) for part in
+               paths.get('rss', '').split()]
+    # Up with what is used, down with what is given back: 310 is nothing.
+    ok(done.returncode == 0 and len(heights) > 8 and min(heights) < 160 and
+       heights[0] > 290 and heights[-1] > 290,
+       'resident memory over time as a picture', done.stderr + str(heights))
+    bad = os.path.join(FOLDER.name, 'bad.cf')
+    with open(bad, 'w', encoding='utf-8') as file:
+        file.write(START + 'expect free == 0\n')
+    done = subprocess.run([script, COLDFRAME, bad], check=False,
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    ok(done.returncode == 1 and not done.stdout,
+       'but of none that does not hold')
 
 
 if __name__ == '__main__':
@@ -272,6 +296,7 @@ if __name__ == '__main__':
     machines()
     report()
     waiting()
+    picture()
     FOLDER.cleanup()
     sys.stdout.flush()
     cli.done()
