@@ -24,6 +24,7 @@ extern const struct explore_program *const explore_retire[];
 extern const struct explore_program *const explore_unregister[];
 extern const struct explore_program *const explore_pagemaps[];
 extern const struct explore_program *const explore_pools[];
+extern const struct explore_program *const explore_devices[];
 
 const struct explore_program *const *const explore_groups[] = {
 	explore_litmus,
@@ -48,5 +49,6 @@ const struct explore_program *const *const explore_groups[] = {
 	explore_register,
 	explore_pagemaps,
 	explore_pools,
+	explore_devices,
 	NULL
 };

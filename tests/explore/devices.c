@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * The owners of device memory: truncation against mapping, a peer's DMA
+ * against removal, the driver's free list against who knows a number.
+ */
+
+#include "owners/daxfile.h"
+#include "owners/devmem.h"
+#include "owners/rawdev.h"
+
+#include "ground.h"
+
+#define FIRST	GROUND_BLOCK
+#define SECOND	(GROUND_BLOCK + GROUND_CHUNK)
+#define LAST	(2 * GROUND_BLOCK)
+
+static struct {
+	struct daxfile *store;
+	struct devmem *driver;
+	struct rawdev *device;
+	cf_pfn mapped;		/* a block that thread 0 has mapped */
+	cf_pfn taken[EXPLORE_THREADS_MAX];
+	int err[EXPLORE_THREADS_MAX];
+	void *meta;
+	size_t meta_bytes;
+} *w;
+
+static struct cf_pagemap_config begin(enum cf_pagemap_kind kind)
+{
+	struct cf_pagemap_config config = {
+		.kind = kind, .meta = CF_META_CALLER,
+	};
+
+	ground_init((struct ground_config) { .blocks = 2, .online = 1 });
+	w = explore_memory(sizeof(*w));
+	w->meta = ground_meta(1);
+	w->meta_bytes = cf_block_meta_bytes(ground_map, 1);
+	explore_name(w->meta, w->meta_bytes, "metadata of block", 1);
+	config.memory = w->meta;
+	return config;
+}
+
+static uint32_t refs_of(cf_pfn pfn)
+{
+	struct cf_snapshot run = { .refs = 0 };
+
+	(void)!cf_snapshot(ground_map, pfn, &run);
+	return run.refs;
+}
+
+/* ---- files ---- */
+
+static void set_up_file(void)
+{
+	struct daxfile_config config = {
+		.pagemap = begin(CF_PAGEMAP_FS_DAX), .first = FIRST,
+		.last = LAST, .files = 2, .pages = 2,
+	};
+
+	MUST(daxfile_create(ground_map, &config,
+			    explore_memory(daxfile_bytes(&config)),
+			    &w->store));
+	MUST(daxfile_extend(w->store, 0, 1));
+}
+
+/* The block is the other file's, who writes to it, if it is nobody's. */
+static void truncate_and_give(void)
+{
+	cf_pfn pfn;
+
+	MUST(daxfile_truncate_start(w->store, 0, 0));
+	REQUIRE(daxfile_map(w->store, 0, 0, &pfn) == -CF_EBUSY);
+	w->err[0] = daxfile_truncate_step(w->store, 0, NULL);
+	if (w->err[0]) {
+		MUST(daxfile_truncate_cancel(w->store, 0));
+		return;
+	}
+	MUST(daxfile_extend(w->store, 1, 1));
+	MUST(daxfile_map(w->store, 1, 0, &pfn));
+	*ground_contents(pfn) = 2;
+	REQUIRE(*ground_contents(pfn) == 2);
+	cf_put(ground_map, pfn);
+}
+
+static void map_and_write(void)
+{
+	cf_pfn pfn;
+
+	w->err[1] = daxfile_map(w->store, 0, 0, &pfn);
+	if (w->err[1]) {
+		REQUIRE(w->err[1] == -CF_EBUSY || w->err[1] == -CF_EGONE ||
+			w->err[1] == -CF_EAGAIN);
+		return;
+	}
+	*ground_contents(pfn) = 1;
+	REQUIRE(*ground_contents(pfn) == 1);
+	cf_put(ground_map, pfn);
+}
+
+static void end_file(void)
+{
+	struct daxfile_finding finding;
+
+	REQUIRE(w->err[0] == 0 || w->err[0] == -CF_EBUSY);
+	REQUIRE(daxfile_pages(w->store, 0) == (w->err[0] ? 1 : 0));
+	REQUIRE(daxfile_verify(w->store, &finding));
+	ground_verify();
+}
+
+static const struct explore_program truncate_against_map = {
+	.name = "dax-truncate-against-map",
+	.worry = "a block is another file's when nobody has it mapped and "
+		 "nobody maps it any more (truncation of fs-dax, 2025)",
+	.setup = set_up_file,
+	.thread = { truncate_and_give, map_and_write },
+	.end = end_file,
+	.quick = true,
+};
+
+/* Somebody has it mapped at first: others map it by its number. */
+static void set_up_mapped(void)
+{
+	set_up_file();
+	MUST(daxfile_map(w->store, 0, 0, &w->mapped));
+}
+
+static void unmap_truncate_and_give(void)
+{
+	cf_put(ground_map, w->mapped);
+	truncate_and_give();
+}
+
+static const struct explore_program unmap_against_map = {
+	.name = "dax-unmap-against-map",
+	.worry = "who maps a page that is going has the page's block or none, "
+		 "never what the block has become",
+	.setup = set_up_mapped,
+	.thread = { unmap_truncate_and_give, map_and_write },
+	.end = end_file,
+};
+
+/* ---- DMA ---- */
+
+static void set_up_bridge(void)
+{
+	struct rawdev_config config = {
+		.pagemap = begin(CF_PAGEMAP_P2P), .first = FIRST,
+		.last = LAST, .order = CF_CHUNK_ORDER, .holds = 2,
+	};
+
+	MUST(rawdev_create(ground_map, &config,
+			   explore_memory(rawdev_bytes(&config)),
+			   &w->device));
+}
+
+static void remove_bridge(void)
+{
+	MUST(rawdev_remove_start(w->device));
+	w->err[0] = rawdev_remove_step(w->device, NULL);
+}
+
+static void do_dma(void)
+{
+	w->err[1] = rawdev_pin(w->device, 0, "nic");
+	if (w->err[1]) {
+		REQUIRE(w->err[1] == -CF_EREFUSED || w->err[1] == -CF_EAGAIN);
+		return;
+	}
+	REQUIRE(refs_of(FIRST) == 1);
+	MUST(rawdev_unpin(w->device, 0, "nic"));
+}
+
+static void end_bridge(void)
+{
+	struct rawdev_finding finding;
+
+	REQUIRE(w->err[0] == 0 || w->err[0] == -CF_EBUSY ||
+		w->err[0] == -CF_EAGAIN);
+	if (w->err[0])
+		MUST(rawdev_remove_cancel(w->device));
+	REQUIRE(rawdev_verify(w->device, &finding));
+	ground_verify();
+}
+
+static const struct explore_program removal_against_dma = {
+	.name = "bridge-removal-against-dma",
+	.worry = "memory of a bridge does not go under a peer's DMA, and one "
+		 "that comes too late is refused (p2pdma)",
+	.setup = set_up_bridge,
+	.thread = { remove_bridge, do_dma },
+	.end = end_bridge,
+};
+
+/* ---- the driver ---- */
+
+static void set_up_driver(void)
+{
+	struct devmem_config config = {
+		.pagemap = begin(CF_PAGEMAP_COHERENT), .first = FIRST,
+		.last = LAST,
+	};
+
+	MUST(devmem_create(ground_map, &config,
+			   explore_memory(devmem_bytes(&config)),
+			   &w->driver));
+	/* One run stays out; the other goes to and fro. */
+	MUST(devmem_alloc(w->driver, CF_CHUNK_ORDER, &w->taken[2]));
+	MUST(devmem_alloc(w->driver, CF_CHUNK_ORDER, &w->mapped));
+	*ground_contents(w->mapped) = 1;
+}
+
+static void put_run(void)
+{
+	REQUIRE(*ground_contents(w->mapped) == 1);
+	cf_put(ground_map, w->mapped);
+}
+
+static void alloc_run(void)
+{
+	cf_pfn pfn;
+
+	w->err[1] = devmem_alloc(w->driver, CF_CHUNK_ORDER, &pfn);
+	if (w->err[1])
+		return;
+	*ground_contents(pfn) = 2;
+	REQUIRE(refs_of(pfn) >= 1);
+	REQUIRE(*ground_contents(pfn) == 2);
+	cf_put(ground_map, pfn);
+}
+
+static void get_run(void)
+{
+	if (cf_try_get(ground_map, w->mapped) == 0)
+		cf_put(ground_map, w->mapped);
+}
+
+static void end_driver(void)
+{
+	struct devmem_finding finding;
+
+	REQUIRE(w->err[1] == 0 || w->err[1] == -CF_ENOMEM);
+	REQUIRE(refs_of(w->mapped) == 0);
+	REQUIRE(devmem_verify(w->driver, &finding));
+	ground_verify();
+}
+
+static const struct explore_program free_list = {
+	.name = "driver-free-list",
+	.worry = "a driver that takes pages from its free list while others "
+		 "try their numbers gets each alone (hmm_test, ZONE_DEVICE at "
+		 "refcount 0, 2022)",
+	.setup = set_up_driver,
+	.thread = { put_run, alloc_run, get_run },
+	.end = end_driver,
+};
+
+const struct explore_program *const explore_devices[] = {
+	&truncate_against_map,
+	&unmap_against_map,
+	&removal_against_dma,
+	&free_list,
+	NULL
+};
