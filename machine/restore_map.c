@@ -554,9 +554,10 @@ static int make_block(struct restore *restore)
 /* Runs are in order, inside the map, and do not touch each other. */
 static int check_run(struct restore *restore, const struct fact_run *run)
 {
-	uint64_t frames = run_frames(run);
+	uint64_t frames = (uint64_t)1 << run->order % 64;
 
 	if (run->order <= CF_MAX_ORDER && run->first % frames == 0 &&
+	    run->first < restore->machine->map_config.last &&
 	    run->first + frames <= restore->machine->map_config.last &&
 	    run->first >= restore->rebuild.run_last && counts_fit(run) &&
 	    run->owner < CF_OWNERS_MAX) {
