@@ -51,6 +51,42 @@ int walker_start(struct walker *walker) CF_MUST_CHECK;
 /* Those that sleep walk on. */
 int walkers_wake(struct machine *machine) CF_MUST_CHECK;
 
+/* ---- a load that runs (load.c) ---- */
+
+struct fact_load {
+	uint32_t count, max_order, zone;
+	uint64_t hold_frames, ops;
+	bool timed;			/* it has a bound in time: ... */
+	uint64_t left_ns;		/* ... so much of it is left */
+	struct load_totals sum;
+};
+
+struct fact_worker {
+	uint32_t number;
+	uint64_t random, serial;
+};
+
+/* Of a load that stands still. False: there is none, or no such worker. */
+bool load_facts(struct machine *machine, struct fact_load *ret_fact);
+bool load_worker_facts(struct machine *machine, uint32_t number,
+		       struct fact_worker *ret_fact);
+
+/* NULL: no such load, or slot. */
+struct owner *load_owner(struct machine *machine);
+struct run *load_slot(struct machine *machine, uint32_t worker,
+		      uint64_t slot);
+
+/* As it was, with empty slots; it goes on with load_wake(). */
+int load_restore(struct machine *machine, const struct fact_load *fact,
+		 struct owner *owner) CF_MUST_CHECK;
+int load_worker_restore(struct machine *machine,
+			const struct fact_worker *fact) CF_MUST_CHECK;
+
+/* A worker holds what is in the slot. */
+void load_count_slot(struct machine *machine, uint32_t worker,
+		     const struct run *run);
+int load_wake(struct machine *machine) CF_MUST_CHECK;
+
 STEP_FN(step_save);
 
 #endif

@@ -18,6 +18,7 @@
 #include <time.h>
 
 #include "internal.h"
+#include "known.h"
 
 #define BATCH_OPS	64
 #define DEFAULT_ORDER	3
@@ -50,6 +51,8 @@ struct load {
 	uint64_t until_ns;	/* (C) 0: no bound */
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
+	bool asleep;		/* restored: it starts with the next step */
+	uint64_t left_ns;	/* of a bound in time, while it sleeps */
 	bool stop, pause;	/* (L) */
 	unsigned parked, ended;	/* (L) */
 	struct load_totals sum;	/* (L) */
@@ -281,7 +284,7 @@ static void worker_main(void *argument)
 {
 	struct worker *worker = argument;
 	struct load *load = worker->load;
-	uint64_t reported = 0;
+	uint64_t reported = worker->frames;
 	size_t i;
 
 	while (go_on(worker, &reported))
@@ -330,26 +333,17 @@ static void load_free(struct load *load)
 	free(load);
 }
 
-static struct load *load_new(struct machine *machine, const struct step *step)
+/* Workers on the last CPUs, and nothing for them to do yet. */
+static struct load *load_make(struct machine *machine, unsigned count)
 {
-	unsigned count = (unsigned)step->amount.number, i;
-	uint64_t hold = step_value(step, KEY_HOLD, 0) / CF_FRAME_BYTES;
 	struct load *load = calloc(1, sizeof(*load) +
 				      count * sizeof(struct worker));
-	struct cf_stat stat;
+	unsigned i;
 
 	if (!load)
 		return NULL;
-	cf_stat(machine->map, &stat);
 	load->machine = machine;
 	load->count = count;
-	load->max_order = (unsigned)step_value(step, KEY_ORDER,
-					       DEFAULT_ORDER);
-	load->zone = (enum cf_zone_kind)step->key[KEY_ZONE];
-	load->hold_frames = (hold ? hold : stat.free / 4) / count;
-	load->ops = step->key[KEY_OPS];
-	if (step_has(step, KEY_FOR))
-		load->until_ns = now_ns() + step->key[KEY_FOR];
 	(void)pthread_mutex_init(&load->lock, NULL);
 	(void)pthread_cond_init(&load->changed, NULL);
 	for (i = 0; i < count; i++) {
@@ -358,6 +352,26 @@ static struct load *load_new(struct machine *machine, const struct step *step)
 		load->worker[i].random = machine->config.seed * 2654435761 +
 					 i * 0x9e3779b97f4a7c15 + 1;
 	}
+	return load;
+}
+
+static struct load *load_new(struct machine *machine, const struct step *step)
+{
+	unsigned count = (unsigned)step->amount.number;
+	uint64_t hold = step_value(step, KEY_HOLD, 0) / CF_FRAME_BYTES;
+	struct load *load = load_make(machine, count);
+	struct cf_stat stat;
+
+	if (!load)
+		return NULL;
+	cf_stat(machine->map, &stat);
+	load->max_order = (unsigned)step_value(step, KEY_ORDER,
+					       DEFAULT_ORDER);
+	load->zone = (enum cf_zone_kind)step->key[KEY_ZONE];
+	load->hold_frames = (hold ? hold : stat.free / 4) / count;
+	load->ops = step->key[KEY_OPS];
+	if (step_has(step, KEY_FOR))
+		load->until_ns = now_ns() + step->key[KEY_FOR];
 	return load;
 }
 
@@ -376,6 +390,21 @@ static int load_ready(struct machine *machine, struct load *load)
 	return err;
 }
 
+static int start_workers(struct machine *machine, struct load *load)
+{
+	int err = 0;
+
+	while (!err && load->started < load->count) {
+		struct worker *worker = &load->worker[load->started];
+
+		err = cpus_start(machine->cpus, worker->cpu, worker_main,
+				 worker);
+		if (!err)
+			load->started++;
+	}
+	return err;
+}
+
 int step_load(struct machine *machine, const struct step *step,
 	      struct outcome *outcome)
 {
@@ -387,14 +416,8 @@ int step_load(struct machine *machine, const struct step *step,
 		return refuse(outcome, CF_ENOMEM, "the process has no memory");
 	err = load_ready(machine, load);
 	machine->load = load;
-	while (!err && load->started < load->count) {
-		struct worker *worker = &load->worker[load->started];
-
-		err = cpus_start(machine->cpus, worker->cpu, worker_main,
-				 worker);
-		if (!err)
-			load->started++;
-	}
+	if (!err)
+		err = start_workers(machine, load);
 	if (err) {
 		load->ops = 1;	/* those that run end at once */
 		(void)load_end(machine, why, sizeof(why));
@@ -514,4 +537,116 @@ int step_load_stop(struct machine *machine, const struct step *step,
 	    " intact, %llu moved", (unsigned long long)sum.ops,
 	    (unsigned long long)sum.frees, (unsigned long long)sum.moved);
 	return 0;
+}
+
+/* ---- saved and restored ---- */
+
+bool load_facts(struct machine *machine, struct fact_load *ret_fact)
+{
+	const struct load *load = machine->load;
+	uint64_t now = now_ns();
+
+	if (!load)
+		return false;
+	*ret_fact = (struct fact_load){
+		.count = load->count,
+		.max_order = load->max_order,
+		.zone = (uint32_t)load->zone,
+		.hold_frames = load->hold_frames,
+		.ops = load->ops,
+		.timed = load->until_ns || load->left_ns,
+		.left_ns = load->asleep ? load->left_ns :
+			   load->until_ns > now ? load->until_ns - now : 0,
+		.sum = load->sum,
+	};
+	return true;
+}
+
+bool load_worker_facts(struct machine *machine, uint32_t number,
+		       struct fact_worker *ret_fact)
+{
+	const struct load *load = machine->load;
+
+	if (!load || number >= load->count)
+		return false;
+	*ret_fact = (struct fact_worker){
+		number, load->worker[number].random,
+		load->worker[number].serial,
+	};
+	return true;
+}
+
+struct owner *load_owner(struct machine *machine)
+{
+	return machine->load ? machine->load->owner : NULL;
+}
+
+struct run *load_slot(struct machine *machine, uint32_t worker, uint64_t slot)
+{
+	struct load *load = machine->load;
+
+	if (!load || worker >= load->count ||
+	    slot >= load->worker[worker].slots)
+		return NULL;
+	return &load->worker[worker].slot[slot];
+}
+
+int load_restore(struct machine *machine, const struct fact_load *fact,
+		 struct owner *owner)
+{
+	struct load *load;
+	unsigned i;
+	int err = 0;
+
+	load = load_make(machine, fact->count);
+	if (!load)
+		return -CF_ENOMEM;
+	machine->load = load;
+	load->owner = owner;
+	load->max_order = fact->max_order;
+	load->zone = (enum cf_zone_kind)fact->zone;
+	load->hold_frames = fact->hold_frames;
+	load->ops = fact->ops;
+	load->asleep = true;
+	/* A bound that has passed is one still. */
+	load->left_ns = fact->timed ? fact->left_ns | 1 : 0;
+	load->sum = fact->sum;
+	load->sum.held = 0;
+	for (i = 0; !err && i < load->count; i++)
+		err = make_slots(&load->worker[i]);
+	return err;
+}
+
+int load_worker_restore(struct machine *machine,
+			const struct fact_worker *fact)
+{
+	struct load *load = machine->load;
+
+	if (!load || fact->number >= load->count || !fact->random)
+		return -CF_EINVAL;
+	load->worker[fact->number].random = fact->random;
+	load->worker[fact->number].serial = fact->serial;
+	return 0;
+}
+
+void load_count_slot(struct machine *machine, uint32_t worker,
+		     const struct run *run)
+{
+	struct load *load = machine->load;
+
+	load->worker[worker].frames += (uint64_t)1 << run->order;
+	load->sum.held += (uint64_t)1 << run->order;
+}
+
+int load_wake(struct machine *machine)
+{
+	struct load *load = machine->load;
+
+	if (!load || !load->asleep)
+		return 0;
+	load->asleep = false;
+	if (load->left_ns)
+		load->until_ns = now_ns() + load->left_ns;
+	load->left_ns = 0;
+	return start_workers(machine, load);
 }

@@ -60,7 +60,8 @@ static int check_machine(struct restore *restore)
 	    fact->block_order > CF_BLOCK_ORDER_MAX || !fact->cpus ||
 	    fact->cpus > CF_CPUS_MAX || !fact->nodes ||
 	    fact->nodes > CF_NODES_MAX || !fact->poison_max ||
-	    fact->poison_max > RESTORE_BAD_MAX || !fact->last ||
+	    fact->poison_max > RESTORE_BAD_MAX ||
+	    fact->workers >= fact->cpus || !fact->last ||
 	    fact->last > CF_PFN_LIMIT || fact->last % block ||
 	    fact->added_first > fact->added_last ||
 	    fact->added_last > fact->last ||
@@ -145,6 +146,7 @@ void restore_close(struct restore *restore)
 	save_reader_close(restore->reader);
 	restore_map_free(restore);
 	bits_free(restore->claimed);
+	owner_free(restore->load_owner);
 	free(restore);
 }
 
@@ -156,6 +158,7 @@ void restore_origin(const struct restore *restore,
 		.span_frames = restore->fact.last,
 		.cpus = restore->fact.cpus,
 		.nodes = restore->fact.nodes,
+		.workers = restore->fact.workers,
 		.marked = restore->marked,
 		.name = restore->name,
 		.names = restore->names,
@@ -274,6 +277,9 @@ static const restore_fn functions[SAVE_KIND_COUNT] = {
 	[SAVE_ZONE] = restore_zone,
 	[SAVE_LAST] = restore_last,
 	[SAVE_CONTENT] = restore_content,
+	[SAVE_LOAD] = restore_load,
+	[SAVE_WORKER] = restore_worker,
+	[SAVE_SLOT] = restore_slot_run,
 };
 
 /* Kinds rise; what the map is made of is complete when the next ones begin. */
@@ -292,6 +298,8 @@ static int check_kind(struct restore *restore, enum save_kind kind)
 	if ((kind > SAVE_RUN || ends) && !restore->rebuild.made &&
 	    restore_map_end(restore))
 		return -1;
+	if (ends && restore->fact.workers && !restore->machine->load)
+		return restore_wrong(restore, "the load is missing");
 	return ends ? restore_sets_end(restore) : 0;
 }
 

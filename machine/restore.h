@@ -53,6 +53,7 @@ struct restore {
 	struct fact_end end;		/* counted here */
 	cf_pfn content_last;		/* contents come in order */
 	struct bits *claimed;		/* heads of runs that are in a set */
+	struct owner *load_owner;	/* until the load takes it */
 	struct owner *kept_of;		/* whose list of kept runs ... */
 	struct run **kept_end;		/* ... ends here */
 };
@@ -103,6 +104,9 @@ int restore_walker(struct restore *restore, struct code *code);
 int restore_operation(struct restore *restore, struct code *code);
 int restore_mark(struct restore *restore, struct code *code);
 int restore_zone(struct restore *restore, struct code *code);
+int restore_load(struct restore *restore, struct code *code);
+int restore_worker(struct restore *restore, struct code *code);
+int restore_slot_run(struct restore *restore, struct code *code);
 int restore_last(struct restore *restore, struct code *code);
 
 #endif

@@ -75,6 +75,20 @@ static bool member_fits(struct restore *restore, const struct set *set,
 	}
 }
 
+/* All but its lock, its set and its place in a list. */
+static void copy_run(struct run *run, const struct run *from)
+{
+	run->refs = from->refs;
+	run->pins = from->pins;
+	run->state = from->state;
+	run->order = from->order;
+	run->written = from->written;
+	run->moved = from->moved;
+	run->pfn = from->pfn;
+	run->seed = from->seed;
+	run->skew = from->skew;
+}
+
 /* A run in use is in one set at most. */
 static bool claim(struct restore *restore, const struct run *run)
 {
@@ -145,15 +159,7 @@ int restore_member(struct restore *restore, struct code *code)
 	run = set_add_run(machine, set);
 	if (!run)
 		return restore_wrong(restore, "out of memory");
-	run->refs = fact.run.refs;
-	run->pins = fact.run.pins;
-	run->state = fact.run.state;
-	run->order = fact.run.order;
-	run->written = fact.run.written;
-	run->moved = fact.run.moved;
-	run->pfn = fact.run.pfn;
-	run->seed = fact.run.seed;
-	run->skew = fact.run.skew;
+	copy_run(run, &fact.run);
 	if (fact.bound && run_bind(machine, run->pfn, run))
 		return restore_wrong(restore, "%s[%zu] cannot be known by its"
 				     " frame", set->name, set->count - 1);
@@ -466,4 +472,63 @@ int restore_last(struct restore *restore, struct code *code)
 	if (!code->failed)
 		give_words(restore, &last->report, &text);
 	return 0;
+}
+
+int restore_load(struct restore *restore, struct code *code)
+{
+	struct owner *owner = restore->load_owner;
+	struct fact_load fact;
+	int err;
+
+	fact_load(code, &fact);
+	if (code->failed)
+		return 0;
+	if (!owner || !owner->registered || restore->machine->load ||
+	    fact.count != restore->fact.workers || !fact.count ||
+	    fact.max_order > CF_MAX_ORDER)
+		return restore_wrong(restore, "there can be no load like"
+				     " that");
+	restore->load_owner = NULL;
+	err = load_restore(restore->machine, &fact, owner);
+	return err ? restore_wrong(restore, "the load: %s", cf_strerror(err)) :
+		     0;
+}
+
+int restore_worker(struct restore *restore, struct code *code)
+{
+	struct fact_worker fact;
+
+	fact_worker(code, &fact);
+	if (code->failed)
+		return 0;
+	return load_worker_restore(restore->machine, &fact) ?
+	       restore_wrong(restore, "there is no worker %u", fact.number) :
+	       0;
+}
+
+int restore_slot_run(struct restore *restore, struct code *code)
+{
+	struct machine *machine = restore->machine;
+	struct fact_member fact = { .set = 0 };
+	struct cf_snapshot shot;
+	struct run *run;
+
+	fact_slot(code, &fact);
+	if (code->failed)
+		return 0;
+	run = load_slot(machine, fact.set, fact.slot);
+	if (!run || run->state != RUN_GONE || fact.run.state != RUN_HELD ||
+	    fact.run.pfn >= machine->map_config.last ||
+	    cf_snapshot(machine->map, fact.run.pfn, &shot) ||
+	    shot.order != fact.run.order || !fact.run.refs ||
+	    shot.refs != fact.run.refs || shot.pins ||
+	    !claim(restore, &fact.run) ||
+	    (fact.bound && run_find(machine, fact.run.pfn)))
+		return restore_wrong(restore, "worker %u does not hold frame"
+				     " %llu", fact.set,
+				     (unsigned long long)fact.run.pfn);
+	copy_run(run, &fact.run);
+	load_count_slot(machine, fact.set, run);
+	return fact.bound && run_bind(machine, run->pfn, run) ?
+	       restore_wrong(restore, "out of memory") : 0;
 }

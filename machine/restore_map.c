@@ -150,26 +150,41 @@ static bool owner_fits(const struct owner *owner)
 	       !(owner->exposing && owner->movable);
 }
 
-int restore_owner(struct restore *restore, struct code *code)
+/* The object of a record. NULL: wrong, or no memory. */
+static struct owner *make_owner(struct restore *restore, uint32_t number)
 {
 	struct machine *machine = restore->machine;
-	struct owner read = { .machine = NULL }, *owner = machine->folios;
+	union object *slot;
+
+	if (number == FACT_FOLIOS)
+		return machine->folios;
+	if (number == FACT_LOAD) {
+		if (restore->load_owner || !restore->fact.workers)
+			return NULL;
+		restore->load_owner = owner_new(machine, "load");
+		return restore->load_owner;
+	}
+	slot = restore_slot(restore, number, NOUN_OWNER);
+	if (!slot)
+		return NULL;
+	slot->owner = owner_new(machine, machine->name[number]);
+	return slot->owner;
+}
+
+int restore_owner(struct restore *restore, struct code *code)
+{
+	struct owner read = { .machine = NULL }, *owner;
 	struct fact_owner fact;
-	union object *slot = NULL;
+	bool named;
 
 	fact_owner(code, &fact, &read);
 	if (code->failed)
 		return 0;
-	if (fact.number != FACT_FOLIOS) {
-		slot = restore_slot(restore, fact.number, NOUN_OWNER);
-		if (!slot)
-			return -1;
-		owner = owner_new(machine, machine->name[fact.number]);
-		if (!owner)
-			return restore_wrong(restore, "out of memory");
-		slot->owner = owner;
-	}
-	if (!owner_fits(&read) || (!slot && !fact.registered))
+	named = fact.number != FACT_FOLIOS && fact.number != FACT_LOAD;
+	owner = make_owner(restore, fact.number);
+	if (!owner)
+		return restore_wrong(restore, "out of memory");
+	if (!owner_fits(&read) || (!named && !fact.registered))
 		return restore_wrong(restore, "owner %s cannot be like that",
 				     owner->name);
 	owner->movable = read.movable;

@@ -91,6 +91,8 @@ static uint32_t number_of(struct machine *machine, const struct owner *owner)
 		return FACT_NOBODY;
 	if (owner == machine->folios)
 		return FACT_FOLIOS;
+	if (owner == load_owner(machine))
+		return FACT_LOAD;
 	for (i = 0; i < machine->config.names_count; i++)
 		if (machine->object[i].owner == owner)
 			return i;
@@ -117,12 +119,14 @@ static void save_owner(struct saving *saving, uint32_t number,
 static void save_owners(struct saving *saving)
 {
 	struct machine *machine = saving->machine;
-	struct owner *owner;
+	struct owner *load = load_owner(machine), *owner;
 	uint32_t id, i;
 
 	save_owner(saving, FACT_FOLIOS, machine->folios);
 	for (id = 0; id < CF_OWNERS_MAX; id++) {
 		owner = owner_of_id(machine, id);
+		if (load && load->id == id)
+			owner = load;
 		if (owner)
 			save_owner(saving, number_of(machine, owner), owner);
 	}
@@ -559,6 +563,40 @@ static void check_moment(struct saving *saving)
 		(void)fail(saving, "the machine changed while it was saved");
 }
 
+/* ---- the load ---- */
+
+static void save_slots(struct saving *saving, uint32_t worker)
+{
+	struct fact_member fact = { .set = worker };
+	const struct run *run;
+
+	for (fact.slot = 0; !saving->failed; fact.slot++) {
+		run = load_slot(saving->machine, worker, fact.slot);
+		if (!run)
+			return;
+		if (run->state != RUN_HELD)
+			continue;
+		fact.run = *run;
+		fact.bound = run_find(saving->machine, run->pfn) == run;
+		fact_slot(record(saving, SAVE_SLOT), &fact);
+	}
+}
+
+static void save_load(struct saving *saving)
+{
+	struct fact_worker worker;
+	struct fact_load fact;
+	uint32_t i;
+
+	if (!load_facts(saving->machine, &fact))
+		return;
+	fact_load(record(saving, SAVE_LOAD), &fact);
+	for (i = 0; load_worker_facts(saving->machine, i, &worker); i++)
+		fact_worker(record(saving, SAVE_WORKER), &worker);
+	for (i = 0; i < fact.count; i++)
+		save_slots(saving, i);
+}
+
 /* ---- all of it ---- */
 
 static void save_all(struct saving *saving)
@@ -567,7 +605,7 @@ static void save_all(struct saving *saving)
 		save_names, save_owners, save_all_bits, save_bad, save_pieces,
 		save_blocks, save_runs, save_sets, save_kept, save_frames,
 		save_watchers, save_walkers, save_operations, save_marks,
-		save_zones, save_last, check_moment, save_contents,
+		save_zones, save_last, check_moment, save_contents, save_load,
 	};
 	struct fact_machine fact;
 	size_t i;
@@ -598,13 +636,21 @@ const char *machine_save_refusal(struct machine *machine)
 
 	if (!machine_is_on(machine))
 		return "there is no machine yet";
-	if (machine->load)
-		return "a load is running: stop it first";
-	for (i = 0; i < machine->config.names_count; i++)
-		if (is_object(machine, i, NOUN_MEM) ||
-		    is_object(machine, i, NOUN_BALLOON))
+	for (i = 0; i < machine->config.names_count; i++) {
+		if (!machine->object[i].any)
+			continue;
+		switch (machine->config.names[i].noun) {
+		case NOUN_SET: case NOUN_FRAME: case NOUN_OWNER:
+		case NOUN_OPERATION: case NOUN_SUBSCRIBER: case NOUN_SCANNER:
+		case NOUN_WALKER: case NOUN_MARK:
+			break;
+		case NOUN_MEM: case NOUN_BALLOON:
 			return "it has virtio devices, whose state no file"
 			       " keeps";
+		default:
+			return "it has something whose state no file keeps";
+		}
+	}
 	return NULL;
 }
 

@@ -31,6 +31,10 @@ void fact_machine_take(struct fact_machine *fact, struct machine *machine)
 		.load_past = machine->load_past,
 		.last_mark = FACT_NOBODY,
 	};
+	struct fact_load load;
+
+	if (load_facts(machine, &load))
+		fact->workers = load.count;
 	(void)pthread_mutex_lock(&machine->signal_lock);
 	fact->low_signals = machine->low_signals;
 	fact->empty_signals = machine->empty_signals;
@@ -56,10 +60,19 @@ void fact_machine_give(const struct fact_machine *fact,
 	(void)pthread_mutex_unlock(&machine->signal_lock);
 }
 
+static void code_totals(struct code *code, struct load_totals *load)
+{
+	code_u64(code, &load->workers);
+	code_u64(code, &load->ops);
+	code_u64(code, &load->allocs);
+	code_u64(code, &load->frees);
+	code_u64(code, &load->failed);
+	code_u64(code, &load->errors);
+	code_u64(code, &load->moved);
+}
+
 void fact_machine(struct code *code, struct fact_machine *fact)
 {
-	struct load_totals *load = &fact->load_past;
-
 	code_u64(code, &fact->seed);
 	code_u64(code, &fact->last);
 	code_u32(code, &fact->block_order);
@@ -77,14 +90,9 @@ void fact_machine(struct code *code, struct fact_machine *fact)
 	code_u64(code, &fact->inflated);
 	code_u64(code, &fact->deflated);
 	code_u64(code, &fact->unreturned);
-	code_u64(code, &load->workers);
-	code_u64(code, &load->ops);
-	code_u64(code, &load->allocs);
-	code_u64(code, &load->frees);
-	code_u64(code, &load->failed);
-	code_u64(code, &load->errors);
-	code_u64(code, &load->moved);
+	code_totals(code, &fact->load_past);
 	code_u32(code, &fact->last_mark);
+	code_u32(code, &fact->workers);
 }
 
 /* Nouns stand as their words: their numbers are not the format's. */
@@ -192,11 +200,11 @@ void fact_set(struct code *code, struct fact_set *fact)
 	code_u64(code, &fact->last);
 }
 
-void fact_member(struct code *code, struct fact_member *fact)
+/* What a set or a worker knows of a run it has. */
+static void code_run(struct code *code, struct fact_member *fact)
 {
 	struct run *run = &fact->run;
 
-	code_u32(code, &fact->set);
 	code_bool(code, &fact->bound);
 	code_u32(code, &run->refs);
 	code_u32(code, &run->pins);
@@ -207,6 +215,38 @@ void fact_member(struct code *code, struct fact_member *fact)
 	code_u64(code, &run->pfn);
 	code_u64(code, &run->seed);
 	code_u64(code, &run->skew);
+}
+
+void fact_member(struct code *code, struct fact_member *fact)
+{
+	code_u32(code, &fact->set);
+	code_run(code, fact);
+}
+
+void fact_slot(struct code *code, struct fact_member *fact)
+{
+	code_u32(code, &fact->set);
+	code_u64(code, &fact->slot);
+	code_run(code, fact);
+}
+
+void fact_load(struct code *code, struct fact_load *fact)
+{
+	code_u32(code, &fact->count);
+	code_u32(code, &fact->max_order);
+	fact->zone = code_choice(code, fact->zone, CF_ZONE_DEVICE);
+	code_u64(code, &fact->hold_frames);
+	code_u64(code, &fact->ops);
+	code_bool(code, &fact->timed);
+	code_u64(code, &fact->left_ns);
+	code_totals(code, &fact->sum);
+}
+
+void fact_worker(struct code *code, struct fact_worker *fact)
+{
+	code_u32(code, &fact->number);
+	code_u64(code, &fact->random);
+	code_u64(code, &fact->serial);
 }
 
 void fact_frame(struct code *code, struct fact_frame *fact)

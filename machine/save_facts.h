@@ -12,6 +12,7 @@
 
 #define FACT_NOBODY	(~0u)	/* in place of a name's number */
 #define FACT_FOLIOS	(~0u - 1)	/* the owner of "movable" */
+#define FACT_LOAD	(~0u - 2)	/* the owner of a load's runs */
 
 struct fact_machine {
 	uint64_t seed;
@@ -22,6 +23,7 @@ struct fact_machine {
 	uint64_t low_signals, empty_signals, inflated, deflated, unreturned;
 	struct load_totals load_past;
 	uint32_t last_mark;		/* a name's number */
+	uint32_t workers;		/* of a load that runs; 0: none does */
 };
 
 /* The counters of a machine, to or from the fact. */
@@ -75,7 +77,8 @@ struct fact_set {
 };
 
 struct fact_member {
-	uint32_t set;
+	uint32_t set;			/* or a worker ... */
+	uint64_t slot;			/* ... and where it holds it */
 	bool bound;			/* its owner finds it by its frame */
 	struct run run;
 };
@@ -124,6 +127,9 @@ void fact_watcher(struct code *code, uint32_t *number,
 void fact_walker(struct code *code, uint32_t *number, struct walker *walker);
 void fact_mark(struct code *code, uint32_t *number, struct mark *mark);
 void fact_zone(struct code *code, struct fact_zone *fact);
+void fact_load(struct code *code, struct fact_load *fact);
+void fact_worker(struct code *code, struct fact_worker *fact);
+void fact_slot(struct code *code, struct fact_member *fact);
 void fact_end(struct code *code, struct fact_end *fact);
 
 /* Between the texts and the report's own pointers stands the caller. */

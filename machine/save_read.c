@@ -66,6 +66,9 @@ const char *save_kind_name(enum save_kind kind)
 		[SAVE_ZONE] = "zone",
 		[SAVE_LAST] = "last",
 		[SAVE_CONTENT] = "content",
+		[SAVE_LOAD] = "load",
+		[SAVE_WORKER] = "worker",
+		[SAVE_SLOT] = "slot",
 	};
 
 	return (unsigned)kind < SAVE_KIND_COUNT ? names[kind] : "unknown";

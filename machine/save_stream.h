@@ -51,6 +51,9 @@ enum save_kind {
 	SAVE_ZONE	= 19,	/* watermarks */
 	SAVE_LAST	= 20,	/* what the last step came to */
 	SAVE_CONTENT	= 21,
+	SAVE_LOAD	= 22,	/* workers that were at it */
+	SAVE_WORKER	= 23,
+	SAVE_SLOT	= 24,	/* a run a worker holds */
 	SAVE_KIND_COUNT
 };
 

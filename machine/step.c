@@ -242,7 +242,7 @@ void machine_step(struct machine *machine, const struct step *step,
 
 	*ret_outcome = (struct outcome){ .err = 0 };
 	ret_outcome->report.pfn = CF_PFN_NONE;
-	if (walkers_wake(machine))
+	if (walkers_wake(machine) || load_wake(machine))
 		ret_outcome->err = refuse(ret_outcome, CF_ENOMEM,
 					  "no thread is left");
 	else

@@ -356,6 +356,8 @@ int session_run(const struct session_options *options,
 		.hooks = hooks,
 		.program = program,
 		.shared = shared,
+		/* Nothing ends of a machine nothing was done with. */
+		.cut = !program->steps,
 	};
 	static const struct save_config save = {
 		.level = SAVE_LEVEL_DEFAULT,
