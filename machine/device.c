@@ -10,7 +10,6 @@
 
 #include "device.h"
 
-#define ANSWER_NS	1000000000	/* an answer comes, or it does not */
 #define POLL_NS		500000
 #define REPORT_NS	2000000000	/* between rounds, as guests do */
 #define WORK_MAX	100000000	/* pieces; nothing needs so many */
@@ -82,7 +81,7 @@ static bool is_over(struct device *device, struct cf_next next,
 		*ret_end = DEVICE_BACKS_OFF;
 		return true;
 	}
-	if (next.when != CF_WHEN_AT && idle_ns > ANSWER_NS) {
+	if (next.when != CF_WHEN_AT && idle_ns > host_patience_ns()) {
 		*ret_end = DEVICE_SILENT;
 		return true;
 	}

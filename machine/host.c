@@ -251,6 +251,11 @@ int host_lie(struct host_device *device, uint64_t lie, uint64_t after)
 	return 0;
 }
 
+uint64_t host_patience_ns(void)
+{
+	return 1000000000;
+}
+
 /* Frames of the region that are in the process's memory. */
 static uint64_t resident_bytes(const struct host_device *device)
 {

@@ -104,6 +104,9 @@ int host_conduct(struct host_device *device, enum host_conduct conduct,
 int host_lie(struct host_device *device, uint64_t lie, uint64_t after)
 	CF_MUST_CHECK;
 
+/* An answer of a device comes within that, or not at all. */
+uint64_t host_patience_ns(void);
+
 /* 0, or -CF_EPORT: the host does not say. */
 int host_view(struct host_device *device, struct host_view *ret_view)
 	CF_MUST_CHECK;

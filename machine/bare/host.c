@@ -223,6 +223,12 @@ int host_lie(struct host_device *device, uint64_t lie, uint64_t after)
 	return -CF_EREFUSED;
 }
 
+/* QEMU's threads wait for a processor of the host, as others do. */
+uint64_t host_patience_ns(void)
+{
+	return 30000000000;
+}
+
 int host_view(struct host_device *device, struct host_view *ret_view)
 {
 	uint64_t numbers[NUMBERS_MAX];

@@ -9,11 +9,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "qemu.h"
 
 #define UNKNOWN		(~(uint64_t)0)
 #define SLOWLY		4096		/* bytes a second of a migration */
+#define HINT_NS		30000000000ull
 #define STATS_S		3600		/* until QEMU asks again by itself */
 
 struct question {
@@ -78,6 +80,36 @@ static int migrating(const struct question *question)
 	       monitor_do(monitor, "migrate", json_pack("{s:s}", "uri",
 					"exec:cat >/dev/null"), NULL) ?
 	       0 : CF_EPORT;
+}
+
+/* Hints are asked for when a migration has begun to look at memory. */
+static bool has_begun(struct monitor *monitor)
+{
+	const char *status;
+	json_t *answer;
+	bool begun;
+
+	if (!monitor_do(monitor, "query-migrate", NULL, &answer))
+		return false;
+	status = json_string_value(json_object_get(answer, "status"));
+	begun = status && !strcmp(status, "active");
+	json_decref(answer);
+	return begun;
+}
+
+static int hint(const struct question *question)
+{
+	static const struct timespec nap = { 0, 2000000 };
+	uint64_t end = channel_now() + HINT_NS;
+	int err = migrating(question);
+
+	while (!err && question->value &&
+	       !has_begun(&question->qemu->monitor)) {
+		if (channel_now() > end)
+			return CF_EPORT;
+		(void)nanosleep(&nap, NULL);
+	}
+	return err;
 }
 
 /* Where QEMU has a region: "Host virtual address for ... is 0x7f...". */
@@ -199,7 +231,7 @@ static int answer_of_device(const struct question *question, const char *what,
 	if (!strcmp(what, "stats"))
 		return stats(question);
 	if (!strcmp(what, "hint"))
-		return migrating(question);
+		return hint(question);
 	if (!strcmp(what, "view"))
 		return view(question, line, bytes);
 	return CF_EINVAL;
