@@ -401,5 +401,5 @@ int dump_has(struct dump *dump, cf_pfn pfn, struct dump_why *why)
 	uint64_t frame;
 
 	return frame_of(dump, pfn, &frame) ?
-	       dump_file_has(&dump->file, frame, why) : dump->root != 0;
+	       dump_file_has(&dump->file, frame, why) : 0;
 }

@@ -96,6 +96,13 @@ int arch_get(void);			/* or -1: nothing came */
 _Noreturn void arch_exit(int status);
 void arch_file_select(unsigned key);	/* of -fw_cfg */
 uint8_t arch_file_byte(void);
+void arch_file_access(uint64_t request);	/* physical: QEMU does it */
+
+/* Write a file of QEMU's that can be. False: there is none. */
+bool file_write(const char *name, const void *bytes, uint32_t count);
+
+/* How page tables look, for readers of dumps. */
+extern const char arch_tables_name[];
 uint64_t arch_now_ns(void);
 
 /* ---- where things are (boot.c) ---- */

@@ -472,7 +472,8 @@ static int write_dump(struct machine *machine,
 		load_pause(machine);
 		walkers_rest(machine);
 	}
-	err = machine->config.dump(request, text, bytes);
+	err = machine->config.dump(machine->config.dump_context, request, text,
+				   bytes);
 	if (still) {
 		walkers_go_on(machine);
 		load_resume(machine);

@@ -36,7 +36,8 @@ struct save_config;
 
 /* What the step "dump" asks for. */
 struct machine_dump {
-	struct cf_map *map;
+	struct cf_map *map;		/* or NULL, and ... */
+	const char *core;		/* ... a dump of a guest */
 	const char *path;
 	unsigned level;			/* as makedumpfile's */
 	bool elf;			/* an ELF core, not kdump-compressed */
@@ -57,8 +58,9 @@ struct machine_config {
 	 * What the step "dump" does; NULL: it is refused. @text: a sentence
 	 * on what is in the dump, or with -1 on why there is none.
 	 */
-	int (*dump)(const struct machine_dump *request, char *text,
-		    size_t bytes);
+	int (*dump)(void *context, const struct machine_dump *request,
+		    char *text, size_t bytes);
+	void *dump_context;
 	void *context;
 };
 

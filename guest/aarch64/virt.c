@@ -76,6 +76,14 @@ void arch_exit(int status)
 }
 
 /* The key's high byte comes first. */
+const char arch_tables_name[] = "aarch64";
+
+void arch_file_access(uint64_t request)
+{
+	__asm__ volatile("dsb sy" : : : "memory");
+	*(volatile uint64_t *)(VIRT_FW_CFG + 16) = __builtin_bswap64(request);
+}
+
 void arch_file_select(unsigned key)
 {
 	*(volatile uint16_t *)(VIRT_FW_CFG + 8) =

@@ -32,4 +32,10 @@ void guest_line(char *line, unsigned long bytes);
 /* A file of QEMU's: -fw_cfg name=opt/...; malloc()ed, or NULL. */
 char *guest_file(const char *name, unsigned long *ret_bytes);
 
+/*
+ * Lines of VMCOREINFO for dumps that QEMU takes from outside, if it has its
+ * device vmcoreinfo. Where page tables are is added. Called anew: replaced.
+ */
+void guest_vmcoreinfo(const char *text, unsigned long bytes);
+
 #endif

@@ -16,7 +16,9 @@
  * the other side.
  */
 
+#include <coldframe/coldframe.h>
 #include <guest.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -128,6 +130,24 @@ static json_t *outcome_json(struct machine *machine,
 	return answer;
 }
 
+/* Where the map is, for dumps that are taken from outside. */
+static void publish(struct machine *machine)
+{
+	struct cf_map *map = machine_map(machine);
+	size_t bytes = cf_vmcoreinfo(map, NULL, 0) + 64;
+	char *lines = malloc(bytes);
+	void *frames;
+
+	if (!lines)
+		return;
+	frames = cf_port_frame_address(cf_map_config_of(map)->machine, 0, 1);
+	(void)cf_vmcoreinfo(map, lines, bytes);
+	(void)snprintf(lines + strlen(lines), 64, "SYMBOL(cf_frames)=%llx\n",
+		       (unsigned long long)(uintptr_t)frames);
+	guest_vmcoreinfo(lines, strlen(lines));
+	free(lines);
+}
+
 static json_t *step(struct program *program, unsigned long number)
 {
 	struct outcome outcome;
@@ -138,6 +158,8 @@ static json_t *step(struct program *program, unsigned long number)
 	if (program->step[number].kind == STEP_MACHINE && !outcome.err &&
 	    !host_place(program->machine))
 		return NULL;
+	if (program->step[number].kind == STEP_MACHINE && !outcome.err)
+		publish(program->machine);
 	return outcome_json(program->machine, &outcome);
 }
 

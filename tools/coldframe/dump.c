@@ -6,6 +6,7 @@
 #include "command.h"
 #include "common.h"
 #include "dumping.h"
+#include "run_qemu.h"
 #include "session.h"
 
 #include <errno.h>
@@ -22,6 +23,7 @@
 struct options {
 	struct session_options session;
 	struct dump_options dump;
+	struct run_qemu qemu;
 	const char *from;		/* a dump, in place of a machine */
 	const char *path;
 	bool elf, kdump, compress;	/* were given */
@@ -47,6 +49,8 @@ static const char help[] =
 "  -c, --compress=HOW zlib (the default), zstd or none\n"
 "  -t, --threads=N    pack with N threads; one a CPU unless told\n"
 "      --from=DUMP    dump what this dump has\n"
+"  -m, --machine=M    embedded (the default), or qemu: a guest, from outside\n"
+"      --cpu-kind=K   of qemu: x86-64 (the default) or aarch64\n"
 "  -j, --json         one JSON object instead of text\n"
 "  -q, --quiet        print only what fails, and what print and say write\n"
 "  -v, --verify=WHEN  check every equation of the engine after each \"step\",\n"
@@ -64,11 +68,11 @@ static void show(void *context, uint64_t done, uint64_t all)
 	common_progress(context, done, all);
 }
 
-static int write_it(struct options *options, const struct dump_source *source,
-		    struct dump_why *why)
+static int write_it(struct options *options,
+		    const struct machine_dump *request, struct dump_why *why)
 {
-	int err = dump_write(source, &options->dump, options->path,
-			     &options->result, why);
+	int err = dumping_write(request, &options->dump, &options->result,
+				why);
 
 	common_progress_end();
 	options->done = !err;
@@ -79,21 +83,43 @@ static int dump_machine(void *context, struct machine *machine, char *text,
 			size_t bytes)
 {
 	struct options *options = context;
+	const struct machine_dump request = {
+		.map = machine_map(machine), .path = options->path,
+	};
 	struct dump_why why = { "the process has no memory" };
-	struct dump_source source;
-	int err;
 
 	/* Frames in caches are free frames; what runs has ended. */
-	(void)!cf_drain(machine_map(machine));
-	err = dump_source_live(&source, machine_map(machine), "embedded",
-			       options->dump.level, &why);
-	if (!err) {
-		err = write_it(options, &source, &why);
-		dump_source_close(&source);
-	}
-	if (err)
+	(void)!cf_drain(request.map);
+	if (!write_it(options, &request, &why))
+		return 0;
+	(void)snprintf(text, bytes, "%s", why.text);
+	return -1;
+}
+
+/* Steps of the scenario, or the one that was added for a guest. */
+static int dump_step(void *context, const struct machine_dump *request,
+		     char *text, size_t bytes)
+{
+	struct options *options = context;
+	struct dump_why why = { "the process has no memory" };
+
+	if (!request->core || strcmp(request->path, options->path))
+		return dumping_step(NULL, request, text, bytes);
+	if (write_it(options, request, &why)) {
 		(void)snprintf(text, bytes, "%s", why.text);
-	return err;
+		return -1;
+	}
+	dumping_say(&options->result, text, bytes);
+	return 0;
+}
+
+static int play(void *context, const struct program *program,
+		const struct machine_config *config,
+		struct player *ret_player)
+{
+	struct options *options = context;
+
+	return run_qemu_play(&options->qemu, program, config, ret_player);
 }
 
 static json_t *result_json(const struct dump_result *result)
@@ -127,19 +153,43 @@ static void report(void *context, json_t *report)
 	(void)printf("%s: %s\n", options->path, text);
 }
 
+/* A guest is dumped by a step behind its last one. */
+static int add_step(struct program *program, const struct options *options)
+{
+	size_t count = program->steps;
+	struct step *more = realloc(program->step,
+				    (count + 1) * sizeof(*more));
+
+	if (!more)
+		return common_failed(COMMAND, "%s", strerror(ENOMEM));
+	program->step = more;
+	more[count] = (struct step){
+		.kind = STEP_DUMP, .line = count ? more[count - 1].line : 1,
+		.source = { "(dump)", 6 },
+		.text = { options->path, strlen(options->path) },
+		.cpu = STEP_CPU_MAIN,
+	};
+	program->steps++;
+	return EXIT_OK;
+}
+
 /* In the child. */
 static int run_scenario(void *context, const char *file,
 			struct session_shared *shared)
 {
 	struct options *options = context;
-	const struct session_hooks hooks = {
+	struct session_hooks hooks = {
 		.context = options, .end = dump_machine, .end_name = "(dump)",
-		.report = report, .dump = dumping_step,
+		.report = report, .dump = dump_step,
 	};
 	struct program program = { .file = file };
 	int status;
 
 	status = program_read(&program, NULL, options->session.json);
+	if (!status && options->qemu.wanted) {
+		status = add_step(&program, options);
+		hooks.play = play;
+	}
 	if (!status)
 		status = session_run(&options->session, &hooks, &program,
 				     shared);
@@ -164,22 +214,14 @@ static void say(struct options *options)
 
 static int dump_dump(struct options *options)
 {
+	const struct machine_dump request = {
+		.core = options->from, .path = options->path,
+	};
 	struct dump_why why = { "the process has no memory" };
-	struct dump_source source;
-	struct dump *dump;
-	int err;
 
-	if (dump_open(options->from, &dump, &why))
+	if (write_it(options, &request, &why))
 		return common_failed(COMMAND, "%s: %s", options->from,
 				     why.text);
-	err = dump_source_file(&source, dump, options->dump.level, &why);
-	if (!err) {
-		err = write_it(options, &source, &why);
-		dump_source_close(&source);
-	}
-	dump_close(dump);
-	if (err)
-		return common_failed(COMMAND, "%s", why.text);
 	say(options);
 	return EXIT_OK;
 }
@@ -249,6 +291,10 @@ static int parse_option(int option, struct options *options)
 	case 'K':
 		options->kdump = true;
 		return EXIT_OK;
+	case 'm':
+		return run_qemu_machine(&options->qemu, optarg);
+	case 'k':
+		return run_qemu_cpu_kind(&options->qemu, optarg);
 	case 'f':
 		options->from = optarg;
 		return EXIT_OK;
@@ -264,6 +310,8 @@ static const struct option words[] = {
 	{ "compress", required_argument, NULL, 'c' },
 	{ "threads", required_argument, NULL, 't' },
 	{ "from", required_argument, NULL, 'f' },
+	{ "machine", required_argument, NULL, 'm' },
+	{ "cpu-kind", required_argument, NULL, 'k' },
 	SESSION_OPTIONS,
 	{ NULL, 0, NULL, 0 },
 };
@@ -273,7 +321,7 @@ static int parse_options(int argc, char **argv, struct options *options)
 {
 	int option, status;
 
-	while ((option = getopt_long(argc, argv, "d:c:t:" SESSION_LETTERS,
+	while ((option = getopt_long(argc, argv, "d:c:t:m:" SESSION_LETTERS,
 				     words, NULL)) != -1) {
 		if (option == 'h') {
 			(void)fputs(help, stdout);
@@ -295,7 +343,9 @@ static int parse_options(int argc, char **argv, struct options *options)
 				    "which file is to be written?" :
 				    "a scenario and a file are needed");
 	options->path = argv[argc - 1];
-	return -1;
+	options->qemu.json = options->session.json;
+	status = run_qemu_check(&options->qemu);
+	return status ? status : -1;
 }
 
 int cmd_dump(int argc, char **argv)

@@ -22,7 +22,42 @@ void dumping_say(const struct dump_result *result, char *text, size_t bytes)
 		       common_bytes(result->bytes, file), lost);
 }
 
-int dumping_step(const struct machine_dump *request, char *text, size_t bytes)
+static int write_from(struct dump_source *source,
+		      const struct machine_dump *request,
+		      const struct dump_options *options,
+		      struct dump_result *ret_result, struct dump_why *why)
+{
+	int err = dump_write(source, options, request->path, ret_result, why);
+
+	dump_source_close(source);
+	return err;
+}
+
+int dumping_write(const struct machine_dump *request,
+		  const struct dump_options *options,
+		  struct dump_result *ret_result, struct dump_why *why)
+{
+	struct dump_source source;
+	struct dump *dump;
+	int err;
+
+	if (request->map) {
+		err = dump_source_live(&source, request->map, "embedded",
+				       options->level, why);
+		return err ? err : write_from(&source, request, options,
+					      ret_result, why);
+	}
+	if (dump_open(request->core, &dump, why))
+		return -1;
+	err = dump_source_file(&source, dump, options->level, why);
+	if (!err)
+		err = write_from(&source, request, options, ret_result, why);
+	dump_close(dump);
+	return err;
+}
+
+int dumping_step(void *context, const struct machine_dump *request, char *text,
+		 size_t bytes)
 {
 	const struct dump_options options = {
 		.format = request->elf ? DUMP_ELF : DUMP_KDUMP,
@@ -31,16 +66,9 @@ int dumping_step(const struct machine_dump *request, char *text, size_t bytes)
 	};
 	struct dump_why why = { "the process has no memory" };
 	struct dump_result result;
-	struct dump_source source;
-	int err;
+	int err = dumping_write(request, &options, &result, &why);
 
-	err = dump_source_live(&source, request->map, "embedded",
-			       request->level, &why);
-	if (!err) {
-		err = dump_write(&source, &options, request->path, &result,
-				 &why);
-		dump_source_close(&source);
-	}
+	(void)context;
 	if (err)
 		(void)snprintf(text, bytes, "%s", why.text);
 	else

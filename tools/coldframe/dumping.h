@@ -8,8 +8,15 @@
 #include "machine/machine.h"
 
 /* The step: machine_config.dump. */
-int dumping_step(const struct machine_dump *request, char *text,
+int dumping_step(void *context, const struct machine_dump *request, char *text,
 		 size_t bytes);
+
+/*
+ * Dump a map, or what another dump has. 0, or -1 with @why.
+ */
+int dumping_write(const struct machine_dump *request,
+		  const struct dump_options *options,
+		  struct dump_result *ret_result, struct dump_why *why);
 
 /* A sentence on what is in a dump: "64 MiB of 1 GiB, 512 MiB left out". */
 void dumping_say(const struct dump_result *result, char *text, size_t bytes);

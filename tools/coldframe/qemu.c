@@ -158,6 +158,9 @@ static void make_line(struct line *line, const struct qemu_config *config,
 	add(line, "-fw_cfg");
 	add(line, "name=opt/coldframe/scenario,file=/proc/self/fd/%d",
 	    FD_SCENARIO);
+	/* What the guest says of its map stands in dumps of it. */
+	add(line, "-device");
+	add(line, "vmcoreinfo");
 	add(line, "-kernel");
 	add(line, "%s", image);
 	add(line, "-append");

@@ -5,8 +5,10 @@
  * answer. machine/bare/run.c is the other side.
  */
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "qemu.h"
 
@@ -88,6 +90,72 @@ static void show(struct session *session, const struct step *step)
 	json_decref(report);
 }
 
+/* QEMU's dump of all the guest's memory, beside where ours is to be. */
+static bool take_core(struct session *session, const char *core,
+		      struct outcome *outcome)
+{
+	char place[4200];
+
+	(void)snprintf(place, sizeof(place), "file:%s", core);
+	if (monitor_do(&session->qemu.monitor, "dump-guest-memory",
+		       json_pack("{s:b, s:s, s:s}", "paging", 0, "protocol",
+				 place, "format", "kdump-zlib"), NULL))
+		return true;
+	outcome->err = -CF_EPORT;
+	(void)snprintf(outcome->why, sizeof(outcome->why), "QEMU: %s",
+		       session->qemu.monitor.error);
+	return false;
+}
+
+static void filter_core(const struct session *session, const struct step *step,
+			const char *path, const char *core,
+			struct outcome *outcome)
+{
+	const struct machine_config *machine = session->config->machine;
+	const struct machine_dump request = {
+		.core = core, .path = path,
+		.level = (unsigned)step_value(step, KEY_LEVEL, 1),
+		.elf = step_has(step, KEY_ELF),
+	};
+	char text[OUTCOME_TEXT_BYTES];
+
+	outcome->err = machine->dump(machine->dump_context, &request, text,
+				     sizeof(text)) ? -CF_EPORT : 0;
+	(void)snprintf(outcome->err ? outcome->why : outcome->what,
+		       sizeof(outcome->what), "%s", text);
+}
+
+/* The step "dump" is ours: the guest has no files. */
+static void play_dump(struct session *session, const struct step *step,
+		      struct outcome *outcome)
+{
+	char path[4096], core[4120];
+	int fd;
+
+	*outcome = (struct outcome){ .err = -CF_EINVAL };
+	if (!session->config->machine->dump ||
+	    step->text.length >= sizeof(path)) {
+		(void)snprintf(outcome->why, sizeof(outcome->why),
+			       "no dump can be written there");
+		return;
+	}
+	(void)memcpy(path, step->text.start, step->text.length);
+	path[step->text.length] = '\0';
+	(void)snprintf(core, sizeof(core), "%s.XXXXXX",
+		       strcmp(path, "-") ? path : "/tmp/coldframe-core");
+	fd = mkstemp(core);
+	if (fd < 0) {
+		outcome->err = -CF_EPORT;
+		(void)snprintf(outcome->why, sizeof(outcome->why),
+			       "%.200s: %s", core, strerror(errno));
+		return;
+	}
+	(void)close(fd);
+	if (take_core(session, core, outcome))
+		filter_core(session, step, path, core, outcome);
+	(void)unlink(core);
+}
+
 static void play_step(void *self, const struct step *step,
 		      struct outcome *ret_outcome)
 {
@@ -95,6 +163,10 @@ static void play_step(void *self, const struct step *step,
 	char command[32];
 	json_t *answer;
 
+	if (step->kind == STEP_DUMP) {
+		play_dump(session, step, ret_outcome);
+		return;
+	}
 	(void)snprintf(command, sizeof(command), "step %zu",
 		       (size_t)(step - session->config->steps));
 	answer = ask(session, command);

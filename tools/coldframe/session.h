@@ -70,8 +70,8 @@ struct session_hooks {
 	void (*report)(void *context, json_t *report);
 
 	/* The step "dump": machine_config.dump. */
-	int (*dump)(const struct machine_dump *request, char *text,
-		    size_t bytes);
+	int (*dump)(void *context, const struct machine_dump *request,
+		    char *text, size_t bytes);
 };
 
 struct session_shared;
