@@ -46,12 +46,13 @@ KINDS = {
     'own': ['guest/test/{}.c'],
     'device': ['guest/test/{}.c', 'virtio/*.c'],
     'machine': ['machine/*.c', 'machine/bare/*.c', 'scenario/*.c',
-                'virtio/*.c'] +
+                'owners/*.c', 'virtio/*.c'] +
                PROCESS[1:],
 }
 # Parts of machine/ that ask for more than the guest has.
-HOSTED = ['machine/export.c', 'machine/host.c', 'machine/player.c',
-          'machine/restore*.c', 'machine/save*.c', 'machine/table.c']
+HOSTED = ['machine/export.c', 'machine/host.c', 'machine/objects.c',
+          'machine/player.c', 'machine/restore*.c', 'machine/save*.c',
+          'machine/table.c']
 KERNEL = ['guest/*.c', 'guest/aarch64/*.c', 'guest/aarch64/vector.S',
           'guest/libc/*.c', 'port/bare/*.c', 'core/*.c']
 START = 'guest/aarch64/start.S'

@@ -13,6 +13,7 @@
 
 #include "device.h"
 #include "known.h"
+#include "pools.h"
 
 int refuse(struct outcome *outcome, enum cf_err err, const char *format, ...)
 {
@@ -311,6 +312,15 @@ static void free_objects(struct machine *machine, enum noun noun)
 		case NOUN_BALLOON:
 			device_free(object->device);
 			break;
+		case NOUN_POOL:
+			pool_free(object->any);
+			break;
+		case NOUN_GUEST:
+			guest_free(object->any);
+			break;
+		case NOUN_ELASTIC:
+			objects_free(object->any);
+			break;
 		default:
 			free(object->any);
 			break;
@@ -326,6 +336,7 @@ static void free_objects(struct machine *machine, enum noun noun)
 static void switch_off(struct machine *machine)
 {
 	static const enum noun nouns[] = {
+		NOUN_ELASTIC, NOUN_GUEST, NOUN_POOL,
 		NOUN_SUBSCRIBER, NOUN_SCANNER, NOUN_OPERATION, NOUN_SET,
 		NOUN_FRAME, NOUN_MARK, NOUN_OWNER, NOUN_MEM, NOUN_BALLOON,
 	};

@@ -183,6 +183,14 @@ static void add_devices(struct machine *machine, json_t *report)
 		    SUBJECT_BALLOON);
 }
 
+static void add_pools(struct machine *machine, json_t *report)
+{
+	add_objects(machine, report, "pools", NOUN_POOL, SUBJECT_POOL);
+	add_objects(machine, report, "guests", NOUN_GUEST, SUBJECT_GUEST);
+	add_objects(machine, report, "elastics", NOUN_ELASTIC,
+		    SUBJECT_ELASTIC);
+}
+
 json_t *machine_shown_json(struct machine *machine, enum print what)
 {
 	json_t *report = json_object();
@@ -202,6 +210,8 @@ json_t *machine_shown_json(struct machine *machine, enum print what)
 		add_objects(machine, report, "sets", NOUN_SET, SUBJECT_SET);
 	if (all || what == PRINT_DEVICES)
 		add_devices(machine, report);
+	if (all)
+		add_pools(machine, report);
 	return report;
 }
 
@@ -232,6 +242,7 @@ json_t *machine_json(struct machine *machine)
 		    SUBJECT_SCANNER);
 	add_objects(machine, report, "walkers", NOUN_WALKER, SUBJECT_WALKER);
 	add_devices(machine, report);
+	add_pools(machine, report);
 	(void)json_object_set_new(report, "load",
 				  subject_json(machine, &load, json_object()));
 	return report;

@@ -647,6 +647,9 @@ const char *machine_save_refusal(struct machine *machine)
 		case NOUN_MEM: case NOUN_BALLOON:
 			return "it has virtio devices, whose state no file"
 			       " keeps";
+		case NOUN_POOL: case NOUN_GUEST: case NOUN_ELASTIC:
+			return "it has a pool, a guest or objects, whose"
+			       " state no file keeps: end them first";
 		default:
 			return "it has something whose state no file keeps";
 		}

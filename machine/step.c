@@ -15,6 +15,7 @@
 
 #include "device.h"
 #include "known.h"
+#include "pools.h"
 
 #define SURVIVED	0
 #define REFUSED		3	/* the engine said no with an error code */
@@ -74,6 +75,30 @@ static const step_fn functions[STEP_COUNT] = {
 	[STEP_LIE] = step_lie,
 	[STEP_UNLOAD] = step_unload,
 	[STEP_RELOAD] = step_reload,
+	[STEP_POOL] = step_pool,
+	[STEP_POOL_SIZE] = step_pool_size,
+	[STEP_POOL_SURPLUS] = step_pool_surplus,
+	[STEP_POOL_RESERVE] = step_pool_reserve,
+	[STEP_POOL_TAKE] = step_pool_take,
+	[STEP_POOL_GIVE] = step_pool_give,
+	[STEP_POOL_DEMOTE] = step_pool_demote,
+	[STEP_POOL_END] = step_pool_end,
+	[STEP_GUEST] = step_guest,
+	[STEP_GUEST_HOLD] = step_guest_hold,
+	[STEP_GUEST_RELEASE] = step_guest_release,
+	[STEP_GUEST_CONVERT] = step_guest_convert,
+	[STEP_GUEST_STEP] = step_guest_step,
+	[STEP_GUEST_CANCEL] = step_guest_cancel,
+	[STEP_GUEST_SHARE] = step_guest_share,
+	[STEP_GUEST_TOUCH] = step_guest_touch,
+	[STEP_GUEST_END] = step_guest_end,
+	[STEP_ELASTIC] = step_elastic,
+	[STEP_ELASTIC_STORE] = step_elastic_store,
+	[STEP_ELASTIC_FORGET] = step_elastic_forget,
+	[STEP_ELASTIC_LOCK] = step_elastic_lock,
+	[STEP_ELASTIC_UNLOCK] = step_elastic_unlock,
+	[STEP_ELASTIC_SHRINK] = step_elastic_shrink,
+	[STEP_ELASTIC_END] = step_elastic_end,
 	[STEP_SUBSCRIBER] = step_subscriber,
 	[STEP_VETO] = step_veto,
 	[STEP_UNSUBSCRIBE] = step_unsubscribe,

@@ -11,6 +11,7 @@
 
 #include "device.h"
 #include "known.h"
+#include "pools.h"
 
 struct values {
 	uint64_t of[PROPERTY_COUNT];
@@ -478,7 +479,13 @@ static int fill_object(struct machine *machine, const struct subject *subject,
 				outcome);
 	if (subject->kind == SUBJECT_BALLOON)
 		return fill_balloon(object.device, property, values, outcome);
-	if (subject->kind == SUBJECT_OWNER)
+	if (subject->kind == SUBJECT_POOL)
+		pool_values(object.any, values->of);
+	else if (subject->kind == SUBJECT_GUEST)
+		guest_values(object.any, values->of);
+	else if (subject->kind == SUBJECT_ELASTIC)
+		objects_values(object.any, values->of);
+	else if (subject->kind == SUBJECT_OWNER)
 		fill_owner(machine, object.owner, values);
 	else if (subject->kind == SUBJECT_OPERATION)
 		fill_operation(machine, object.operation, values);

@@ -136,8 +136,7 @@ static int read_who(struct scenario *scenario, uint64_t *ret_value)
 		if (!text_same(scenario->name[i].text, word))
 			continue;
 		if (noun != NOUN_OWNER && noun != NOUN_SUBSCRIBER &&
-		    noun != NOUN_SCANNER && noun != NOUN_MEM &&
-		    noun != NOUN_BALLOON)
+		    noun != NOUN_SCANNER && noun < NOUN_MEM)
 			break;
 		(void)take_word(scenario);
 		*ret_value = i;
