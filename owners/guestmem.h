@@ -90,7 +90,7 @@ int guestmem_create(struct cf_map *map, const struct guestmem_config *config,
  *          -CF_EBUSY  a shared page has references, or a conversion is going
  *          or having given part of the pages back:
  *          -CF_EPORT  the firmware refused to take a private page back
- *          -CF_EAGAIN an operation is just looking at a page: again
+ *          -CF_EAGAIN an operation has just begun to move a page: again
  */
 int guestmem_destroy(struct guestmem *memory, struct cf_report *report)
 	CF_MUST_CHECK;
@@ -244,7 +244,7 @@ size_t guestmem_holders(struct guestmem *memory, uint64_t first, uint64_t last,
  *          -CF_EINVAL  empty or beyond the guest's pages
  *          -CF_EGONE   it is absent
  *          -CF_EBUSY   it is being converted
- *          -CF_EAGAIN  it is being moved, or given up
+ *          -CF_EAGAIN  the firmware is just moving it, or it is given up
  *          -CF_EPORT   the firmware refused
  */
 int guestmem_share(struct guestmem *memory, uint64_t first, uint64_t last,

@@ -382,6 +382,50 @@ static void tends_itself(void)
 	finish();
 }
 
+static void *be_second(void *context)
+{
+	const struct elastic_config config = { .bytes = 4 * MIB, .cpus = 1 };
+
+	(void)context;
+	(void)cf_host_enter();
+	CHECK_EQ(elastic_create(&config, &pool), -CF_EBUSY);
+	cf_host_leave(NULL);
+	return NULL;
+}
+
+/* A thread has a number that the pool's map would not have. */
+static void needs_cpus(void)
+{
+	pthread_t thread;
+
+	(void)cf_host_enter();
+	if (CHECK(!pthread_create(&thread, NULL, be_second, NULL)))
+		(void)pthread_join(thread, NULL);
+	cf_host_leave(NULL);
+}
+
+static void joins_a_full_map(void)
+{
+	static const struct cf_owner_ops idle = { .release = NULL };
+	struct elastic_config config = { .bytes = 0 };
+	uint32_t id[CF_OWNERS_MAX], ids = 0;
+
+	if (!CHECK(machine_make((struct machine_config){ .blocks = 1 })))
+		return;
+	config.memory = &m.memory;
+	config.map = m.map;
+	cf_host_fault_arm(&m.memory, CF_HOST_META_ALLOC, 1);
+	CHECK_EQ(elastic_create(&config, &pool), -CF_ENOMEM);
+	cf_host_fault_disarm(&m.memory);
+	while (!cf_owner_register(m.map, "one of many", &idle, NULL,
+				  &id[ids]))
+		ids++;
+	CHECK_EQ(elastic_create(&config, &pool), -CF_ELIMIT);
+	while (ids > 0)
+		CHECK_EQ(cf_owner_unregister(m.map, id[--ids], NULL), 0);
+	CHECK(machine_end());
+}
+
 static void refuses(void)
 {
 	struct elastic_config config = { .bytes = MIB };
@@ -408,6 +452,8 @@ int main(void)
 	tap_run("locked objects stay, and are named", leaves_locked_objects);
 	tap_run("in a map with others", shares_a_map);
 	tap_run("a thread tends the pool", tends_itself);
+	tap_run("contexts that are there already", needs_cpus);
+	tap_run("a map without ids or memory", joins_a_full_map);
 	tap_run("configurations that cannot be right", refuses);
 	return tap_done();
 }

@@ -309,8 +309,22 @@ static void firmware_refuses(void)
 	CHECK_EQ(guestmem_convert_step(&conversion, &report), -CF_EPORT);
 	CHECK_EQ(guestmem_convert_cancel(&conversion), 0);
 	CHECK_EQ(stat_of().pages[GUESTMEM_SHARED], 4);
+	/* The way back is refused as well: call again. */
+	firmware.refuse_close = 2;
+	if (!start(0, 3))
+		return;
+	CHECK_EQ(guestmem_convert_step(&conversion, &report), -CF_EPORT);
 	firmware.refuse_open = 1;
+	CHECK_EQ(guestmem_convert_cancel(&conversion), -CF_EPORT);
+	IS(0, PRIVATE);
+	IS(1, SHARED);
+	CHECK_EQ(guestmem_convert_cancel(&conversion), 0);
+	CHECK_EQ(stat_of().pages[GUESTMEM_SHARED], 4);
 	close_all(3, 4);
+	firmware.refuse_open = 1;
+	CHECK_EQ(guestmem_discard(guest, 3, 4), -CF_EPORT);
+	IS(3, PRIVATE);
+	firmware.refuse_open = 1;
 	CHECK_EQ(guestmem_destroy(guest, &report), -CF_EPORT);
 	CHECK_EQ(guestmem_populate(guest, 0, 3), 0);
 	finish();
@@ -533,7 +547,10 @@ static void refuses_all(void)
 static void out_of_memory(void)
 {
 	struct guestmem_config config = { .order = 0 };
+	static const struct cf_owner_ops idle = { .release = NULL };
 	static cf_pfn frames[8192];
+	uint32_t id[CF_OWNERS_MAX], ids = 0;
+	void *more = aligned_alloc(16, 4096);
 	struct guestmem *none;
 	uint64_t done;
 	size_t count;
@@ -542,6 +559,18 @@ static void out_of_memory(void)
 		return;
 	CHECK_EQ(guestmem_bytes(m.map, &config), 0);
 	CHECK_EQ(guestmem_create(m.map, &config, storage, &none), -CF_EINVAL);
+	config.firmware = &fixed;
+	config.pages = 1;
+	cf_host_fault_arm(&m.memory, CF_HOST_META_ALLOC, 1);
+	CHECK_EQ(guestmem_create(m.map, &config, more, &none), -CF_ENOMEM);
+	cf_host_fault_disarm(&m.memory);
+	while (!cf_owner_register(m.map, "one of many", &idle, NULL,
+				  &id[ids]))
+		ids++;
+	CHECK_EQ(guestmem_create(m.map, &config, more, &none), -CF_ELIMIT);
+	while (ids > 0)
+		CHECK_EQ(cf_owner_unregister(m.map, id[--ids], NULL), 0);
+	free(more);
 	count = fill(kernel(0), frames, 8192);
 	CHECK_EQ(guestmem_populate(guest, 4, 5), -CF_ENOMEM);
 	IS(4, ABSENT);

@@ -634,6 +634,9 @@ static void refuses_bad_configs(void)
 	CHECK_EQ(hugepool_bytes(m.map, &config), 0);
 	CHECK_EQ(hugepool_destroy(pool, NULL), 0);
 	config.zone = CF_ZONE_NORMAL;
+	cf_host_fault_arm(&m.memory, CF_HOST_META_ALLOC, 1);
+	CHECK_EQ(hugepool_create(m.map, &config, storage, &none), -CF_ENOMEM);
+	cf_host_fault_disarm(&m.memory);
 	while (!cf_owner_register(m.map, "one of many", &ops, NULL,
 				  &id[count]))
 		count++;
@@ -641,6 +644,24 @@ static void refuses_bad_configs(void)
 	while (count > 0)
 		CHECK_EQ(cf_owner_unregister(m.map, id[--count], NULL), 0);
 	CHECK_EQ(hugepool_create(m.map, &config, storage, &pool), 0);
+	finish();
+}
+
+/* More than config.runs of them. */
+static void is_limited(void)
+{
+	uint32_t now;
+	cf_pfn a, none;
+
+	if (!begin(2, 1))
+		return;
+	CHECK_EQ(hugepool_resize(pool, HUGEPOOL_2M, 0, 2, &now), -CF_ELIMIT);
+	CHECK_EQ(now, 1);
+	a = take(0);
+	hugepool_set_surplus(pool, HUGEPOOL_2M, 5);
+	CHECK_EQ(hugepool_alloc(pool, HUGEPOOL_2M, 0, 0, &none), -CF_ELIMIT);
+	cf_put(m.map, a);
+	COUNTS(HUGEPOOL_2M, 1, 1, 0, 0);
 	finish();
 }
 
@@ -664,6 +685,7 @@ int main(void)
 	tap_run("destroy names what is in use", names_what_is_out);
 	tap_run("a put too many is caught", catches_a_double_put);
 	tap_run("hooks that lie are caught", catches_lies);
+	tap_run("no more records than were asked for", is_limited);
 	tap_run("configurations that cannot be right", refuses_bad_configs);
 	return tap_done();
 }

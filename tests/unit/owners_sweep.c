@@ -151,7 +151,7 @@ static const struct guestmem_firmware firmware = {
 static void begin_guest(void)
 {
 	const struct guestmem_config config = {
-		.pages = 8, .order = 2, .firmware = &firmware,
+		.pages = 8, .order = 2, .holds = 2, .firmware = &firmware,
 	};
 
 	CHECK_EQ(guestmem_create(m.map, &config,
@@ -302,6 +302,59 @@ static void end_given(void)
 	end_objects();
 }
 
+/* ---- asked for while the engine moves it ---- */
+
+int __real_cf_copy_run(struct cf_map *at, cf_pfn source, cf_pfn target,
+		       unsigned order);
+int __wrap_cf_copy_run(struct cf_map *at, cf_pfn source, cf_pfn target,
+		       unsigned order);
+
+static void (*meanwhile)(void);
+
+int __wrap_cf_copy_run(struct cf_map *at, cf_pfn source, cf_pfn target,
+		       unsigned order)
+{
+	if (meanwhile)
+		meanwhile();
+	return __real_cf_copy_run(at, source, target, order);
+}
+
+static void ask_for_all(void)
+{
+	uint64_t page, done, moving = 0;
+	cf_pfn pfn;
+
+	memset(&conversion, 0, sizeof(conversion));
+	CHECK_EQ(guestmem_convert_start(guest, &conversion, 0, 8),
+		 -CF_EAGAIN);
+	for (page = 0; page < 8; page++) {
+		if (guestmem_get(guest, page, "host", &pfn) == 0) {
+			CHECK_EQ(guestmem_put(guest, page, "host"), 0);
+			continue;
+		}
+		CHECK_EQ(guestmem_get(guest, page, "host", &pfn), -CF_EAGAIN);
+		CHECK_EQ(guestmem_discard(guest, page, page + 1), -CF_EAGAIN);
+		/* It is shared, that much is true. */
+		CHECK_EQ(guestmem_share(guest, page, page + 1, &done), 0);
+		moving++;
+	}
+	CHECK_EQ(moving, 1);
+}
+
+static void asked_while_moving(void)
+{
+	if (!CHECK(machine_make((struct machine_config){ .blocks = 2,
+							 .cpus = 2 })))
+		return;
+	begin_pages();
+	meanwhile = ask_for_all;
+	CHECK_EQ(take_block(), 0);
+	meanwhile = NULL;
+	CHECK(guest_holds());
+	end_guest();
+	CHECK(machine_end());
+}
+
 #define SMALL	{ .blocks = 2, .cpus = 2 }
 
 static const struct operation operations[] = {
@@ -384,5 +437,6 @@ int main(void)
 		current = &operations[i];
 		tap_run(current->name, sweep);
 	}
+	tap_run("pages are asked for while they move", asked_while_moving);
 	return tap_done();
 }
