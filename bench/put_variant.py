@@ -68,6 +68,22 @@ CHANGES = [
 ]
 
 
+# What makes up a put: "none" must know nothing of owners in these.
+PUT = ['put_last', 'put_word', 'put_plain', 'put', 'cf_put']
+
+
+def still_knows(text):
+    """The first function of a put that has owners in its code, or None."""
+    for name in PUT:
+        body = re.search(r'^[a-z].*?\b%s\([^;{]*\)\n\{.*?^\}' % name, text,
+                         re.M | re.S)
+        if not body:
+            return name + ' (which is not there)'
+        if 'owner' in re.sub(r'/\*.*?\*/', '', body[0], flags=re.S).lower():
+            return name
+    return None
+
+
 def variant(text, kind):
     for pattern, by_kind in CHANGES:
         if kind not in by_kind:
@@ -76,6 +92,9 @@ def variant(text, kind):
         if not count:
             sys.exit('put_variant.py: %s is not in the source any more' %
                      pattern)
+    knows = still_knows(text) if kind == 'none' else None
+    if knows:
+        sys.exit('put_variant.py: without owners there are some in ' + knows)
     return re.sub(r'(#include "cache\.h"\n)',
                   lambda found: found[1] + HEAD.get(kind, ''), text, count=1)
 
