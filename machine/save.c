@@ -486,6 +486,10 @@ static void count_seen(struct saving *saving, const uint8_t *seen,
 			(void)fail(saving, "frame %llu was taken away while"
 				   " the machine was saved",
 				   (unsigned long long)first + i);
+		if (seen[i] == SAVE_SEEN_UNMAPPED)
+			(void)fail(saving, "the contents of frame %llu cannot"
+				   " be reached",
+				   (unsigned long long)first + i);
 	}
 }
 

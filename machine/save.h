@@ -16,6 +16,7 @@ enum save_seen {
 	SAVE_SEEN_ZERO,		/* and is nothing but zeroes */
 	SAVE_SEEN_NEVER,	/* in use, and yet nobody's to read */
 	SAVE_SEEN_GONE,		/* not in use any more */
+	SAVE_SEEN_UNMAPPED,	/* in use, and the port has no address for it */
 };
 
 /*

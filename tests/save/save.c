@@ -323,8 +323,10 @@ static void test_guard(void)
 	struct save_totals totals;
 	struct world world;
 	int status = 0;
-	pid_t child = fork();
+	pid_t child;
 
+	(void)fflush(stdout);
+	child = fork();
 	if (!child) {
 		(void)signal(SIGSEGV, SIG_DFL);
 		make(&world, everything);
@@ -571,9 +573,11 @@ static int restore_failing(enum cf_host_call call, uint64_t nth)
 
 static int in_child(enum cf_host_call call, uint64_t nth)
 {
-	pid_t child = fork();
+	pid_t child;
 	int status;
 
+	(void)fflush(stdout);
+	child = fork();
 	if (!child)
 		_exit(restore_failing(call, nth));
 	if (child < 0 || waitpid(child, &status, 0) != child)
@@ -602,6 +606,29 @@ static void test_faults(void)
 		       (unsigned long long)nth - 2);
 		CHECK(how == RESTORED);
 	}
+	machine_destroy(world.machine);
+}
+
+/* What is in use and cannot be reached is not left out in silence. */
+static void test_unreachable(void)
+{
+	struct world world;
+	char why[SAVE_WHY_BYTES];
+	struct save_totals totals;
+	uint64_t nth;
+
+	make(&world, used);
+	(void)unlink(path);
+	for (nth = 1; nth < 3000; nth += 1000) {
+		cf_host_fault_arm(&world.machine->memory,
+				  CF_HOST_FRAME_ADDRESS, nth);
+		CHECK(save_with(world.machine, &save_source, &totals, why));
+		cf_host_fault_disarm(&world.machine->memory);
+		CHECK(strstr(why, "cannot be reached"));
+		CHECK(access(path, F_OK));
+	}
+	CHECK(!save_with(world.machine, &save_source, &totals, why));
+	CHECK(!access(path, F_OK));
 	machine_destroy(world.machine);
 }
 
@@ -653,6 +680,7 @@ int main(void)
 	tap_run("a host that takes free frames meanwhile", test_host_free);
 	tap_run("a host that takes frames in use", test_host_used);
 	tap_run("every call of the port fails in turn", test_faults);
+	tap_run("what cannot be reached is said", test_unreachable);
 	(void)unlink(path);
 	(void)rmdir(folder);
 	return tap_done();

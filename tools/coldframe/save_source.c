@@ -9,9 +9,7 @@
 	 DUMP_BIT(DUMP_CACHE) | DUMP_BIT(DUMP_CACHE_PRIVATE))
 
 /* In use, and nobody's to read. */
-#define LEFT_OUT							\
-	(DUMP_BIT(DUMP_RETIRED) | DUMP_BIT(DUMP_PRIVATE) |		\
-	 DUMP_BIT(DUMP_UNMAPPED))
+#define LEFT_OUT	(DUMP_BIT(DUMP_RETIRED) | DUMP_BIT(DUMP_PRIVATE))
 
 static enum save_seen seen_of(uint8_t class)
 {
@@ -19,6 +17,8 @@ static enum save_seen seen_of(uint8_t class)
 		return SAVE_SEEN_DATA;
 	if (class == DUMP_ZERO)
 		return SAVE_SEEN_ZERO;
+	if (class == DUMP_UNMAPPED)
+		return SAVE_SEEN_UNMAPPED;
 	return LEFT_OUT >> class & 1 ? SAVE_SEEN_NEVER : SAVE_SEEN_GONE;
 }
 
