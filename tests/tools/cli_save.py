@@ -257,6 +257,32 @@ def test_streams():
        repr(done.stdout))
 
 
+def test_diff():
+    save(SMALL)
+    os.rename(path('m'), path('a'))
+    save(SMALL + 'scribble data[7]\nunpin data[2]\nalloc more 1 type slab\n')
+    os.rename(path('m'), path('b'))
+    done = run('save-diff', '-j', path('a'), path('b'))
+    diff = json.loads(done.stdout)
+    ok(done.returncode == 0 and not diff['same'] and
+       diff['contents'] == {'same': (4 << 20) + 4 * 4096 + 4096 - 4096,
+                            'changed': 4096, 'only-first': 0,
+                            'only-second': 4096} and
+       diff['records']['run']['changed'] == 1 and
+       diff['frames']['slab']['only-second'] == 4096,
+       'what differs is counted', repr(diff))
+    done = run('save-diff', '-l', path('a'), path('b'))
+    ok(b'pins 3 -> 32K folio' in done.stdout and b'pins 2' in done.stdout and
+       b'nothing -> 4K slab' in done.stdout, 'and listed', repr(done.stdout))
+    done = run('save-diff', path('a'), path('a'))
+    ok(done.stdout == b'the same\n', 'a file against itself')
+    done = run('save-diff', path('a'), write('half', read('b')[:3000]))
+    ok(done.returncode == 1 and b'half: it ends' in done.stderr,
+       'one that is damaged', repr(done.stderr))
+    done = run('save-diff', path('a'))
+    ok(done.returncode == 2, 'one is too few')
+
+
 def flipped(data, at):
     return data[:at] + bytes([data[at] ^ 0x10]) + data[at + 1:]
 
@@ -384,6 +410,7 @@ def main():
     test_load()
     test_whole()
     test_streams()
+    test_diff()
     test_damage()
     test_no_room()
     test_killed()

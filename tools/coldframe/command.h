@@ -28,6 +28,7 @@ int cmd_plan(int argc, char **argv);
 int cmd_restore(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_save(int argc, char **argv);
+int cmd_save_diff(int argc, char **argv);
 int cmd_types(int argc, char **argv);
 int cmd_watch(int argc, char **argv);
 int cmd_why(int argc, char **argv);

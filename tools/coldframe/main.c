@@ -17,6 +17,8 @@ static const struct command {
 	  cmd_save },
 	{ "restore", "coldframe restore", "make a saved machine again",
 	  cmd_restore },
+	{ "save-diff", "coldframe save-diff", "compare two saved machines",
+	  cmd_save_diff },
 	{ "dump", "coldframe dump", "write the machine a scenario ends with",
 	  cmd_dump },
 	{ "dump-info", "coldframe dump-info", "what is in a dump and what not",
