@@ -104,11 +104,9 @@ const struct verb scenario_verbs[STEP_COUNT] = {
 	[STEP_SETTLE] = { "settle", { ARG_DEVICE }, NOUN_NONE, K(FOR), 0 },
 	[STEP_WORK] = { "work", { ARG_DEVICE }, NOUN_NONE, K(TIMES), 0 },
 	[STEP_MIGRATING] = { "migrating", { ARG_NONE }, NOUN_NONE, K(OFF), 0 },
-	[STEP_REFUSING] = { "refusing", { ARG_NAME }, NOUN_MEM, K(OFF), 0,
-		true },
-	[STEP_LATE] = { "late", { ARG_DEVICE }, NOUN_NONE, K(OFF), 0, true },
-	[STEP_LIE] = { "lie", { ARG_DEVICE, ARG_LIE }, NOUN_NONE, K(AFTER), 0,
-		true },
+	[STEP_REFUSING] = { "refusing", { ARG_NAME }, NOUN_MEM, K(OFF), 0 },
+	[STEP_LATE] = { "late", { ARG_DEVICE }, NOUN_NONE, K(OFF), 0 },
+	[STEP_LIE] = { "lie", { ARG_DEVICE, ARG_LIE }, NOUN_NONE, K(AFTER), 0 },
 	[STEP_UNLOAD] = { "unload", { ARG_DEVICE }, NOUN_NONE,
 		K(FORCE) | K(FOR), 0 },
 	[STEP_RELOAD] = { "reload", { ARG_DEVICE }, NOUN_NONE, 0, 0 },
@@ -144,19 +142,19 @@ const struct verb scenario_verbs[STEP_COUNT] = {
 		NOUN_GUEST, 0, 0 },
 	[STEP_GUEST_END] = { "guest end", { ARG_NAME }, NOUN_GUEST, 0, 0 },
 	[STEP_ELASTIC] = { "elastic", { ARG_NEW }, NOUN_ELASTIC,
-		K(ZONE), 0, true },
+		K(ZONE), 0 },
 	[STEP_ELASTIC_STORE] = { "elastic store", { ARG_NAME, ARG_NUMBER },
-		NOUN_ELASTIC, 0, 0, true },
+		NOUN_ELASTIC, 0, 0 },
 	[STEP_ELASTIC_FORGET] = { "elastic forget", { ARG_NAME },
-		NOUN_ELASTIC, K(EVERY), 0, true },
+		NOUN_ELASTIC, K(EVERY), 0 },
 	[STEP_ELASTIC_LOCK] = { "elastic lock", { ARG_NAME, ARG_NUMBER },
-		NOUN_ELASTIC, 0, 0, true },
+		NOUN_ELASTIC, 0, 0 },
 	[STEP_ELASTIC_UNLOCK] = { "elastic unlock", { ARG_NAME, ARG_NUMBER },
-		NOUN_ELASTIC, 0, 0, true },
+		NOUN_ELASTIC, 0, 0 },
 	[STEP_ELASTIC_SHRINK] = { "elastic shrink", { ARG_NAME, ARG_SIZE },
-		NOUN_ELASTIC, 0, 0, true },
+		NOUN_ELASTIC, 0, 0 },
 	[STEP_ELASTIC_END] = { "elastic end", { ARG_NAME }, NOUN_ELASTIC,
-		0, 0, true },
+		0, 0 },
 	[STEP_SUBSCRIBER] = { "subscriber", { ARG_NEW }, NOUN_SUBSCRIBER,
 		K(PRIORITY) | K(VETO), 0 },
 	[STEP_VETO] = { "veto", { ARG_NAME }, NOUN_SUBSCRIBER, K(OFF), 0 },
@@ -181,8 +179,8 @@ const struct verb scenario_verbs[STEP_COUNT] = {
 		K(MIN) | K(LOW) | K(HIGH) },
 	[STEP_MARK] = { "mark", { ARG_NEW }, NOUN_MARK, 0, 0 },
 	[STEP_VERIFY] = { "verify", { ARG_NONE }, NOUN_NONE, 0, 0 },
-	[STEP_EXPORT] = { "export", { ARG_PATH }, NOUN_NONE, 0, 0, true },
-	[STEP_SAVE] = { "save", { ARG_MAYBE_PATH }, NOUN_NONE, 0, 0, true },
+	[STEP_EXPORT] = { "export", { ARG_PATH }, NOUN_NONE, 0, 0 },
+	[STEP_SAVE] = { "save", { ARG_MAYBE_PATH }, NOUN_NONE, 0, 0 },
 	[STEP_DUMP] = { "dump", { ARG_PATH }, NOUN_NONE, K(LEVEL) | K(ELF),
 		0 },
 	[STEP_PRINT] = { "print", { ARG_PRINT }, NOUN_NONE, 0, 0 },
@@ -253,11 +251,10 @@ const struct key_word scenario_keys[KEY_COUNT] = {
 	[KEY_BIG_BLOCKS] = { "big-blocks", KEY_FLAG, ANY_NUMBER },
 	[KEY_RETRY] = { "retry", KEY_TIME, ANY_NUMBER },
 	[KEY_DEFLATE_ON_OOM] = { "deflate-on-oom", KEY_FLAG, ANY_NUMBER },
-	[KEY_MUST_TELL_HOST] = { "must-tell-host", KEY_FLAG, ANY_NUMBER,
-		true },
+	[KEY_MUST_TELL_HOST] = { "must-tell-host", KEY_FLAG, ANY_NUMBER },
 	[KEY_REPORTING] = { "reporting", KEY_FLAG, ANY_NUMBER },
 	[KEY_HINTING] = { "hinting", KEY_FLAG, ANY_NUMBER },
-	[KEY_OVER] = { "over", KEY_AN_OVER, ANY_NUMBER, true },
+	[KEY_OVER] = { "over", KEY_AN_OVER, ANY_NUMBER },
 	[KEY_AFTER] = { "after", KEY_NUMBER, 1, 1000000 },
 };
 
@@ -578,15 +575,26 @@ const char *lie_name(uint64_t lie)
 	return lie < LIE_COUNT ? lies[lie] : NULL;
 }
 
+/* What only the embedded machine does and has: its devices and files. */
+static const bool embedded_steps[STEP_COUNT] = {
+	[STEP_REFUSING] = true, [STEP_LATE] = true, [STEP_LIE] = true,
+	[STEP_ELASTIC] = true, [STEP_ELASTIC_STORE] = true,
+	[STEP_ELASTIC_FORGET] = true, [STEP_ELASTIC_LOCK] = true,
+	[STEP_ELASTIC_UNLOCK] = true, [STEP_ELASTIC_SHRINK] = true,
+	[STEP_ELASTIC_END] = true, [STEP_EXPORT] = true, [STEP_SAVE] = true,
+};
+static const bool embedded_keys[KEY_COUNT] = {
+	[KEY_MUST_TELL_HOST] = true, [KEY_OVER] = true,
+};
+
 const char *step_embedded_only(const struct step *step)
 {
 	unsigned key;
 
-	if (scenario_verbs[step->kind].embedded)
+	if (embedded_steps[step->kind])
 		return step_name(step->kind);
 	for (key = 0; key < KEY_COUNT; key++)
-		if (step_has(step, (enum key)key) &&
-		    scenario_keys[key].embedded)
+		if (step_has(step, (enum key)key) && embedded_keys[key])
 			return scenario_keys[key].name;
 	return NULL;
 }

@@ -43,7 +43,6 @@ struct verb {
 	uint8_t noun;		/* of ARG_NEW and ARG_NAME */
 	uint64_t keys;		/* that may follow */
 	uint64_t needs;		/* of these, that must */
-	bool embedded;		/* only the embedded machine does it */
 };
 
 enum key_value {
@@ -56,7 +55,6 @@ struct key_word {
 	const char *name;
 	enum key_value value;
 	uint64_t min, max;	/* NUMBER, SIZE */
-	bool embedded;		/* only the embedded machine has it */
 };
 
 struct property_word {
