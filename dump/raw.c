@@ -432,8 +432,13 @@ static int look_split(struct raw_map *raw, const struct raw_block *block,
 	if (raw->read(raw->context, block->words + sizeof(word) * chunk, word,
 		      sizeof(word)) ||
 	    raw->read(raw->context, block->bitmaps + sizeof(bitmap) * chunk,
-		      bitmap, sizeof(bitmap)))
-		return -1;
+		      bitmap, sizeof(bitmap))) {
+		/* It was split when its header was copied, and then not. */
+		raw->torn += last - first;
+		fill(frames, last - first, (struct raw_frame){
+			CF_SPAN_TRANSIT, first, 0 });
+		return 0;
+	}
 	while (at < last) {
 		unsigned i = (unsigned)(at - begin), order;
 		bool free = bitmap[i / 64] >> i % 64 & 1;
@@ -443,8 +448,11 @@ static int look_split(struct raw_map *raw, const struct raw_block *block,
 					    at, word[i] };
 		order = word[i] ? order_of(raw, word[i]) : 0;
 		/* No run of a split chunk reaches out of it. */
-		if (order >= CF_CHUNK_ORDER || i & ((1u << order) - 1))
-			return -1;
+		if (order >= CF_CHUNK_ORDER || i & ((1u << order) - 1)) {
+			frame = (struct raw_frame){ CF_SPAN_TRANSIT, at, 0 };
+			order = 0;
+			raw->torn++;
+		}
 		end = at + ((cf_pfn)1 << order);
 		for (; at < end; at++)
 			if (at >= first && at < last)

@@ -81,6 +81,8 @@ struct raw_map {
 	size_t owners;
 	cf_pfn *bad;			/* in rising order */
 	size_t bads;
+	uint64_t torn;			/* words that made no sense: it changed
+					 * while it was copied */
 	struct raw_block block;		/* the one looked at last */
 };
 
@@ -120,6 +122,8 @@ const struct raw_block *raw_block_of(struct raw_map *raw, cf_pfn pfn);
 /**
  * raw_look() - what the frames of a chunk, or part of one, are.
  * @frames: filled, one for each of [first, last)
+ *
+ * A word that makes no sense where it is makes a frame of its own, in transit.
  *
  * Return: 0, or -1: its metadata cannot be read, or says what cannot be.
  */

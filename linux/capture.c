@@ -338,7 +338,7 @@ static int mount_capture(struct lx_mount *mount, struct lx_error *err)
 	struct lx_stream *stream;
 	int ret;
 
-	ret = open_stream(mount->path, &stream, err);
+	ret = open_stream(mount->source, &stream, err);
 	if (ret)
 		return ret;
 	ret = take_files(mount, stream, err);
@@ -367,6 +367,7 @@ static int is_packed(const char *path, bool *ret_packed, struct lx_error *err)
 static void free_mount(struct lx_mount *mount)
 {
 	free(mount->path);
+	free(mount->source);
 	free(mount->text);
 	free(mount->file);
 	free(mount);
@@ -374,18 +375,25 @@ static void free_mount(struct lx_mount *mount)
 
 int lx_mount(const char *path, struct lx_error *err)
 {
+	return lx_mount_as(path, path, err);
+}
+
+int lx_mount_as(const char *path, const char *source, struct lx_error *err)
+{
 	struct lx_mount *mount;
 	bool packed;
 	int ret;
 
 	if (lx_mount_find(path))
 		return 0;
-	ret = is_packed(path, &packed, err);
+	ret = is_packed(source, &packed, err);
 	if (ret)
 		return ret;
 	mount = calloc(1, sizeof(*mount));
-	if (!mount || !(mount->path = strdup(path))) {
-		free(mount);
+	if (!mount || !(mount->path = strdup(path)) ||
+	    !(mount->source = strdup(source))) {
+		if (mount)
+			free_mount(mount);
 		return lx_fail(err, LX_EREAD, "out of memory");
 	}
 	mount->raw = !packed;
@@ -549,7 +557,7 @@ int lx_stream_open(const struct lx_mount *mount, const char *name,
 	struct lx_stream *stream;
 	int ret;
 
-	ret = open_stream(mount->path, &stream, err);
+	ret = open_stream(mount->source, &stream, err);
 	if (ret)
 		return ret;
 	ret = skip_to_words(stream, name, err);

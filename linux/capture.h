@@ -42,7 +42,8 @@ struct lx_capture_file {
 
 struct lx_mount {
 	struct lx_mount *next;
-	char *path;
+	char *path;			/* the root it stands for */
+	char *source;			/* the file that is read */
 	bool raw;			/* a copy of proc/kpageflags */
 	bool whole;			/* files that are missing say so */
 	bool addresses;			/* frames stand where they were */
@@ -62,6 +63,9 @@ struct lx_mount {
  */
 int lx_mount(const char *path, struct lx_error *err);
 void lx_unmount(const char *path);
+
+/* The same under another name: @path becomes the root, @source is read. */
+int lx_mount_as(const char *path, const char *source, struct lx_error *err);
 
 /* The mount whose path this is, or NULL: @root is a folder. */
 const struct lx_mount *lx_mount_find(const char *root);

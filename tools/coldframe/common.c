@@ -179,6 +179,15 @@ int common_option(struct common_source *source, const char *command,
 	return 0;
 }
 
+int (*common_mount_dump)(const char *path, struct lx_error *err);
+
+static int mount_file(const char *path, struct lx_error *err)
+{
+	int ret = common_mount_dump ? common_mount_dump(path, err) : 1;
+
+	return ret > 0 ? lx_mount(path, err) : ret;
+}
+
 int common_source_open(const struct common_source *source,
 		       const char **ret_root, struct lx_error *err)
 {
@@ -187,7 +196,7 @@ int common_source_open(const struct common_source *source,
 			       "go together: name one");
 	if (source->file) {
 		*ret_root = source->file;
-		return lx_mount(source->file, err);
+		return mount_file(source->file, err);
 	}
 	*ret_root = source->sysroot ? source->sysroot : "/";
 	if (!source->sysroot && sysconf(_SC_PAGESIZE) != CF_FRAME_BYTES)

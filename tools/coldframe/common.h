@@ -57,6 +57,12 @@ bool common_color_parse(const char *text, enum common_color *ret_color);
 bool common_color_use(enum common_color color);
 
 /*
+ * Makes a dump a root, as lx_mount(); 1: it is no dump. main() sets it, for
+ * what reads dumps is more than the commands need otherwise.
+ */
+extern int (*common_mount_dump)(const char *path, struct lx_error *err);
+
+/*
  * Where a command reads: the live system unless --sysroot or --file says
  * else.  COMMON_OPTIONS and COMMON_LETTERS are in the lists of every command
  * that reads.
@@ -77,7 +83,7 @@ enum { COMMON_COLOR = 0x1000 };
 
 #define COMMON_HELP							\
 "  -s, --sysroot DIR   read DIR/proc and DIR/sys\n"			\
-"  -F, --file FILE     read a capture, or a copy of /proc/kpageflags\n"	\
+"  -F, --file FILE     read a capture, a dump, or a copy of kpageflags\n"	\
 "      --color WHEN    auto, always or never; auto minds $NO_COLOR\n"	\
 "  -h, --help          print this\n"
 

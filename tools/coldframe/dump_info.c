@@ -154,6 +154,10 @@ static void print_text(const char *path, const struct dump *dump,
 				  totals->frames[class],
 				  totals->dumped[class]);
 	print_row("total", sum(totals->frames), sum(totals->dumped));
+	if (dump->raw.torn)
+		(void)printf("\n%" PRIu64 " frames whose words make no sense: "
+			     "the map changed while it was written\n",
+			     dump->raw.torn);
 	if (!counts->known)
 		return;
 	(void)printf("\n%" PRIu64 " frames were filled with zeroes%s; %" PRIu64
@@ -182,13 +186,14 @@ static void print_json(const char *path, const struct dump *dump,
 			json_pack("{s:I, s:I}", "frames",
 				  (json_int_t)totals->frames[class], "dumped",
 				  (json_int_t)totals->dumped[class]));
-	object = json_pack("{s:i, s:s, s:s, s:I, s:I, s:I, s:I, s:o}",
+	object = json_pack("{s:i, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:o}",
 			   "schema", 1, "file", path, "format",
 			   format_name(dump), "bytes",
 			   (json_int_t)dump->file.bytes, "blocks",
 			   (json_int_t)totals->blocks, "frames",
 			   (json_int_t)sum(totals->frames), "dumped",
-			   (json_int_t)sum(totals->dumped), "classes",
+			   (json_int_t)sum(totals->dumped), "torn",
+			   (json_int_t)dump->raw.torn, "classes",
 			   classes);
 	if (object && counts->known)
 		(void)json_object_set_new(object, "written", json_pack(

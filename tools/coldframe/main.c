@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "command.h"
 #include "common.h"
+#ifdef HAVE_RUN
+#include "dump_view.h"
+#endif
 
 #include <string.h>
 
@@ -80,6 +83,9 @@ int main(int argc, char **argv)
 	char full[64];
 	size_t i;
 
+#ifdef HAVE_RUN
+	common_mount_dump = dump_view_mount;
+#endif
 	if (argc < 2) {
 		print_help(stderr);
 		return EXIT_WRONG;

@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: MIT
+"""dump, dump-info, dump-diff, and commands that see on dumps: what they print,
+what they exit with, and that no half file gets a name."""
+
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import cli
+from cli import ok
+
+SOURCE = os.path.dirname(os.path.dirname(cli.HERE))
+SCENARIOS = ['demo', 'nodes', 'retirement', 'partly-plugged', 'huge-runs']
+SEEING = [['types'], ['map'], ['blocks'], ['chunks'], ['offline-map'],
+          ['account'], ['why', '0']]
+
+BIG = '''
+machine memory 512M
+alloc data 384M movable order 9
+'''
+SMALL = '''
+machine memory 256M
+owner drv
+alloc data 32M movable
+offline-alloc cold 64M owner drv
+'''
+LATER = SMALL + '''
+free data[0]
+alloc more 1 order 4
+'''
+
+
+def coldframe(*words, **options):
+    return subprocess.run([cli.COLDFRAME] + list(words), check=False,
+                          capture_output=True, text=True, errors='replace',
+                          **options)
+
+
+def scenario(name):
+    return os.path.join(SOURCE, 'scenarios', name + '.cf')
+
+
+def write(path, text):
+    with open(path, 'w', encoding='ascii') as file:
+        file.write(text)
+    return path
+
+
+def seeing(folder):
+    """A dump shows what an export of the same machine shows."""
+    for name in SCENARIOS:
+        root = os.path.join(folder, name)
+        dump = root + '.dump'
+        coldframe('run', '-q', '--export', root, scenario(name))
+        coldframe('dump', '-q', '-d', '31', scenario(name), dump)
+        for words in SEEING:
+            one = coldframe(*words, '--sysroot', root)
+            two = coldframe(*words, '-F', dump)
+            first = one.stdout.replace(root, 'X')
+            second = two.stdout.replace(dump, 'X')
+            ok(first == second and one.returncode == two.returncode,
+               '%s of %s' % (words[0], name), first + second + two.stderr)
+
+
+def usage(folder):
+    small = write(os.path.join(folder, 'small.cf'), SMALL)
+    out = os.path.join(folder, 'never')
+    for words, what in (
+            (['-d', '32'], 'a level that is none'),
+            (['--elf', '--kdump'], 'two formats'),
+            (['--elf', '--compress', 'zstd'], 'a packed core'),
+            (['--compress', 'lzw'], 'an unknown packer'),
+            (['--nonsense'], 'an unknown option')):
+        done = coldframe('dump', *words, small, out)
+        ok(done.returncode == 2 and not os.path.exists(out) and done.stderr,
+           what, done.stderr)
+    done = coldframe('dump', small)
+    ok(done.returncode == 2, 'no file', done.stderr)
+    done = coldframe('dump', folder + '/none.cf', out)
+    ok(done.returncode == 2 and not os.path.exists(out), 'no scenario')
+    done = coldframe('dump', small, folder + '/none/dump')
+    ok(done.returncode == 1 and 'No such file' in done.stdout + done.stderr,
+       'no folder', done.stdout)
+    done = coldframe('dump-info', '/dev/null')
+    ok(done.returncode == 1 and done.stderr, 'no dump', done.stderr)
+    done = coldframe('dump-info', cli.COLDFRAME)
+    ok(done.returncode == 1 and 'no core' in done.stderr, 'a program',
+       done.stderr)
+
+
+def formats(folder):
+    """All ways to write the same machine are alike."""
+    small = write(os.path.join(folder, 'small.cf'), SMALL)
+    first = os.path.join(folder, 'first')
+    other = os.path.join(folder, 'other')
+    ok(not coldframe('dump', '-q', '-d', '0', small, first).returncode,
+       'zlib')
+    for words in (['--elf'], ['--compress', 'zstd'], ['--compress', 'none'],
+                  ['--threads', '1'], ['--threads', '7']):
+        done = coldframe('dump', '-q', '-d', '0', *words, small, other)
+        same = coldframe('dump-diff', '--exit-code', first, other)
+        ok(not done.returncode and not same.returncode, ' '.join(words),
+           done.stderr + same.stdout)
+    for words in ([], ['--elf']):
+        with open(other, 'wb') as file:
+            done = subprocess.run(
+                [cli.COLDFRAME, 'dump', '-q', '-d', '0'] + words +
+                [small, '-'], stdout=file, stderr=subprocess.PIPE,
+                check=False)
+        same = coldframe('dump-diff', '--exit-code', first, other)
+        ok(not done.returncode and not same.returncode,
+           'a stream ' + ' '.join(words), same.stdout)
+    info = json.loads(coldframe('dump-info', '-j', first).stdout)
+    ok(info['frames'] == 65536 and
+       info['classes']['offline'] == {'frames': 16384, 'dumped': 0} and
+       info['written']['adds-up'], 'totals', repr(info))
+    later = write(os.path.join(folder, 'later.cf'), LATER)
+    coldframe('dump', '-q', '-d', '0', later, other)
+    diff = json.loads(coldframe('dump-diff', '-j', first, other).stdout)
+    ok(diff['class'] == 17 and diff['first'][0]['from'] == 'cache' and
+       diff['first'][0]['to'] == 'free', 'what differs', repr(diff))
+    ok(coldframe('dump-diff', '-e', first, other).returncode == 1 and
+       coldframe('dump-diff', first, other).returncode == 0, 'exit codes')
+
+
+def steps(folder):
+    """In the middle of a scenario, while a load runs."""
+    path = write(os.path.join(folder, 'step.cf'), '''
+machine memory 256M cpus 2
+load 1 workers order 4 hold 32M
+wait 20ms
+dump %s/mid level 0
+dump %s/mid.elf level 16 elf
+expect fails dump %s/none/mid
+load stop
+''' % (folder, folder, folder))
+    done = coldframe('run', path)
+    ok(not done.returncode, 'a step dumps while a load runs', done.stdout)
+    for name in ('mid', 'mid.elf'):
+        info = coldframe('dump-info', '-j', os.path.join(folder, name))
+        ok(not info.returncode and
+           json.loads(info.stdout)['frames'] == 65536, name, info.stderr)
+
+
+def small_files():
+    """What ulimit -f does, without the signal."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+
+
+def failures(folder):
+    big = write(os.path.join(folder, 'big.cf'), BIG)
+    out = write(os.path.join(folder, 'out'), 'as it was')
+    before = sorted(os.listdir(folder))
+    done = coldframe('dump', '-q', big, out, preexec_fn=small_files)
+    ok(done.returncode == 1 and 'File too large' in done.stdout + done.stderr,
+       'a full disk', done.stdout + done.stderr)
+    with open('/dev/full', 'wb') as full:
+        done = subprocess.run([cli.COLDFRAME, 'dump', '-q', big, '-'],
+                              stdout=full, stderr=subprocess.PIPE, text=True,
+                              check=False)
+    ok(done.returncode == 1 and 'No space' in done.stderr, 'a full device',
+       done.stderr)
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([cli.COLDFRAME, 'dump', '-q', big, '-'],
+                          stdout=writer, stderr=subprocess.PIPE, text=True,
+                          check=False)
+    os.close(writer)
+    ok(done.returncode == 1 and 'Broken pipe' in done.stderr,
+       'a closed pipe', done.stderr)
+    for after in (0.05, 0.15, 0.3):
+        with subprocess.Popen([cli.COLDFRAME, 'dump', '-q', big, out],
+                              stdout=subprocess.DEVNULL,
+                              start_new_session=True) as child:
+            time.sleep(after)
+            os.killpg(child.pid, signal.SIGKILL)
+        with open(out, 'rb') as file:
+            head = file.read(9)
+        ok(head == b'as it was' or
+           not coldframe('dump-info', out).returncode,
+           'killed after %g s' % after, repr(head))
+        write(out, 'as it was')
+    ok(sorted(os.listdir(folder)) == before, 'nothing else is left',
+       repr(os.listdir(folder)))
+
+
+def cut(folder):
+    """Cut off anywhere: said, never taken for whole."""
+    small = write(os.path.join(folder, 'small.cf'), SMALL)
+    whole = os.path.join(folder, 'whole')
+    part = os.path.join(folder, 'part')
+    for words in ([], ['--elf']):
+        coldframe('dump', '-q', *words, small, whole)
+        with open(whole, 'rb') as file:
+            data = file.read()
+        wrong = 0
+        for size in (0, 3, 100, 5000, len(data) // 3, len(data) - 5000,
+                     len(data) - 1):
+            with open(part, 'wb') as file:
+                file.write(data[:size])
+            done = coldframe('dump-info', part)
+            wrong += done.returncode != 1 or not done.stderr
+        ok(not wrong, 'cut off ' + ' '.join(words), str(wrong))
+
+
+def main():
+    shared = '/dev/shm' if os.access('/dev/shm', os.W_OK) else None
+    for test in (seeing, usage, formats, steps, failures, cut):
+        folder = tempfile.mkdtemp(prefix='coldframe-dump-', dir=shared)
+        try:
+            test(folder)
+        finally:
+            shutil.rmtree(folder)
+    return cli.done()
+
+
+if __name__ == '__main__':
+    sys.exit(main())
