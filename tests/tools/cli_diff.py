@@ -75,6 +75,14 @@ def test_sources():
     ok(result[0] == 0 and 'slab' in result[1], 'two raw files', repr(result))
 
 
+def test_same():
+    root = host([block(), block((FILE, 9))])
+    ok(run('diff', root.path, root.path + '/.')[:2] ==
+       (0, 'Nothing has changed.\n'), 'nothing has changed')
+    ok(run('diff', root.path, root.path + '/.', '-n')[1] == '',
+       'nothing to list without headings')
+
+
 def test_usage():
     one, other = two()
     fails(run('diff', one.path), 2, 'name two', 'one folder')
@@ -88,6 +96,6 @@ def test_usage():
           'hosts with blocks of other sizes')
 
 
-for test in (test_lists, test_sources, test_usage):
+for test in (test_lists, test_sources, test_same, test_usage):
     test()
 cli.done()

@@ -156,6 +156,21 @@ def test_holders():
        and 'qemu: VFIO, RDMA (8)' in out, 'the same for people', out)
 
 
+def test_captured():
+    """The balloon of a guest has frames of what virtio-mem plugged."""
+    file = os.path.join(cli.FIXTURES, 'guest-6.1.cfc')
+    status, out, err = run('why', '-F', file, '33', '-J')
+    if 'built without' in err:
+        cli.skip('owners of a captured guest', 'built without zstd')
+        return
+    owners = {one['class']: (one['confidence'], one['owner'])
+              for one in json.loads(out)['answers'][0]['classes']}
+    ok(owners['never-onlined'] == ('proved', 'virtio-mem: unplugged parts')
+       and owners['offline'] == ('likely', 'a balloon, or unplugged parts of '
+                                 'virtio-mem'),
+       'who has offline frames', json.dumps(owners))
+
+
 def test_without_words():
     root = host([block(), block()]).remove('proc/kpageflags')
     status, out, err = run('why', '-s', root.path, '1')
@@ -192,6 +207,7 @@ def test_usage():
 
 
 for test in (test_block, test_range_and_frame, test_spoilers,
-             test_holders, test_without_words, test_usage):
+             test_holders, test_captured,
+             test_without_words, test_usage):
     test()
 cli.done()

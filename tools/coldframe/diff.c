@@ -460,6 +460,18 @@ static bool print_list(struct diff *diff)
 	return table_end(&diff->table) && good;
 }
 
+/* Is there nothing to list? */
+static bool is_same(const struct diff *diff)
+{
+	unsigned int i;
+
+	for (i = 0; i < LX_CLASS_COUNT; i++) {
+		if (is_shown(diff, (enum lx_class)i))
+			return false;
+	}
+	return !diff->changes;
+}
+
 static bool print_lists(struct diff *diff)
 {
 	enum list list;
@@ -467,6 +479,9 @@ static bool print_lists(struct diff *diff)
 
 	if (diff->one_list || diff->table.mode != TABLE_ALIGNED)
 		return print_list(diff);
+	if (is_same(diff))
+		return diff->table.no_headings ||
+		       puts("Nothing has changed.") >= 0;
 	for (list = LIST_CLASSES; good && list < LIST_COUNT; list++) {
 		if ((list == LIST_MOVES && !diff->places) ||
 		    (list == LIST_BLOCKS && !diff->changes))

@@ -94,12 +94,20 @@ static void say_reserved(const struct lx_host *host,
 		    "frame descriptors");
 }
 
-static void say_offline(const struct lx_host *host,
+/* A balloon may have frames of virtio-mem's; those never onlined it cannot. */
+static void say_offline(const struct lx_host *host, enum lx_class class,
 			const struct lx_piece *piece, struct hint *hint)
 {
-	if (lx_regions_find(&host->regions, "System RAM (virtio_mem)",
-			    piece->first, piece->first + piece->frames))
+	bool virtio_mem = lx_regions_find(&host->regions,
+					  "System RAM (virtio_mem)",
+					  piece->first,
+					  piece->first + piece->frames);
+
+	if (virtio_mem && (class == LX_CLASS_NEVER_ONLINED || !host->balloon))
 		say(hint, LX_PROVED, "virtio-mem: unplugged parts");
+	else if (virtio_mem)
+		say(hint, LX_LIKELY, "a balloon, or unplugged parts of "
+		    "virtio-mem");
 	else if (host->balloon)
 		say(hint, LX_LIKELY, "a balloon");
 	else
@@ -159,7 +167,7 @@ void hints_of(const struct hints *hints, const struct lx_host *host,
 		return;
 	case LX_CLASS_OFFLINE:
 	case LX_CLASS_NEVER_ONLINED:
-		say_offline(host, piece, ret_hint);
+		say_offline(host, class, piece, ret_hint);
 		return;
 	case LX_CLASS_UNTYPED:
 		say_untyped(host, ret_hint);

@@ -260,9 +260,10 @@ static void print_checks(const struct options *options)
 	uint64_t ratio = ratio_after(&options->balance, &sums);
 	char a[24], b[24], c[24];
 
-	printf("\n%s of %s that were asked for, in %" PRIu64 " blocks\n",
+	printf("\n%s of %s that were asked for, in %" PRIu64 " block%s\n",
 	       common_bytes(options->chosen * bytes, a),
-	       common_bytes(options->size, b), options->chosen);
+	       common_bytes(options->size, b), options->chosen,
+	       options->chosen == 1 ? "" : "s");
 	if (!host->zones.count) {
 		puts("capacity: not known without proc/zoneinfo");
 		return;

@@ -509,11 +509,12 @@ static bool print_answer(struct options *options, const struct answer *answer)
 {
 	bool people = options->table.mode == TABLE_ALIGNED &&
 		      !options->table.no_headings;
+	enum lx_class ranked[LX_CLASS_COUNT];
 
 	if (people) {
 		print_head(answer, options->survey.host.blocks.frames);
 		print_reasons(answer);
-		if (answer->piece.frames)
+		if (rank_classes(options, answer, ranked))
 			putchar('\n');
 	}
 	if (!print_classes(options, answer))
