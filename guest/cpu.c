@@ -7,6 +7,11 @@
  * A CPU answers in an interrupt, or, while it waits with interrupts off, in
  * cpu_poll(); never in both at once. Answers are counted when they begin and
  * when they are given: who asks waits for one that began after the question.
+ *
+ * A CPU that has halted does nothing that a question could be about, and is
+ * not waited for. It says so in @resting and looks for questions when it
+ * wakes, with a fence between the two on both sides: either who asks sees that
+ * it is awake, or it sees that it was asked.
  */
 
 #include "kernel.h"
@@ -89,9 +94,28 @@ void cpu_served(void)
 	stand(cpu);
 }
 
+void cpu_rest(void)
+{
+	arch_fence();
+	this_cpu()->resting = true;
+}
+
+void cpu_wake(void)
+{
+	struct cpu *cpu = this_cpu();
+
+	if (!cpu->resting)
+		return;
+	cpu->resting = false;
+	arch_fence();
+	answer(cpu);
+	stand(cpu);
+}
+
+/* Must it be waited for? It may rest at any moment. */
 static bool is_other(const struct cpu *cpu)
 {
-	return cpu->running && cpu != this_cpu();
+	return cpu->running && cpu != this_cpu() && !cpu->resting;
 }
 
 void cpu_sync(bool flush)

@@ -44,6 +44,7 @@ struct cpu {
 	volatile bool running;		/* (P) */
 	volatile bool flush;		/* (A) its translations are stale */
 	volatile bool sleeping;		/* (A) under the kernel's lock */
+	volatile bool resting;		/* (P) halted: see cpu_rest() */
 	volatile uint64_t begun;	/* (P) answers it began ... */
 	volatile uint64_t answered;	/* (P) ... and the last it gave */
 	struct arch_cpu arch;
@@ -66,6 +67,13 @@ void kernel_hold(void);
 
 /* Answer other CPUs; to be called in waits with interrupts off. */
 void cpu_poll(void);
+
+/*
+ * Interrupts off. Between the two a CPU does nothing but wait for an interrupt,
+ * and need not be asked. cpu_wake() comes first in what interrupts it.
+ */
+void cpu_rest(void);
+void cpu_wake(void);
 
 /* The interrupt by which cpu_sync() asks. */
 void cpu_served(void);

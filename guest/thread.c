@@ -63,13 +63,11 @@ static void remove(struct queue *queue, struct thread *which)
 	which->waits = NULL;
 }
 
-/* A CPU that sleeps is told. */
-static void make_ready(struct thread *which)
+/* A CPU that sleeps looks again what there is to do, and until when. */
+static void wake_cpu(void)
 {
 	unsigned i;
 
-	which->wake_ns = 0;
-	append(&ready, which);
 	for (i = 0; i < cpus_count; i++) {
 		if (cpus[i].sleeping) {
 			cpus[i].sleeping = false;
@@ -77,6 +75,13 @@ static void make_ready(struct thread *which)
 			return;
 		}
 	}
+}
+
+static void make_ready(struct thread *which)
+{
+	which->wake_ns = 0;
+	append(&ready, which);
+	wake_cpu();
 }
 
 /* Who waited long enough; when the next one will have. */
@@ -165,6 +170,9 @@ bool thread_wait(struct queue *queue, uint64_t until_ns)
 	self->timed_out = false;
 	self->wake_ns = until_ns;
 	append(queue, self);
+	/* Who runs here now may not look at the time for long. */
+	if (until_ns && ready.first)
+		wake_cpu();
 	switch_away();
 	return !self->timed_out;
 }
@@ -341,8 +349,11 @@ void thread_idle(void)
 			cpu->sleeping = true;
 		kernel_leave(0);
 		fork_check_time();
-		if (!next)
+		if (!next) {
+			cpu_rest();
 			arch_idle(wake);
+			cpu_wake();
+		}
 		cpu->sleeping = false;
 	}
 }

@@ -127,6 +127,7 @@ void arch_trap(uint64_t kind, const struct trap *trap);
 
 void arch_trap(uint64_t kind, const struct trap *trap)
 {
+	cpu_wake();
 	if (kind == KIND_SYNCHRONOUS)
 		fault(trap);
 	else if (kind == KIND_INTERRUPT)

@@ -125,9 +125,11 @@ void arch_cpus_start(void)
 			continue;
 		while (!started && arch_now_ns() < end)
 			arch_pause();
-		if (!started)
-			console_say("guest: CPU %x does not start\n",
-				    (uint64_t)i);
+		if (started)
+			continue;
+		console_say("\nBail out! CPU %x does not start\n",
+			    (uint64_t)i);
+		arch_exit(1);
 	}
 }
 

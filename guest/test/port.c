@@ -457,11 +457,19 @@ static void contexts_have_an_end(void)
 	cf_port_synchronize();
 }
 
+/* Others that follow hand over to another CPU, and would wait for ever. */
+static void cpus_are_there(void)
+{
+	if (!CHECK(cpus_count >= 2))
+		guest_exit(1);
+}
+
 int main(int count, char **words)
 {
 	(void)count;
 	(void)words;
-	tap_plan(14);
+	tap_plan(15);
+	tap_run("there are two CPUs at least", cpus_are_there);
 	tap_run("a context keeps its number", numbers);
 	tap_run("the set of ranks stays where it is", ranks);
 	tap_run("interrupt states nest", interrupts);

@@ -108,8 +108,11 @@ static void start(unsigned number, uint32_t apic)
 	send(apic, COMMAND_START | TRAMPOLINE >> 12);
 	while (!started && arch_now_ns() < end)
 		arch_pause();
-	if (!started)
-		console_say("guest: CPU %x does not start\n", (uint64_t)apic);
+	if (started)
+		return;
+	/* One that came later would find others' things done with its. */
+	console_say("\nBail out! CPU %x does not start\n", (uint64_t)apic);
+	arch_exit(1);
 }
 
 void arch_cpus_start(void)

@@ -186,6 +186,7 @@ void arch_trap(const struct trap *trap);
 
 void arch_trap(const struct trap *trap)
 {
+	cpu_wake();
 	if (trap->vector < 32) {
 		fault(trap);
 		return;
