@@ -3,6 +3,7 @@
 middle, report against report; files that are damaged, and files that cannot
 be written."""
 
+import concurrent.futures
 import glob
 import json
 import os
@@ -77,11 +78,6 @@ def run(*args, stdin=None, **more):
                           capture_output=True, check=False, **more)
 
 
-def forget(name):
-    if os.path.exists(path(name)):
-        os.remove(path(name))
-
-
 def report(done):
     """The machine's own part of a report."""
     try:
@@ -132,25 +128,24 @@ def is_step(line):
 NOT_KEPT = ('virtio-', 'pool ', 'guest ', 'elastic ')
 
 
-def is_refused(done, text):
+def is_refused(done, text, file):
     return (done.returncode == 1 and b'no file keeps' in done.stdout and
-            not os.path.exists(path('m')) and
+            not os.path.exists(file) and
             any(line.startswith(NOT_KEPT) for line in text.splitlines()))
 
 
-def test_ends():
-    for name in SCENARIOS:
-        word = os.path.basename(name)
-        forget('m')
-        done = run('save', '-j', name, path('m'))
-        if is_refused(done, text_of(name)):
-            ok(True, word + ': what no file keeps is named')
-            continue
-        again = run('restore', '-j', path('m'))
-        ok(done.returncode == 0 and again.returncode == 0, word +
-           ': saved and restored', repr(done.stderr + again.stderr))
-        ok(not same(done, again), word + ': the same report',
-           same(done, again))
+def at_end(name):
+    """What is to be said of a scenario: (holds, name, diagnosis) each."""
+    word = os.path.basename(name)
+    file = path(word + '.end')
+    done = run('save', '-j', name, file)
+    if is_refused(done, text_of(name), file):
+        return [(True, word + ': what no file keeps is named', '')]
+    again = run('restore', '-j', file)
+    return [(done.returncode == 0 and again.returncode == 0, word +
+             ': saved and restored', repr(done.stderr + again.stderr)),
+            (not same(done, again), word + ': the same report',
+             same(done, again))]
 
 
 def without_lost(lines):
@@ -187,26 +182,34 @@ expect folio == 0 kernel == 0
        repr((load, after)))
 
 
-def test_cuts():
-    for name in SCENARIOS:
-        lines = text_of(name).splitlines()
-        at = cut_of(lines)
-        word = '%s, cut in line %d' % (os.path.basename(name), at + 1)
-        forget('m')
-        done = save('\n'.join(lines[:at + 1] + ['save', '']))
-        if is_refused(done, text_of(name)):
-            ok(True, word + ': what no file keeps is named')
-            continue
-        again = run('restore', '-j', path('m'))
-        ok(not same(done, again), word + ': the same report',
-           same(done, again))
-        rest = without_lost(lines[at + 1:])
-        if not any(map(is_step, rest)):
-            continue
-        on = run('restore', '-q', path('m'),
-                 write('on.cf', '\n'.join(rest) + '\n'))
-        ok(on.returncode == 0, word + ': goes on',
-           repr(on.stdout[-300:] + on.stderr))
+def in_middle(name):
+    lines = text_of(name).splitlines()
+    at = cut_of(lines)
+    word = '%s, cut in line %d' % (os.path.basename(name), at + 1)
+    file = path(os.path.basename(name) + '.cut')
+    done = run('save', '-j', '-', file,
+               stdin='\n'.join(lines[:at + 1] + ['save', '']).encode())
+    if is_refused(done, text_of(name), file):
+        return [(True, word + ': what no file keeps is named', '')]
+    again = run('restore', '-j', file)
+    results = [(not same(done, again), word + ': the same report',
+                same(done, again))]
+    rest = without_lost(lines[at + 1:])
+    if any(map(is_step, rest)):
+        on = run('restore', '-q', file, '-',
+                 stdin=('\n'.join(rest) + '\n').encode())
+        results.append((on.returncode == 0, word + ': goes on',
+                        repr(on.stdout[-300:] + on.stderr)))
+    return results
+
+
+def test_scenarios():
+    """Two at a time: each is a few processes that wait for each other."""
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        for one in at_end, in_middle:
+            for results in pool.map(one, SCENARIOS):
+                for result in results:
+                    ok(*result)
 
 
 def test_whole():
@@ -418,8 +421,7 @@ def test_refusals():
 
 
 def main():
-    test_ends()
-    test_cuts()
+    test_scenarios()
     test_load()
     test_whole()
     test_streams()
