@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "device.h"
+#include "pagemap.h"
 
 /* An owner of the scenario's, or a device's driver: as owner or range owner. */
 static int owner_value(struct machine *machine, uint64_t number,
@@ -12,10 +13,13 @@ static int owner_value(struct machine *machine, uint64_t number,
 {
 	bool registered = number >= SCENARIO_NAMES_MAX;
 	enum noun noun = NOUN_NONE;
+	uint32_t id = CF_OWNER_NONE;
 
 	if (!registered) {
 		noun = machine->config.names[number].noun;
-		registered = noun == NOUN_OWNER ?
+		registered = noun == NOUN_PAGEMAP ?
+			pagemap_owner(machine->object[number].any, &id) :
+			noun == NOUN_OWNER ?
 			machine->object[number].owner &&
 			machine->object[number].owner->registered :
 			device_is_loaded(machine->object[number].device);
@@ -25,7 +29,7 @@ static int owner_value(struct machine *machine, uint64_t number,
 			      machine->name[number]);
 	ret_value->number = noun == NOUN_MEM || noun == NOUN_BALLOON ?
 		device_owner(machine->object[number].device) :
-		owner_id(machine, number);
+		noun == NOUN_PAGEMAP ? id : owner_id(machine, number);
 	ret_value->word = name_of_owner(machine, (uint32_t)ret_value->number);
 	return 0;
 }

@@ -13,6 +13,7 @@
 
 #include "device.h"
 #include "known.h"
+#include "pagemap.h"
 #include "pools.h"
 
 int refuse(struct outcome *outcome, enum cf_err err, const char *format, ...)
@@ -321,6 +322,9 @@ static void free_objects(struct machine *machine, enum noun noun)
 		case NOUN_ELASTIC:
 			objects_free(object->any);
 			break;
+		case NOUN_PAGEMAP:
+			pagemap_free(object->any);
+			break;
 		default:
 			free(object->any);
 			break;
@@ -339,6 +343,7 @@ static void switch_off(struct machine *machine)
 		NOUN_ELASTIC, NOUN_GUEST, NOUN_POOL,
 		NOUN_SUBSCRIBER, NOUN_SCANNER, NOUN_OPERATION, NOUN_SET,
 		NOUN_FRAME, NOUN_MARK, NOUN_OWNER, NOUN_MEM, NOUN_BALLOON,
+		NOUN_PAGEMAP,
 	};
 	size_t i;
 

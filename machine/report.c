@@ -181,6 +181,7 @@ static void add_devices(struct machine *machine, json_t *report)
 	add_objects(machine, report, "virtio-mem", NOUN_MEM, SUBJECT_MEM);
 	add_objects(machine, report, "virtio-balloon", NOUN_BALLOON,
 		    SUBJECT_BALLOON);
+	add_objects(machine, report, "pagemap", NOUN_PAGEMAP, SUBJECT_PAGEMAP);
 }
 
 static void add_pools(struct machine *machine, json_t *report)

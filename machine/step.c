@@ -15,6 +15,7 @@
 
 #include "device.h"
 #include "known.h"
+#include "pagemap.h"
 #include "pools.h"
 
 #define SURVIVED	0
@@ -99,6 +100,12 @@ static const step_fn functions[STEP_COUNT] = {
 	[STEP_ELASTIC_UNLOCK] = step_elastic_unlock,
 	[STEP_ELASTIC_SHRINK] = step_elastic_shrink,
 	[STEP_ELASTIC_END] = step_elastic_end,
+	[STEP_PAGEMAP] = step_pagemap,
+	[STEP_PAGEMAP_REMOVE] = step_pagemap_remove,
+	[STEP_HAND_OUT] = step_hand_out,
+	[STEP_MOVE] = step_move,
+	[STEP_FAULT] = step_fault,
+	[STEP_TRUNCATE] = step_truncate,
 	[STEP_SUBSCRIBER] = step_subscriber,
 	[STEP_VETO] = step_veto,
 	[STEP_UNSUBSCRIBE] = step_unsubscribe,

@@ -11,6 +11,7 @@
 
 #include "device.h"
 #include "known.h"
+#include "pagemap.h"
 #include "pools.h"
 
 struct values {
@@ -464,6 +465,19 @@ static int fill_balloon(struct device *device, enum property property,
 	return fill_view(device, property, values, outcome);
 }
 
+static void fill_pagemap(struct machine *machine,
+			 const struct pagemap *pagemap, struct values *values)
+{
+	struct cf_pagemap_info info = pagemap_info(machine, pagemap);
+
+	V(TOTAL) = info.last - info.first;
+	V(FREE) = info.idle;
+	V(BUSY) = info.used;
+	V(RETIRED) = info.retired;
+	V(RESERVED) = info.reserved;
+	V(NODE) = info.node;
+}
+
 /* Subjects that are an object of the scenario's. */
 static int fill_object(struct machine *machine, const struct subject *subject,
 		       enum property property, struct values *values,
@@ -485,6 +499,8 @@ static int fill_object(struct machine *machine, const struct subject *subject,
 		guest_values(object.any, values->of);
 	else if (subject->kind == SUBJECT_ELASTIC)
 		objects_values(object.any, values->of);
+	else if (subject->kind == SUBJECT_PAGEMAP)
+		fill_pagemap(machine, object.any, values);
 	else if (subject->kind == SUBJECT_OWNER)
 		fill_owner(machine, object.owner, values);
 	else if (subject->kind == SUBJECT_OPERATION)

@@ -190,11 +190,31 @@ static void go_idle(struct rawdev *device, struct part *part, cf_pfn pfn)
 		lose(device, part, pfn);
 }
 
+/* Who put its reference by cf_put() instead has no name here any more. */
+static void forget_users(struct rawdev *device, struct part *part)
+{
+	unsigned long state = lock(device);
+	const struct hold *hold;
+
+	while (part->hold != NO_HOLD) {
+		hold = &device->hold[part->hold];
+		(void)remove_hold(device, part, hold->who, hold->pinned);
+		device->stat.forgotten++;
+	}
+	unlock(device, state);
+}
+
+/*
+ * A name that is there with its part's last reference gone is of somebody who
+ * put that himself, or of one who is just being refused.
+ */
 static enum cf_verdict on_release(void *context, cf_pfn pfn, unsigned order)
 {
 	struct rawdev *device = context;
 	struct part *part = part_of(device, pfn);
 
+	if (part)
+		forget_users(device, part);
 	/* What is left of a bad part comes in pieces, and stays bad. */
 	if (!part)
 		stranger(device, pfn);

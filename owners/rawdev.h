@@ -103,6 +103,9 @@ int rawdev_map(struct rawdev *device, uint32_t part, const char *who)
 
 /**
  * rawdev_unmap() - give the part back.
+ * A reference that is given back by cf_put() instead leaves its name behind
+ * until the part's last reference goes.
+ *
  * Return: 0, or -CF_EINVAL: no such part, or not mapped in this name.
  */
 int rawdev_unmap(struct rawdev *device, uint32_t part, const char *who)
@@ -160,6 +163,7 @@ struct rawdev_stat {
 	/* Since it was made: */
 	uint64_t revoked;	/* users asked to let go */
 	uint64_t failures;	/* users told of a bad frame */
+	uint64_t forgotten;	/* names whose reference was put by cf_put() */
 	uint64_t strangers;	/* hooks for what is no part */
 	cf_pfn stranger;	/* the last of those, or CF_PFN_NONE */
 };

@@ -486,7 +486,8 @@ int read_owner_value(struct scenario *scenario, uint64_t *ret_number)
 		return 0;
 	}
 	if (read_name_among(scenario, 1u << NOUN_OWNER | 1u << NOUN_MEM |
-			    1u << NOUN_BALLOON, "owner", &number))
+			    1u << NOUN_BALLOON | 1u << NOUN_PAGEMAP,
+			    "owner", &number))
 		return -1;
 	*ret_number = number;
 	return 0;

@@ -271,6 +271,7 @@ static int read_key_value(struct scenario *scenario, enum key key,
 {
 	const char *name = scenario_keys[key].name;
 	uint64_t value = 1;
+	uint32_t number = 0;
 	int err = 0;
 
 	switch (scenario_keys[key].value) {
@@ -305,6 +306,13 @@ static int read_key_value(struct scenario *scenario, enum key key,
 		break;
 	case KEY_AN_OVER:
 		err = read_choice(scenario, name, over_name, &value);
+		break;
+	case KEY_A_KIND:
+		err = read_choice(scenario, name, kind_name, &value);
+		break;
+	case KEY_A_PAGEMAP:
+		err = read_name(scenario, NOUN_PAGEMAP, &number);
+		value = number;
 		break;
 	}
 	if (err || check_limits(scenario, key, value))

@@ -9,6 +9,7 @@
 
 #include <coldframe/block.h>
 #include <coldframe/map.h>
+#include <coldframe/pagemap.h>
 
 #define K(key)	KEY_BIT(KEY_##key)
 
@@ -155,6 +156,17 @@ const struct verb scenario_verbs[STEP_COUNT] = {
 		NOUN_ELASTIC, 0, 0 },
 	[STEP_ELASTIC_END] = { "elastic end", { ARG_NAME }, NOUN_ELASTIC,
 		0, 0 },
+	[STEP_PAGEMAP] = { "pagemap", { ARG_NEW, ARG_BLOCKS }, NOUN_PAGEMAP,
+		K(KIND) | K(NODE) | K(METADATA), K(KIND) },
+	[STEP_PAGEMAP_REMOVE] = { "pagemap remove", { ARG_NAME },
+		NOUN_PAGEMAP, 0, 0 },
+	[STEP_HAND_OUT] = { "hand-out", { ARG_NEW, ARG_AMOUNT }, NOUN_SET,
+		K(PAGEMAP) | K(ORDER), K(PAGEMAP) },
+	[STEP_MOVE] = { "move", { ARG_RUNS }, NOUN_NONE, K(PAGEMAP),
+		K(PAGEMAP) },
+	[STEP_FAULT] = { "fault", { ARG_RUNS }, NOUN_NONE, 0, 0 },
+	[STEP_TRUNCATE] = { "truncate", { ARG_NAME, ARG_SIZE_OR_0 },
+		NOUN_PAGEMAP, K(PASSES), 0 },
 	[STEP_SUBSCRIBER] = { "subscriber", { ARG_NEW }, NOUN_SUBSCRIBER,
 		K(PRIORITY) | K(VETO), 0 },
 	[STEP_VETO] = { "veto", { ARG_NAME }, NOUN_SUBSCRIBER, K(OFF), 0 },
@@ -256,6 +268,8 @@ const struct key_word scenario_keys[KEY_COUNT] = {
 	[KEY_HINTING] = { "hinting", KEY_FLAG, ANY_NUMBER },
 	[KEY_OVER] = { "over", KEY_AN_OVER, ANY_NUMBER },
 	[KEY_AFTER] = { "after", KEY_NUMBER, 1, 1000000 },
+	[KEY_KIND] = { "kind", KEY_A_KIND, ANY_NUMBER },
+	[KEY_PAGEMAP] = { "pagemap", KEY_A_PAGEMAP, ANY_NUMBER },
 };
 
 const struct property_word scenario_properties[PROPERTY_COUNT] = {
@@ -465,6 +479,9 @@ static const struct {
 	[SUBJECT_ELASTIC] = { "elastic", NOUN_ELASTIC, {
 		P(OBJECTS), P(LOCKED), P(FRAMES), P(GIVEN), P(MERGED),
 		P(MOVED), P(INTACT), END } },
+	[SUBJECT_PAGEMAP] = { "pagemap", NOUN_PAGEMAP, {
+		P(TOTAL), P(FREE), P(BUSY), P(RETIRED), P(RESERVED), P(NODE),
+		END } },
 };
 
 static const char *const nouns[NOUN_COUNT] = {
@@ -482,6 +499,7 @@ static const char *const nouns[NOUN_COUNT] = {
 	[NOUN_POOL] = "pool",
 	[NOUN_GUEST] = "guest",
 	[NOUN_ELASTIC] = "elastic",
+	[NOUN_PAGEMAP] = "pagemap",
 };
 
 static const char *const errors[CF_ERR_COUNT] = {
@@ -563,6 +581,12 @@ const char *meta_name(uint64_t meta)
 const char *exposes_name(uint64_t exposes)
 {
 	return exposes < EXPOSES_COUNT ? exposed[exposes] : NULL;
+}
+
+const char *kind_name(uint64_t kind)
+{
+	return kind < CF_PAGEMAP_KIND_COUNT ?
+	       cf_pagemap_kind_name((enum cf_pagemap_kind)kind) : NULL;
 }
 
 const char *over_name(uint64_t over)

@@ -48,7 +48,7 @@ struct verb {
 enum key_value {
 	KEY_FLAG, KEY_NUMBER, KEY_SIZE, KEY_TIME, KEY_A_TYPE, KEY_A_ZONE,
 	KEY_A_NODE, KEY_AN_OWNER, KEY_A_META, KEY_AN_EXPOSES,
-	KEY_AN_OVER
+	KEY_AN_OVER, KEY_A_KIND, KEY_A_PAGEMAP
 };
 
 struct key_word {
@@ -70,6 +70,7 @@ extern const struct property_word scenario_properties[PROPERTY_COUNT];
 const char *meta_name(uint64_t meta);
 const char *exposes_name(uint64_t exposes);
 const char *over_name(uint64_t over);
+const char *kind_name(uint64_t kind);
 const char *print_name(uint64_t print);
 const char *type_word(uint64_t type);
 const char *zone_word(uint64_t zone);

@@ -47,6 +47,7 @@ bool bounds_apply(struct bounds *bounds, struct step *step)
 	case STEP_LIE:
 		return step->amount.number != LIE_SILENCE && !step->caught;
 	case STEP_VIRTIO_MEM:
+	case STEP_PAGEMAP:
 	case STEP_ADD:
 		if (bounds->added + frames_of(step) >
 		    ADDED_BYTES / CF_FRAME_BYTES)

@@ -352,7 +352,8 @@ def report():
     keys = {'scenario', 'status', 'seed', 'steps', 'checks', 'machine',
             'counters', 'zones', 'blocks', 'owners', 'sets', 'operations',
             'subscribers', 'scanners', 'walkers', 'virtio-mem',
-            'virtio-balloon', 'pools', 'guests', 'elastics', 'load'}
+            'virtio-balloon', 'pools', 'guests', 'elastics', 'pagemap',
+            'load'}
     ok(status == 0 and set(found) == keys, 'the report has all its parts',
        str(set(found) ^ keys))
     counters = found['counters']

@@ -245,6 +245,14 @@ static void foreign(void)
 	CHECK_EQ(cf_get(m.map, rawdev_pfn(device, 2)), 0);
 	CHECK_EQ(rawdev_unmap(device, 2, "a"), 0);
 	CHECK_EQ(rawdev_unmap(device, 2, "b"), 0);
+	/* Or for himself: his name goes with the last reference. */
+	CHECK_EQ(rawdev_map(device, 2, "a"), 0);
+	cf_put(m.map, rawdev_pfn(device, 2));
+	CHECK_EQ(stat_of().forgotten, 1);
+	CHECK_EQ(stat_of().mappings, 0);
+	CHECK_EQ(rawdev_unmap(device, 2, "a"), -CF_EINVAL);
+	CHECK_EQ(rawdev_map(device, 2, "a"), 0);
+	CHECK_EQ(rawdev_unmap(device, 2, "a"), 0);
 	finish();
 }
 
