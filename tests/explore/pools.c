@@ -235,6 +235,28 @@ static const struct explore_program convert_against_get = {
 	.end = end_convert,
 };
 
+/* As a dump or a save: a page without references is its guest's alone. */
+static void dump_page(void)
+{
+	unsigned ticket = cf_content_begin(ground_map);
+	struct cf_snapshot run;
+
+	MUST(cf_snapshot(ground_map, w->pfn, &run));
+	if (run.refs)
+		REQUIRE(*ground_contents(w->pfn) == 1);
+	cf_content_end(ground_map, ticket);
+}
+
+static const struct explore_program convert_against_dump = {
+	.name = "guest-convert-against-dump",
+	.worry = "who reads contents, as dump and save do, has passed before "
+		 "a page is private, or sees that it is (guest_memfd, 2024)",
+	.setup = set_up_guest,
+	.thread = { convert, dump_page },
+	.end = end_convert,
+	.quick = true,
+};
+
 /* ---- cancelled while the last reference goes ---- */
 
 static void set_up_converting(void)
@@ -288,6 +310,7 @@ static const struct explore_program cancel_against_put = {
 const struct explore_program *const explore_pools[] = {
 	&dissolve_against_alloc, &put_against_alloc,
 	&convert_against_speculation, &convert_against_get,
+	&convert_against_dump,
 	&cancel_against_put,
 	NULL
 };
