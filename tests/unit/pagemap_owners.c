@@ -17,7 +17,7 @@ static cf_pfn first, last;
 /* What every owner can do with one run of its range. */
 struct device {
 	enum cf_pagemap_kind kind;
-	void (*begin)(enum cf_pagemap_kind kind);
+	int (*begin)(enum cf_pagemap_kind kind);
 	int (*out)(cf_pfn *ret_pfn);	/* one reference */
 	void (*back)(cf_pfn pfn);
 	int (*end)(struct cf_report *report);
@@ -34,7 +34,7 @@ static int copy(void *context, cf_pfn source, cf_pfn target, unsigned order)
 	return cf_copy_run(m.map, source, target, order);
 }
 
-static void devmem_begin(enum cf_pagemap_kind kind)
+static int devmem_begin(enum cf_pagemap_kind kind)
 {
 	struct devmem_config config = {
 		.pagemap = { .kind = kind }, .first = first, .last = last,
@@ -42,7 +42,7 @@ static void devmem_begin(enum cf_pagemap_kind kind)
 	};
 
 	storage = malloc(devmem_bytes(&config));
-	CHECK_EQ(devmem_create(m.map, &config, storage, &devmem), 0);
+	return devmem_create(m.map, &config, storage, &devmem);
 }
 
 static int devmem_out(cf_pfn *ret_pfn)
@@ -69,16 +69,17 @@ static uint32_t devmem_id(void)
 
 static struct daxfile *daxfile;
 
-static void daxfile_begin(enum cf_pagemap_kind kind)
+static int daxfile_begin(enum cf_pagemap_kind kind)
 {
 	struct daxfile_config config = {
 		.pagemap = { .kind = kind }, .first = first, .last = last,
 		.files = 1, .pages = 16,
 	};
+	int err;
 
 	storage = malloc(daxfile_bytes(&config));
-	CHECK_EQ(daxfile_create(m.map, &config, storage, &daxfile), 0);
-	CHECK_EQ(daxfile_extend(daxfile, 0, 16), 0);
+	err = daxfile_create(m.map, &config, storage, &daxfile);
+	return err ? err : daxfile_extend(daxfile, 0, 16);
 }
 
 static int daxfile_out(cf_pfn *ret_pfn)
@@ -102,7 +103,7 @@ static uint32_t daxfile_id(void)
 
 static struct rawdev *rawdev;
 
-static void rawdev_begin(enum cf_pagemap_kind kind)
+static int rawdev_begin(enum cf_pagemap_kind kind)
 {
 	struct rawdev_config config = {
 		.pagemap = { .kind = kind }, .first = first, .last = last,
@@ -110,7 +111,7 @@ static void rawdev_begin(enum cf_pagemap_kind kind)
 	};
 
 	storage = malloc(rawdev_bytes(&config));
-	CHECK_EQ(rawdev_create(m.map, &config, storage, &rawdev), 0);
+	return rawdev_create(m.map, &config, storage, &rawdev);
 }
 
 static int rawdev_out(cf_pfn *ret_pfn)
@@ -170,7 +171,7 @@ static bool begin(const struct device *device)
 		return false;
 	first = m.last - 2 * m.block;
 	last = first + m.block;
-	device->begin(device->kind);
+	CHECK_EQ(device->begin(device->kind), 0);
 	CHECK_EQ(info_now().kind, device->kind);
 	CHECK_EQ(info_now().idle, m.block);
 	return CHECK(machine_verify());
@@ -323,6 +324,43 @@ static void owner_leaves(const struct device *device)
 	CHECK(machine_verify());
 }
 
+/* No id is left, or the place is taken: nothing is left behind. */
+static void not_created(const struct device *device)
+{
+	static const struct cf_owner_ops ops = { 0 };
+	static uint32_t ids[CF_OWNERS_MAX];
+	void *kept = storage;
+	size_t count = 0;
+
+	CHECK_EQ(device->begin(device->kind), -CF_EBUSY);
+	free(storage);
+	storage = kept;
+	CHECK_EQ(device->end(NULL), 0);
+	while (count < CF_OWNERS_MAX &&
+	       !cf_owner_register(m.map, "one of many", &ops, NULL,
+				  &ids[count]))
+		count++;
+	free(storage);
+	CHECK_EQ(device->begin(device->kind), -CF_ELIMIT);
+	CHECK_EQ(block_info(first).state, CF_BLOCK_ABSENT);
+	while (count > 0)
+		CHECK_EQ(cf_owner_unregister(m.map, ids[--count], NULL), 0);
+	free(storage);
+	CHECK_EQ(device->begin(device->kind), 0);
+}
+
+static void suite_created(void)
+{
+	size_t i;
+
+	for (i = 0; i < DEVICES; i++) {
+		if (!begin(&devices[i]))
+			return;
+		not_created(&devices[i]);
+		finish(&devices[i]);
+	}
+}
+
 static void suite_idle(void)
 {
 	for_devices(idle_at_zero);
@@ -363,6 +401,7 @@ static void suite_leaves(void)
 
 int main(void)
 {
+	tap_run("created, or nothing is left behind", suite_created);
 	tap_run("all kinds rest at count 0", suite_idle);
 	tap_run("all kinds go out with 1 and come back frozen", suite_out);
 	tap_run("removal of all kinds waits and reports", suite_removal);
