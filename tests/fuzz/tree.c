@@ -98,6 +98,15 @@ static void write_sparse(FILE *file, const struct part *part)
 	HOLDS(!ftruncate(fileno(file), (off_t)(bytes % (SPARSE_MAX + 1))));
 }
 
+static void make_link(const struct part *part, const char *path)
+{
+	char target[160] = "";
+
+	memcpy(target, part->bytes, part->count < 159 ? part->count : 159);
+	if (strstr(part->name, "/fd/"))
+		(void)!symlink(target, path);
+}
+
 static void write_file(struct part *part)
 {
 	char path[512];
@@ -110,6 +119,10 @@ static void write_file(struct part *part)
 		return;
 	snprintf(path, sizeof(path), "%s/%s", fuzz_folder(), part->name);
 	make_folders(path);
+	if (how && !strcmp(how, "link")) {
+		make_link(part, path);
+		return;
+	}
 	file = fopen(path, "wb");
 	if (!file)
 		return;		/* a folder, or below a file */

@@ -25,6 +25,7 @@
  *
  *	:runs	9 bytes each: a word, least byte first, and n: 2^(n % 13) times
  *	:sparse	a number: so many bytes of 0
+ *	:link	what a link says, in a folder fd/ alone: nobody follows those
  *
  * What is left over stands for itself, so that files can end within a word.
  */

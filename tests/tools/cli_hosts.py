@@ -6,8 +6,10 @@ as documented, and the sums hold."""
 import array
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import cli
 from cli import BLOCKS, ok, run
@@ -147,6 +149,46 @@ def test_schema():
     ok(json.loads(out).get('schema') == 1, '-J has a schema: diff', out)
 
 
+def test_progress():
+    """Slowed down so that two seconds pass: how far it is, on a terminal."""
+    root = cli.Sysroot()
+    root.write(BLOCKS + '/block_size_bytes', '80000000\n')
+    for number in range(1024):
+        root.write('%s/memory%d/state' % (BLOCKS, number), 'online\n')
+    root.write('proc/kpageflags', '')
+    os.truncate(os.path.join(root.path, 'proc/kpageflags'), 1024 << 22)
+    for words in (['blocks'], ['map']):
+        said = slowly(words + ['-s', root.path])
+        ok(b' %, ' in said and b' s to go' in said,
+           'after 2 s, how far it is: ' + words[0], repr(said))
+    with open(os.devnull, 'wb') as nowhere, subprocess.Popen(
+            [cli.COLDFRAME, 'blocks', '0', '-s', root.path], stdout=nowhere,
+            stderr=subprocess.PIPE) as process:
+        ok(not process.stderr.read(), 'and not a word where nobody looks')
+
+
+def slowly(words):
+    """What a command says on a terminal that is stopped now and then."""
+    ours, theirs = os.openpty()
+    os.set_blocking(ours, False)
+    said = b''
+    with subprocess.Popen([cli.COLDFRAME] + words, stdout=subprocess.DEVNULL,
+                          stderr=theirs) as process:
+        while process.poll() is None and b'to go' not in said:
+            time.sleep(0.15)
+            process.send_signal(signal.SIGSTOP)
+            time.sleep(1)
+            process.send_signal(signal.SIGCONT)
+            try:
+                said += os.read(ours, 4096)
+            except BlockingIOError:
+                pass
+        process.kill()
+    os.close(ours)
+    os.close(theirs)
+    return said
+
+
 def test_captured():
     """A guest of Linux 6.1 with 512 MiB, 192 MiB plugged by virtio-mem, 64 MiB
     in its balloon, 16 MiB held by pipes and 4 MiB locked."""
@@ -208,6 +250,6 @@ def test_scenarios():
 
 
 for test in (test_no_hotplug, test_one_block, test_gaps, test_large,
-             test_captured, test_newer, test_schema, test_scenarios):
+             test_progress, test_captured, test_newer, test_schema, test_scenarios):
     test()
 sys.exit(cli.done())

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <string.h>
+#include <unistd.h>
 
 /* A picture of more lines gets larger cells, unless the user says which. */
 #define LINES_MAX 200
@@ -186,9 +187,12 @@ static int draw_image(const struct options *options,
 	return ret;
 }
 
+/* Lines on a terminal are progress enough, and would be mixed with it. */
 static int draw_cells(struct cells *cells, struct picture *picture,
-		      struct legend *legend, struct lx_error *err)
+		      struct legend *legend, uint64_t end,
+		      struct lx_error *err)
 {
+	bool quiet = !picture->kept && isatty(STDOUT_FILENO);
 	struct cell cell;
 	int ret;
 
@@ -196,7 +200,10 @@ static int draw_cells(struct cells *cells, struct picture *picture,
 	while (!(ret = cells_next(cells, &cell, err)) && cell.frames) {
 		picture_add(picture, &cell);
 		legend_add(legend, &cell);
+		if (!quiet)
+			common_progress(NULL, cells->pfn, end);
 	}
+	common_progress_end();
 	picture_end(picture);
 	return ret;
 }
@@ -253,7 +260,7 @@ static int draw(const struct options *options, struct cells *cells,
 	head_of(&picture.layout, false, head);
 	if (options->legend && !options->image)
 		puts(head);
-	ret = draw_cells(cells, &picture, &legend, err);
+	ret = draw_cells(cells, &picture, &legend, range.last, err);
 	if (!ret && !cells->pfn)
 		ret = lx_fail(err, LX_EFORMAT, "%s: the file is empty",
 			      cells->words.path);
