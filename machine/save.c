@@ -634,31 +634,37 @@ static int empty_caches(struct machine *machine)
 	return err;
 }
 
-const char *machine_save_refusal(struct machine *machine)
+/* Sorts of things that have records of their own. */
+static bool is_kept(enum noun noun)
 {
+	switch (noun) {
+	case NOUN_SET: case NOUN_FRAME: case NOUN_OWNER: case NOUN_OPERATION:
+	case NOUN_SUBSCRIBER: case NOUN_SCANNER: case NOUN_WALKER:
+	case NOUN_MARK:
+		return true;
+	default:
+		return false;
+	}
+}
+
+bool machine_save_refused(struct machine *machine, char *why)
+{
+	const struct machine_config *config = &machine->config;
 	uint32_t i;
 
-	if (!machine_is_on(machine))
-		return "there is no machine yet";
-	for (i = 0; i < machine->config.names_count; i++) {
-		if (!machine->object[i].any)
-			continue;
-		switch (machine->config.names[i].noun) {
-		case NOUN_SET: case NOUN_FRAME: case NOUN_OWNER:
-		case NOUN_OPERATION: case NOUN_SUBSCRIBER: case NOUN_SCANNER:
-		case NOUN_WALKER: case NOUN_MARK:
-			break;
-		case NOUN_MEM: case NOUN_BALLOON:
-			return "it has virtio devices, whose state no file"
-			       " keeps";
-		case NOUN_POOL: case NOUN_GUEST: case NOUN_ELASTIC:
-			return "it has a pool, a guest or objects, whose"
-			       " state no file keeps: end them first";
-		default:
-			return "it has something whose state no file keeps";
-		}
+	if (!machine_is_on(machine)) {
+		(void)snprintf(why, SAVE_WHY_BYTES, "there is no machine yet");
+		return true;
 	}
-	return NULL;
+	for (i = 0; i < config->names_count; i++)
+		if (machine->object[i].any && !is_kept(config->names[i].noun))
+			break;
+	if (i == config->names_count)
+		return false;
+	(void)snprintf(why, SAVE_WHY_BYTES, "%s is a %s, whose state no file"
+		       " keeps", machine->name[i],
+		       noun_name(config->names[i].noun));
+	return true;
 }
 
 static int save_to(struct saving *saving, const char *path,
@@ -689,11 +695,10 @@ int machine_save(struct machine *machine, const char *path,
 		.config = config,
 		.why = why,
 	};
-	const char *refusal = machine_save_refusal(machine);
 	int err;
 
-	if (refusal)
-		return fail(&saving, "%s", refusal);
+	if (machine_save_refused(machine, why))
+		return -1;
 	saving.window = malloc(WINDOW_FRAMES * CF_FRAME_BYTES);
 	if (!saving.window)
 		return fail(&saving, "out of memory");
@@ -730,9 +735,10 @@ int step_save(struct machine *machine, const struct step *step,
 		(void)memcpy(path, step->text.start, step->text.length);
 		path[step->text.length] = '\0';
 	}
+	if (machine_save_refused(machine, why))
+		return refuse(outcome, CF_EREFUSED, "%s", why);
 	if (machine_save(machine, path, machine->config.save, &totals, why))
-		return refuse(outcome, machine_save_refusal(machine) ?
-			      CF_EREFUSED : CF_EPORT, "%s", why);
+		return refuse(outcome, CF_EPORT, "%s", why);
 	outcome->done = totals.contents;
 	did(outcome, "%s of contents in %.1f MiB%s", machine_size(
 	    totals.contents, size), (double)totals.bytes / 1048576,

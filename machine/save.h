@@ -65,8 +65,8 @@ int machine_save(struct machine *machine, const char *path,
 		 const struct save_config *config,
 		 struct save_totals *ret_totals, char *why);
 
-/* Why a machine cannot be saved now, or NULL. */
-const char *machine_save_refusal(struct machine *machine);
+/* Can it not be saved now?  @why: SAVE_WHY_BYTES, filled if so. */
+bool machine_save_refused(struct machine *machine, char *why);
 
 /* A file being restored. */
 struct restore;

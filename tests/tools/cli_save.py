@@ -124,14 +124,18 @@ def is_step(line):
     return bool(line.split('#')[0].strip())
 
 
-# Steps that make what no file keeps.
-NOT_KEPT = ('virtio-', 'pool ', 'guest ', 'elastic ')
+# What is in a report as a list and has records of its own.
+KEPT = {'steps', 'checks', 'zones', 'blocks', 'owners', 'sets', 'operations',
+        'subscribers', 'scanners', 'walkers'}
 
 
-def is_refused(done, text, file):
-    return (done.returncode == 1 and b'no file keeps' in done.stdout and
-            not os.path.exists(file) and
-            any(line.startswith(NOT_KEPT) for line in text.splitlines()))
+def is_refused(done, file):
+    """It is, and there is something in the machine that no file keeps."""
+    if done.returncode != 1 or b'no file keeps' not in done.stdout:
+        return False
+    lists = {key for key, value in json.loads(done.stdout).items()
+             if isinstance(value, list) and value}
+    return bool(lists - KEPT) and not os.path.exists(file)
 
 
 def at_end(name):
@@ -139,7 +143,7 @@ def at_end(name):
     word = os.path.basename(name)
     file = path(word + '.end')
     done = run('save', '-j', name, file)
-    if is_refused(done, text_of(name), file):
+    if is_refused(done, file):
         return [(True, word + ': what no file keeps is named', '')]
     again = run('restore', '-j', file)
     return [(done.returncode == 0 and again.returncode == 0, word +
@@ -189,7 +193,7 @@ def in_middle(name):
     file = path(os.path.basename(name) + '.cut')
     done = run('save', '-j', '-', file,
                stdin='\n'.join(lines[:at + 1] + ['save', '']).encode())
-    if is_refused(done, text_of(name), file):
+    if is_refused(done, file):
         return [(True, word + ': what no file keeps is named', '')]
     again = run('restore', '-j', file)
     results = [(not same(done, again), word + ': the same report',
@@ -396,7 +400,7 @@ def test_killed():
 
 def test_refusals():
     done = run('save', '-q', '-', path('nothing'), stdin=DEVICE.encode())
-    ok(done.returncode == 1 and b'virtio devices' in done.stdout,
+    ok(done.returncode == 1 and b'b is a virtio-balloon' in done.stdout,
        'devices', repr(done.stdout))
     ok(not os.path.exists(path('nothing')), 'no file comes of it')
     for args, say in (((), 'needed'), (('a',), 'needed'),
