@@ -449,6 +449,84 @@ static int copy(struct stage *stage)
 	return cf_copy_run(stage->map, 32, 64, 5);
 }
 
+/* ---- device memory, of an owner that says nothing to it ---- */
+
+static int device_add(struct stage *stage, enum cf_meta meta)
+{
+	struct cf_pagemap_config config = {
+		.kind = CF_PAGEMAP_COHERENT, .owner = stage->memory,
+		.meta = meta,
+	};
+
+	return cf_pagemap_add(stage->map, 3 * STAGE_BLOCK, 5 * STAGE_BLOCK,
+			      &config);
+}
+
+static int device_add_port(struct stage *stage)
+{
+	return device_add(stage, CF_META_PORT);
+}
+
+static int device_add_self(struct stage *stage)
+{
+	return device_add(stage, CF_META_SELF);
+}
+
+static int device_remove(struct stage *stage)
+{
+	return cf_pagemap_remove(stage->map, 3 * STAGE_BLOCK, 5 * STAGE_BLOCK,
+				 1, NULL);
+}
+
+static void undo_device_add(struct stage *stage)
+{
+	MUST(device_remove(stage));
+}
+
+static void setup_device(struct stage *stage)
+{
+	MUST(device_add_port(stage));
+}
+
+/* A run of the machine's is to move to the device. */
+static void setup_device_move(struct stage *stage)
+{
+	struct cf_request request = {
+		.type = CF_TYPE_KERNEL, .order = CF_CHUNK_ORDER,
+	};
+
+	stage_online(stage, 0, 1, CF_ZONE_NORMAL);
+	setup_device(stage);
+	MUST(cf_alloc(stage->map, request, &stage->pfn));
+}
+
+static int device_move(struct stage *stage)
+{
+	cf_pfn target = 3 * STAGE_BLOCK;
+	struct cf_migration migration = {
+		.source = stage->pfn, .refs = 1, .targets = &target,
+		.count = 1,
+	};
+
+	return cf_pagemap_migrate(stage->map, &migration);
+}
+
+/* Back to where it was: nothing else has taken that. */
+static void undo_device_move(struct stage *stage)
+{
+	struct cf_request request = {
+		.type = CF_TYPE_KERNEL, .flags = CF_ALLOC_FROZEN,
+	};
+	struct cf_migration migration = {
+		.source = 3 * STAGE_BLOCK, .refs = 1,
+		.targets = &stage->pfn, .count = 1,
+	};
+
+	MUST(cf_alloc_range(stage->map, stage->pfn,
+			    stage->pfn + CF_CHUNK_FRAMES, request, NULL));
+	MUST(cf_pagemap_migrate(stage->map, &migration));
+}
+
 /* ---- the table ---- */
 
 /* A run that cannot be moved this time stands in the way. */
@@ -466,6 +544,17 @@ const struct fault_case fault_cases[] = {
 	  SAME_ALL, SAME_ALL, { [FAULT_META_ALLOC] = E(CF_ENOMEM) } },
 	{ "block_add, metadata in the blocks", nothing, add_self, undo_add,
 	  SAME_ALL, SAME_ALL, { [FAULT_FRAME_ADDRESS] = E(CF_ENOMEM) } },
+	{ "pagemap_add, metadata of the port's", nothing, device_add_port,
+	  undo_device_add, SAME_ALL, SAME_ALL,
+	  { [FAULT_META_ALLOC] = E(CF_ENOMEM) } },
+	{ "pagemap_add, metadata in the range", nothing, device_add_self,
+	  undo_device_add, SAME_ALL, SAME_ALL,
+	  { [FAULT_FRAME_ADDRESS] = E(CF_ENOMEM) } },
+	{ "pagemap_remove", setup_device, device_remove, setup_device,
+	  SAME_ALL, SAME_ALL, { 0 } },
+	{ "pagemap_migrate", setup_device_move, device_move,
+	  undo_device_move, SAME_ALL, SAME_ALL,
+	  { [FAULT_FRAME_ADDRESS] = E(CF_EPORT) } },
 	{ "block_remove", setup_added, remove_three, setup_added,
 	  SAME_ALL, SAME_ALL, { 0 } },
 	{ "block_online, all exposed", setup_added, online_three, undo_online,

@@ -409,6 +409,18 @@ static bool end_block(struct stage *stage, cf_pfn first)
 				 NULL);
 }
 
+/* Device memory that is idle goes. */
+static void end_devices(struct stage *stage)
+{
+	struct cf_pagemap_info info;
+	cf_pfn pfn;
+
+	for (pfn = 0; pfn < STAGE_FRAMES; pfn += STAGE_BLOCK)
+		if (!cf_pagemap_info(stage->map, pfn, &info))
+			ignore(cf_pagemap_remove(stage->map, info.first,
+						 info.last, 1, NULL));
+}
+
 bool stage_done(struct stage *stage)
 {
 	struct cf_block_info info;
@@ -419,6 +431,7 @@ bool stage_done(struct stage *stage)
 	/* It may have ended or never begun. */
 	ignore(cf_block_offline_cancel(&stage->operation));
 	stage_free_runs(stage);
+	end_devices(stage);
 	for (pfn = 0; pfn < STAGE_FRAMES; pfn += STAGE_BLOCK)
 		good = end_block(stage, pfn) && good;
 	for (pfn = 0; pfn < STAGE_FRAMES; pfn = last) {
