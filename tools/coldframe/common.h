@@ -83,7 +83,7 @@ enum { COMMON_COLOR = 0x1000 };
 
 #define COMMON_HELP							\
 "  -s, --sysroot DIR   read DIR/proc and DIR/sys\n"			\
-"  -F, --file FILE     read a capture, a dump, or a copy of kpageflags\n"	\
+"  -F, --file FILE     read a capture, a dump or kpageflags\n"	\
 "      --color WHEN    auto, always or never; auto minds $NO_COLOR\n"	\
 "  -h, --help          print this\n"
 
