@@ -127,7 +127,7 @@ static void note_span(struct cf_map *map, struct dump_window *window,
 	cf_pfn end = window->first + window->count;
 	cf_pfn last = span->last < end ? span->last : end;
 
-	memset(&window->class[first - window->first], class_of(map, span),
+	memset(&window->class[first - window->first], (int)class_of(map, span),
 	       (size_t)(last - first));
 	if (span->kind == CF_SPAN_RUN && span->flags & CF_FLAG_POISON)
 		note_bad(map, window, first, last);

@@ -4,6 +4,7 @@ what they exit with, and that no half file gets a name."""
 
 import json
 import os
+import random
 import resource
 import shutil
 import signal
@@ -208,6 +209,20 @@ def cut(folder):
             done = coldframe('dump-info', part)
             wrong += done.returncode != 1 or not done.stderr
         ok(not wrong, 'cut off ' + ' '.join(words), str(wrong))
+        draw = random.Random(1)
+        died = silent = 0
+        for _ in range(40):
+            bad = bytearray(data)
+            for _ in range(draw.randrange(1, 20)):
+                bad[draw.randrange(len(bad)) if draw.random() < 0.5 else
+                    draw.randrange(12288)] ^= 1 << draw.randrange(8)
+            with open(part, 'wb') as file:
+                file.write(bad)
+            done = coldframe('dump-info', part)
+            died += done.returncode not in (0, 1)
+            silent += done.returncode == 1 and not done.stderr
+        ok(not died and not silent, 'bits flipped ' + ' '.join(words),
+           '%d died, %d silent' % (died, silent))
 
 
 def main():
