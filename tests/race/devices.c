@@ -15,6 +15,7 @@
 
 #define BLOCKS		6	/* of the machine; the last two are devices' */
 #define DEVICE_BLOCKS	2
+#define BAD_MAX		24	/* frames that fail */
 
 static struct race race;
 static cf_pfn first, last;
@@ -114,6 +115,41 @@ static void use_device(struct racer *racer)
 	}
 }
 
+/* Frames fail, idle or in use, now and then. */
+static void fail_frames(struct racer *racer)
+{
+	unsigned bad;
+
+	for (bad = 0; bad < BAD_MAX && race_on(racer); bad++) {
+		cf_pfn pfn = first + race_random(racer,
+						 (uint32_t)(last - first));
+		enum cf_retire_state state;
+		int err = cf_retire(race.map, pfn, &state);
+		int i;
+
+		RACE_CHECK(&race, !err || err == -CF_EAGAIN);
+		for (i = 0; i < 50; i++)
+			(void)sched_yield();
+	}
+}
+
+/* What was marked is out for good once nobody has it. */
+static void check_bad(void)
+{
+	struct devmem_stat stat;
+	uint64_t retired = 0;
+	cf_pfn pfn;
+
+	for (pfn = first; pfn < last; pfn++) {
+		enum cf_retire_state state = cf_retire_state(race.map, pfn);
+
+		CHECK(state != CF_RETIRE_PENDING);
+		retired += state == CF_RETIRE_DONE;
+	}
+	devmem_stat(driver, &stat);
+	CHECK_EQ(stat.bad, retired);
+}
+
 static void free_list(void)
 {
 	struct devmem_config config = {
@@ -127,8 +163,10 @@ static void free_list(void)
 	CHECK_EQ(devmem_create(race.map, &config, storage, &driver), 0);
 	race_add(&race, 3, use_device);
 	race_add(&race, 2, speculate);
+	race_add(&race, 1, fail_frames);
 	race_go(&race);
 	check_driver();
+	check_bad();
 	CHECK_EQ(devmem_destroy(driver, NULL), 0);
 	end();
 }
