@@ -12,6 +12,7 @@
 
 #define POLL_NS		500000
 #define REPORT_NS	2000000000	/* between rounds, as guests do */
+#define SHOW_PIECES	64
 #define WORK_MAX	100000000	/* pieces; nothing needs so many */
 
 static uint64_t now_ms(void)
@@ -88,10 +89,35 @@ static bool is_over(struct device *device, struct cf_next next,
 	return false;
 }
 
+static uint64_t distance(uint64_t a, uint64_t b)
+{
+	return a > b ? a - b : b - a;
+}
+
+/* How far it is, now and then: for who watches. */
+static void show(struct device *device, uint64_t pieces)
+{
+	struct cf_balloon_status balloon;
+	struct cf_vmem_status vmem;
+	uint64_t frames;
+
+	if (pieces % SHOW_PIECES || !device->machine->config.progress)
+		return;
+	if (device->noun == NOUN_MEM) {
+		cf_vmem_status(&device->vmem, &vmem);
+		frames = distance(vmem.plugged, vmem.requested) /
+			 CF_FRAME_BYTES;
+	} else {
+		cf_balloon_status(&device->balloon, &balloon);
+		frames = distance(balloon.held, balloon.target);
+	}
+	progress(device->machine, "frames to go:", frames, 0);
+}
+
 enum device_end device_wait(struct device *device, device_fn done,
 			    uint64_t for_ns)
 {
-	uint64_t began = now_ns(), worked = began, now;
+	uint64_t began = now_ns(), worked = began, now, pieces = 0;
 	enum device_end end;
 	struct cf_next next;
 
@@ -100,6 +126,7 @@ enum device_end device_wait(struct device *device, device_fn done,
 		now = now_ns();
 		if (next.when == CF_WHEN_NOW) {
 			worked = now;
+			show(device, ++pieces);
 			continue;
 		}
 		if (done(device))

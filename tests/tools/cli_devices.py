@@ -250,6 +250,22 @@ def report():
        balloon['stats-sent'] == 2, "the balloon's", str(balloon))
 
 
+def tables():
+    path = os.path.join(FOLDER.name, 'tables.cf')
+    with open(path, 'w', encoding='utf-8') as file:
+        file.write(START + MEM + 'virtio-balloon b\nplug d 32M\n'
+                   'balloon b 1M\nprint devices\n')
+    done = subprocess.run([COLDFRAME, 'run', '-q', path], check=False,
+                          stdout=subprocess.PIPE, text=True)
+    rows = [line.split() for line in done.stdout.splitlines()]
+    ok(done.returncode == 0 and len(rows) == 4 and
+       rows[0][:3] == ['virtio-mem', 'state', 'requested'] and
+       rows[1] == ['d', 'idle', '32M', '32M', '32M', '0', '2', '0', '0'] and
+       rows[2][:2] == ['virtio-balloon', 'state'] and
+       rows[3] == ['b', 'idle', '1M', '1M', '1M', '0', '0'],
+       'print devices is a table of each kind', done.stdout)
+
+
 def waiting():
     holds(START + 'virtio-mem d blocks 4-7 retry 10ms\nmigrating\n'
           'request d 32M no-wait\nwait 60ms\n'
@@ -295,6 +311,7 @@ if __name__ == '__main__':
     transports()
     machines()
     report()
+    tables()
     waiting()
     picture()
     FOLDER.cleanup()
