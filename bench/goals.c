@@ -19,6 +19,7 @@
 #define PAIR_4K		"alloc+free pair, order 0 (4 KiB)"
 #define BARE_4K		"bare loop: pair of 4 KiB from a cache, one CAS"
 #define BARE_2M		"bare loop: pair of 2 MiB from a mask, three CAS"
+#define BARE_RANDOM	"bare loop: free 4 KiB of 8 GiB at random, one CAS"
 #define CHURN_90	"uniform orders 0-9, 90 % full: free+alloc"
 
 /* A place in the tables. */
@@ -67,6 +68,8 @@ static const struct goal goals[] = {
 	BULK("alloc all", "alloc all", 6),
 	BULK("free in order", "free in order", 9),
 	BULK("free at random", "free own at random", 25),
+	BULK("free at random, 512 at once",
+	     "free own at random, 512 at once", 25),
 	{ "8 GiB of 4 KiB: free any CPU's, 2 CPUs",
 	  { SECTION_ENGINE, "8 GiB of 4 KiB: free any CPU's at random",
 	    "2 CPUs" }, KIND_NS, 30, { 0 }, true },
@@ -119,7 +122,8 @@ static const struct goal goals[] = {
 	{ "walk of cold memory, G frames/s",
 	  { SECTION_WALK, "walk", "cold" }, KIND_LEAST, 1, { 0 }, false },
 	{ "walk of split memory, G frames/s",
-	  { SECTION_WALK, "walk", "split" }, KIND_LEAST, 0.3, { 0 }, false },
+	  { SECTION_WALK, "walk, many at once", "split" }, KIND_LEAST, 0.3,
+	  { 0 }, false },
 	{ "export of cold memory, G frames/s",
 	  { SECTION_WALK, "export of flags", "cold" }, KIND_LEAST, 1, { 0 },
 	  false },

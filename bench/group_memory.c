@@ -8,6 +8,7 @@
 
 #define NS_A_MS		1e6
 #define EXPORT_FRAMES	((cf_pfn)4096)		/* a call; stays in caches */
+#define WALK_SPANS	64
 #define SPLIT_FRAMES	FRAMES_8GIB
 
 #define SAMPLES_SIZE	5u
@@ -110,6 +111,24 @@ static void pass_walk(cf_pfn last)
 		engine_die("walk", 0);
 }
 
+static void pass_walk_many(cf_pfn last)
+{
+	static struct cf_span spans[WALK_SPANS];
+	cf_pfn cursor = 0, frames = 0;
+	size_t i, count;
+
+	cf_walk_begin(engine.map);
+	do {
+		count = cf_walk_many(engine.map, &cursor, last, spans,
+				     WALK_SPANS);
+		for (i = 0; i < count; i++)
+			frames += spans[i].last - spans[i].first;
+	} while (count > 0);
+	cf_walk_end(engine.map);
+	if (frames != last)
+		engine_die("walk", 0);
+}
+
 static uint64_t words[EXPORT_FRAMES];
 
 static void pass_flags(cf_pfn last)
@@ -131,6 +150,7 @@ static void pass_counts(cf_pfn last)
 static void rows_looks(const char *column, cf_pfn last, cf_pfn export_last)
 {
 	row_rate("walk", column, pass_walk, last);
+	row_rate("walk, many at once", column, pass_walk_many, last);
 	row_rate("export of flags", column, pass_flags, export_last);
 	row_rate("export of counts", column, pass_counts, export_last);
 }

@@ -56,8 +56,24 @@ ALWAYS_INLINE uint64_t word_at(const struct cfi_block *block, cf_pfn pfn)
 	return word;
 }
 
-ALWAYS_INLINE void fill_run(const struct cfi_block *block, cf_pfn head,
-			    uint64_t word, struct cf_span *span)
+/* What a run has of its place. */
+struct place {
+	uint32_t node;
+	enum cf_zone_kind zone;
+	bool isolated;
+};
+
+ALWAYS_INLINE struct place place_of(const struct cfi_block *block, cf_pfn pfn)
+{
+	return (struct place) {
+		.node = block->node,
+		.zone = cfi_zone_kind(block),
+		.isolated = is_isolated(block, pfn),
+	};
+}
+
+ALWAYS_INLINE void fill_run(struct place place, cf_pfn head, uint64_t word,
+			    struct cf_span *span)
 {
 	uint64_t counts = word_is_counted(word) ? word : 0;
 	uint64_t payload = word_is_counted(word) ? 0 : word;
@@ -72,9 +88,9 @@ ALWAYS_INLINE void fill_run(const struct cfi_block *block, cf_pfn head,
 	span->refs = word_refs(counts);
 	span->pins = word_pins(counts);
 	span->payload = word_payload(payload);
-	span->node = block->node;
-	span->zone = cfi_zone_kind(block);
-	span->isolated = is_isolated(block, head);
+	span->node = place.node;
+	span->zone = place.zone;
+	span->isolated = place.isolated;
 }
 
 static void fill_like(const struct cfi_block *block, enum cf_span_kind kind,
@@ -186,7 +202,7 @@ static void fill_in_use(struct cf_map *map, struct cfi_block *block,
 	/* Its block may have gone since, if the run was not ours to keep. */
 	home = head == CF_PFN_NONE ? NULL : cfi_block_of(map, head);
 	if (home) {
-		fill_run(home, head, word, span);
+		fill_run(place_of(home, head), head, word, span);
 		return;
 	}
 	span->last = transit_last(block, pfn, limit);
@@ -236,11 +252,61 @@ bool cf_walk_next(struct cf_map *map, cf_pfn *cursor, cf_pfn last,
 		word = word_at(block, pfn);
 	if (word == 0)
 		return next_stretch(map, cursor, last, ret_span);
-	fill_run(block, pfn, word, ret_span);
+	fill_run(place_of(block, pfn), pfn, word, ret_span);
 	/* Foretold, so that the next step need not wait for this word. */
 	if (MOSTLY(word_order(word) == 0))
 		*cursor = pfn + 1;
 	else
 		*cursor = pfn + word_frames(word);
 	return true;
+}
+
+/*
+ * Single frames, one after the other, from @pfn on in its chunk: what a walk
+ * over split memory meets most.  Returns how many.
+ */
+static size_t walk_frames(struct cf_map *map, cf_pfn pfn, cf_pfn last,
+			  struct cf_span *ret_spans, size_t most)
+{
+	const struct cfi_block *block = cfi_block_of(map, pfn);
+	const cfi_u64 *slot;
+	struct place place;
+	uint64_t word;
+	size_t done;
+
+	if (!block || !cfi_is_split(block, cfi_chunk_index(block, pfn)))
+		return 0;
+	slot = &block->frame_word[pfn - block->first];
+	place = place_of(block, pfn);
+	if (last - pfn < most)
+		most = last - pfn;
+	if (chunk_last(pfn) - pfn < most)
+		most = chunk_last(pfn) - pfn;
+	for (done = 0; done < most; done++) {
+		/* Acquire: as in word_at(). [run-word] */
+		word = cfi_load_acquire(&slot[done]);
+		if (word == 0 || word_order(word) > 0)
+			break;
+		fill_run(place, pfn + done, word, &ret_spans[done]);
+	}
+	return done;
+}
+
+size_t cf_walk_many(struct cf_map *map, cf_pfn *cursor, cf_pfn last,
+		    struct cf_span *ret_spans, size_t most)
+{
+	size_t done = 0;
+	size_t frames;
+
+	while (done < most && *cursor < last) {
+		frames = walk_frames(map, *cursor, last, ret_spans + done,
+				     most - done);
+		*cursor += frames;
+		done += frames;
+		/* What stopped that is something else, or beyond the chunk. */
+		if (done < most)
+			done += cf_walk_next(map, cursor, last,
+					     &ret_spans[done]);
+	}
+	return done;
 }

@@ -11,6 +11,7 @@
 /* ---- frames ---- */
 
 /* Flags that are the holder's, not the moment's. */
+#define WALK_MANY	5	/* stretches at once */
 #define FLAGS_KEPT	(CF_FLAG_NEVER_ONLINED | CF_FLAG_SKIPPABLE |	\
 			 CF_FLAG_MOVABLE | CF_FLAG_SELF)
 
@@ -147,6 +148,33 @@ static void compare_walk(struct world *world)
 	}
 	cf_walk_end(world->map);
 	REQUIRE(from == world->last, "walk: stopped at %#" PRIx64, from);
+}
+
+/* The same, several at once. */
+static void compare_walk_many(struct world *world)
+{
+	struct cf_span spans[WALK_MANY];
+	cf_pfn cursor = 0, from = 0;
+	size_t count, i;
+
+	cf_walk_begin(world->map);
+	do {
+		count = cf_walk_many(world->map, &cursor, world->last, spans,
+				     WALK_MANY);
+		for (i = 0; i < count; i++) {
+			REQUIRE(spans[i].first == from &&
+				spans[i].last > from,
+				"walk_many: span [%#" PRIx64 ", %#" PRIx64
+				") after %#" PRIx64, spans[i].first,
+				spans[i].last, from);
+			require_span(world, &spans[i]);
+			from = spans[i].last;
+		}
+		REQUIRE(cursor == from, "walk_many: cursor %#" PRIx64
+			" after %#" PRIx64, cursor, from);
+	} while (count > 0);
+	cf_walk_end(world->map);
+	REQUIRE(from == world->last, "walk_many: stopped at %#" PRIx64, from);
 }
 
 /* From the middle of a run the walk says the same run. */
@@ -626,6 +654,7 @@ void compare(struct world *world)
 		" instead of %" PRIu64, cf_finding_name(finding.kind),
 		finding.pfn, finding.found, finding.expected);
 	compare_walk(world);
+	compare_walk_many(world);
 	compare_heads(world);
 	for (i = 0; i < 16; i++)
 		compare_middle(world, i * (world->last / 16) + 7 * i);

@@ -307,8 +307,66 @@ static void whole_walk(void)
 	ground_drop();
 }
 
+static bool same_span(const struct cf_span *a, const struct cf_span *b)
+{
+	return a->first == b->first && a->last == b->last &&
+	       a->kind == b->kind && a->type == b->type &&
+	       a->order == b->order && a->flags == b->flags &&
+	       a->owner == b->owner && a->refs == b->refs &&
+	       a->pins == b->pins && a->payload == b->payload &&
+	       a->node == b->node && a->zone == b->zone &&
+	       a->isolated == b->isolated;
+}
+
+/* From @first to @last in steps of @most; returns how many stretches. */
+static size_t walk_by(cf_pfn first, cf_pfn last, size_t most)
+{
+	struct cf_span spans[64];
+	cf_pfn cursor = first;
+	cf_pfn next = first;
+	struct cf_span span;
+	size_t sum = 0;
+	size_t count, i;
+
+	cf_walk_begin(map);
+	do {
+		count = cf_walk_many(map, &cursor, last, spans, most);
+		CHECK(count <= most && (count == most || cursor >= last));
+		for (i = 0; i < count; i++) {
+			CHECK(cf_walk_next(map, &next, last, &span));
+			CHECK(same_span(&span, &spans[i]));
+		}
+		CHECK_EQ(cursor, next);
+		sum += count;
+	} while (count > 0);
+	CHECK(!cf_walk_next(map, &next, last, &span));
+	cf_walk_end(map);
+	return sum;
+}
+
+/* Many at once say what one after the other do. */
+static void many_at_once(void)
+{
+	size_t whole;
+	cf_pfn pfn;
+
+	ground_make();
+	churn(600);
+	whole = walk_by(0, GROUND_LAST, 1);
+	CHECK(whole > 100);
+	CHECK_EQ(walk_by(0, GROUND_LAST, 3), whole);
+	CHECK_EQ(walk_by(0, GROUND_LAST, 64), whole);
+	for (pfn = 0; pfn < 2 * CF_CHUNK_FRAMES; pfn += 7)
+		(void)walk_by(pfn, pfn + CF_CHUNK_FRAMES, 64);
+	CHECK_EQ(walk_by(GROUND_LAST, GROUND_LAST, 64), 0);
+	CHECK_EQ(walk_by(5, 0, 64), 0);
+	churn_end();
+	ground_drop();
+}
+
 int main(void)
 {
+	tap_run("many at once say what one after the other do", many_at_once);
 	tap_run("a walk ends where it is told to", ends);
 	tap_run("blocks that are absent, offline, online", blocks);
 	tap_run("stretches end at the limit, runs do not", is_clipped);
