@@ -5,6 +5,9 @@
  * operations of a pair without any allocator around them, which is as far
  * down as a pair can get.
  */
+#include <limits.h>
+#include <string.h>
+
 #include <urcu/uatomic.h>
 
 #include "bench/groups.h"
@@ -151,6 +154,72 @@ static uint64_t loop_bare_pair_huge(struct worker *worker)
 	return worker->rounds;
 }
 
+/*
+ * What has to be touched to free 8 GiB of single frames at random: the word of
+ * each, its bit, and the count of its chunk.
+ */
+#define SCATTERED	((uint64_t)1 << 21)
+#define WORD_BITS	64u
+#define CHUNK_FRAMES	512u
+
+static struct {
+	uint64_t *frames, *words, *bits;
+	uint16_t counts[SCATTERED / CHUNK_FRAMES];
+} scattered;
+
+static uint64_t loop_fill_scattered(struct worker *worker)
+{
+	uint64_t i;
+
+	(void)worker;
+	for (i = 0; i < SCATTERED; i++)
+		scattered.words[i] = 1;
+	memset(scattered.bits, 0, SCATTERED / CHAR_BIT);
+	return SCATTERED;
+}
+
+static uint64_t loop_bare_scattered(struct worker *worker)
+{
+	uint64_t i, frame;
+
+	(void)worker;
+	for (i = 0; i < SCATTERED; i++) {
+		frame = scattered.frames[i];
+		last_put(&scattered.words[frame]);
+		scattered.bits[frame / WORD_BITS] |= (uint64_t)1 <<
+						     frame % WORD_BITS;
+		scattered.counts[frame / CHUNK_FRAMES]++;
+	}
+	return SCATTERED;
+}
+
+static void row_scattered(void)
+{
+	static const struct phase in_turn[] = {
+		{ .body = loop_fill_scattered },
+		{ "bare loop: free 4 KiB of 8 GiB at random, one CAS",
+		  loop_bare_scattered, 0, false },
+	};
+	const struct bench_case bench = {
+		.section = SECTION_MACHINE,
+		.phases = in_turn,
+		.count = ARRAY_COUNT(in_turn),
+	};
+	size_t bytes = SCATTERED * sizeof(uint64_t);
+	uint64_t i;
+
+	scattered.frames = room_open(bytes);
+	scattered.words = room_open(bytes);
+	scattered.bits = room_open(SCATTERED / CHAR_BIT);
+	for (i = 0; i < SCATTERED; i++)
+		scattered.frames[i] = i;
+	shuffle(scattered.frames, SCATTERED, 1);
+	measure_print(&bench, 1, bench_quick ? 3 : 9);
+	room_close(scattered.frames, bytes);
+	room_close(scattered.words, bytes);
+	room_close(scattered.bits, SCATTERED / CHAR_BIT);
+}
+
 static const struct phase phases[] = {
 	{ "the loop itself", loop_empty, 0, true },
 	{ "CAS of an own word", loop_own_word, 0, true },
@@ -172,5 +241,6 @@ int group_primitives(void)
 
 	for (threads = 1; threads <= threads_usable(); threads *= 2)
 		measure_print(&bench, threads, bench_quick ? 5 : 15);
+	row_scattered();
 	return 0;
 }
