@@ -68,9 +68,13 @@ static bool watermark_allows(struct cf_map *map, struct cfi_zone *zone,
 	       (free >= frames && left >= cfi_load_relaxed(&zone->mark_min));
 }
 
-/* A run inside one block, from where this context's searches begin. */
-static bool take_small(struct cf_map *map, struct cfi_zone *zone,
-		       struct cfi_taking taking, cf_pfn *ret_pfn)
+/*
+ * Up to @most single frames or one run, inside one block, from where this
+ * context's searches begin.  Caller is in a read section.
+ */
+static unsigned take_small(struct cf_map *map, struct cfi_zone *zone,
+			   struct cfi_taking taking, cf_pfn *ret_frames,
+			   unsigned most)
 {
 	unsigned number = cf_port_cpu();
 	uint32_t *home = number < map->config.cpus ?
@@ -79,16 +83,35 @@ static bool take_small(struct cf_map *map, struct cfi_zone *zone,
 		.order = taking.order,
 		.home = home ? *home : 0,
 		.context = home ? number + 1 : 0,
-		.frames = ret_pfn,
-		.most = 1,
+		.frames = ret_frames,
+		.most = most,
 	};
-	bool found;
 
-	found = cfi_search(map, zone, &want,
-			   !(taking.flags & CF_ALLOC_NOSPLIT));
-	if (found && home)
+	if (!cfi_search(map, zone, &want,
+			!(taking.flags & CF_ALLOC_NOSPLIT)))
+		return 0;
+	if (home)
 		*home = want.home;
-	return found;
+	return want.taken;
+}
+
+/*
+ * Up to @most single frames of a zone from its blocks, unless it is watched:
+ * then each is asked for by itself.
+ */
+unsigned cfi_take_frames(struct cf_map *map, struct cfi_zone *zone,
+			 uint16_t flags, cf_pfn *ret_frames, unsigned most)
+{
+	struct cfi_taking taking = { .flags = flags };
+	unsigned taken;
+
+	/* Acquire: as in watermark_allows(). [watching] */
+	if (cfi_load_acquire(&zone->watching))
+		return 0;
+	cf_port_read_lock();
+	taken = take_small(map, zone, taking, ret_frames, most);
+	cf_port_read_unlock();
+	return taken;
 }
 
 static bool take_from(struct cf_map *map, struct cfi_zone *zone,
@@ -101,7 +124,7 @@ static bool take_from(struct cf_map *map, struct cfi_zone *zone,
 		return false;
 	cf_port_read_lock();
 	if (taking.order <= map->block_shift)
-		found = take_small(map, zone, taking, ret_pfn);
+		found = take_small(map, zone, taking, ret_pfn, 1) > 0;
 	else
 		found = cfi_search_blocks(map, zone, taking.order, ret_pfn);
 	cf_port_read_unlock();
@@ -324,21 +347,11 @@ void cfi_give_range(struct cf_map *map, cf_pfn first, cf_pfn last)
 	}
 }
 
-/*
- * The frames of a run whose word, @word, the caller has just exchanged for 0
- * or never stored: into a cache or a block, and off the books.
- */
-void cfi_free_run(struct cf_map *map, struct cfi_block *block, cf_pfn pfn,
-		  uint64_t word)
+/* The frames of a run that is on no book, and whose word, @word, is gone. */
+void cfi_free_uncounted(struct cf_map *map, cf_pfn pfn, uint64_t word)
 {
 	cf_pfn last = pfn + word_frames(word);
 
-	if (!word_has(word, CF_FLAG_POISON) &&
-	    (cfi_cache_free(map, block, word, pfn) ||
-	     (word_order(word) == 0 && cfi_cache_make_room(map, block) &&
-	      cfi_cache_free(map, block, word, pfn))))
-		return;
-	cfi_count_type(map, word_type(word), -(int64_t)word_frames(word));
 	if (map->config.debug_pagealloc)
 		cf_port_protect(map->config.machine, pfn, last, false);
 	if (word_has(word, CF_FLAG_POISON))
@@ -348,11 +361,29 @@ void cfi_free_run(struct cf_map *map, struct cfi_block *block, cf_pfn pfn,
 }
 
 /*
- * Free a frozen run that is the caller's: exactly the word it left there goes
- * to 0.  Only a poison mark or a new name for its owner may have come since.
+ * The frames of a run whose word, @word, the caller has just exchanged for 0
+ * or never stored: into a cache or a block, and off the books.
  */
-void cfi_free_cas(struct cf_map *map, struct cfi_block *block, cf_pfn pfn,
+void cfi_free_run(struct cf_map *map, struct cfi_block *block, cf_pfn pfn,
 		  uint64_t word)
+{
+	unsigned number = cf_port_cpu();
+
+	if (!word_has(word, CF_FLAG_POISON) &&
+	    (cfi_cache_free(map, number, block, word, pfn) ||
+	     (word_order(word) == 0 && cfi_cache_make_room(map, block) &&
+	      cfi_cache_free(map, number, block, word, pfn))))
+		return;
+	cfi_count_type(map, word_type(word), -(int64_t)word_frames(word));
+	cfi_free_uncounted(map, pfn, word);
+}
+
+/*
+ * Clear the word of a frozen run that is the caller's: exactly the word it
+ * left there goes to 0.  Only a poison mark or a new name for its owner may
+ * have come since; returns what was there.
+ */
+uint64_t cfi_clear_cas(struct cfi_block *block, cf_pfn pfn, uint64_t word)
 {
 	cfi_u64 *slot = cfi_word_slot(block, pfn, word_order(word));
 	uint64_t may_change = WORD_OWNER_MASK |
@@ -367,8 +398,16 @@ void cfi_free_cas(struct cf_map *map, struct cfi_block *block, cf_pfn pfn,
 		 * and its frames go on under the block's lock or in our cache.
 		 */
 	} while (!cfi_cas_relaxed(slot, &old, 0));
-	cfi_owner_count(map, word_owner(old), -(int64_t)word_frames(old));
-	cfi_free_run(map, block, pfn, old);
+	return old;
+}
+
+/* Free a frozen run that is the caller's, and whose word is @word. */
+void cfi_free_cas(struct cf_map *map, struct cfi_block *block, cf_pfn pfn,
+		  uint64_t word)
+{
+	word = cfi_clear_cas(block, pfn, word);
+	cfi_owner_count(map, word_owner(word), -(int64_t)word_frames(word));
+	cfi_free_run(map, block, pfn, word);
 }
 
 void cf_free_frozen(struct cf_map *map, cf_pfn pfn, unsigned order)
@@ -384,7 +423,7 @@ void cf_free_frozen(struct cf_map *map, cf_pfn pfn, unsigned order)
 	CF_CHECK2(word_is_frozen(word) && word_order(word) == order &&
 		  !word_has(word, CF_FLAG_BUSY), pfn, word);
 	old = word;
-	/* Relaxed: as in cfi_free_cas(). */
+	/* Relaxed: as in cfi_clear_cas(). */
 	if (!(word & (WORD_OWNER_MASK | WORD_FLAGS_MASK)) &&
 	    cfi_cas_relaxed(slot, &old, 0))
 		cfi_free_run(map, block, pfn, word);

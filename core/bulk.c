@@ -30,7 +30,7 @@ static size_t take_stock(struct cf_map *map, struct cf_request request,
 	cpu = cfi_cpu_enter(map);
 	if (!cpu)
 		return 0;
-	magazine = &cpu->local->magazine[cpu->local->loaded];
+	magazine = cpu->local->loaded;
 	count = cfi_stock(magazine);
 	for (taken = 0; taken < most && count > 0; taken++)
 		ret_pfns[taken] = magazine->frame[--count];

@@ -45,8 +45,10 @@ bool cfi_caches_stocked(struct cf_map *map)
 {
 	unsigned i;
 
+	/* Acquire, both: as in unlist_stock(). [stocked] */
+	if (cfi_load_acquire(&map->targets_stocked))
+		return true;
 	for (i = 0; i * 64 < map->config.cpus; i++)
-		/* Acquire: as in unlist_stock(). [stocked] */
 		if (cfi_load_acquire(&map->stocked[i]))
 			return true;
 	return false;
@@ -88,7 +90,7 @@ static bool above_marks(struct cfi_zone *zone)
 }
 
 /* So that the lowest frame goes out first. */
-static void reverse(struct cfi_magazine *magazine)
+void cfi_magazine_reverse(struct cfi_magazine *magazine)
 {
 	unsigned low = 0;
 	unsigned high = cfi_stock(magazine);
@@ -102,22 +104,26 @@ static void reverse(struct cfi_magazine *magazine)
 }
 
 /*
- * Fill the empty magazine in use from the tightest chunk there is.  False:
- * the zone's blocks have nothing.
+ * Take up to @most runs from the tightest chunk there is, for a stock that is
+ * empty.  Returns how many; 0: the zone's blocks have nothing.
  */
-static bool refill(struct cf_map *map, struct cfi_cpu *cpu,
-		   struct cfi_zone *zone, struct cfi_magazine *magazine)
+static unsigned refill(struct cf_map *map, struct cfi_cpu *cpu,
+		       struct cfi_zone *zone, unsigned order, cf_pfn *ret_runs,
+		       unsigned most)
 {
 	struct cfi_want want = {
-		.order = 0,
+		.order = order,
 		.home = cpu->home[zone->number],
 		.context = cpu->number + 1,
-		.frames = magazine->frame,
-		.most = MAGAZINE_FRAMES,
+		.frames = ret_runs,
+		.most = most,
 	};
 	bool listed = cpu->listed;
 	bool found;
 
+	/* To find out what is not there costs no exchange. */
+	if (!cfi_index_any(zone, order))
+		return 0;
 	/* Before the take: then nobody misses what left the bitmaps. */
 	cfi_list_stock(map, cpu);
 	cf_port_read_lock();
@@ -128,12 +134,15 @@ static bool refill(struct cf_map *map, struct cfi_cpu *cpu,
 		/* Or every failing allocation would drain in vain. */
 		if (!listed)
 			unlist_stock(map, cpu);
-		return false;
+		return 0;
 	}
 	cpu->home[zone->number] = want.home;
-	cfi_set_stock(magazine, want.taken);
-	reverse(magazine);
-	return true;
+	return want.taken;
+}
+
+static void use_other(struct cfi_cache *cache)
+{
+	cache->loaded = &cache->magazine[cache->loaded == cache->magazine];
 }
 
 /*
@@ -147,21 +156,45 @@ static cf_pfn pop_frame(struct cf_map *map, struct cfi_cpu *cpu,
 	struct cfi_magazine *magazine;
 
 	*ret_searched = false;
-	magazine = &cache->magazine[cache->loaded];
+	magazine = cache->loaded;
 	if (cfi_stock(magazine) == 0) {
-		cache->loaded ^= 1;
-		magazine = &cache->magazine[cache->loaded];
+		use_other(cache);
+		magazine = cache->loaded;
 	}
 	if (cfi_stock(magazine) == 0) {
 		if (!above_marks(zone))
 			return CF_PFN_NONE;
 		*ret_searched = true;
-		/* To find out what is not there costs no exchange. */
-		if (!cfi_index_any(zone, 0) ||
-		    !refill(map, cpu, zone, magazine))
-			return CF_PFN_NONE;
+		cfi_set_stock(magazine, refill(map, cpu, zone, 0,
+					       magazine->frame,
+					       MAGAZINE_FRAMES));
+		cfi_magazine_reverse(magazine);
 	}
 	return cfi_cache_pop(cache, 0);
+}
+
+/*
+ * A run of a higher order: from the stack, or several new ones if it is less
+ * than a chunk.  Says whether the blocks were asked if there is none.
+ */
+static cf_pfn pop_run(struct cf_map *map, struct cfi_cpu *cpu,
+		      struct cfi_zone *zone, unsigned order,
+		      bool *ret_searched)
+{
+	struct cfi_cache *cache = &cpu->cache[zone->number];
+	struct cfi_stack *stack = &cache->stack[order];
+	cf_pfn pfn = cfi_cache_pop(cache, order);
+
+	*ret_searched = false;
+	if (pfn != CF_PFN_NONE || order >= CF_CHUNK_ORDER ||
+	    !cfi_may_stock(zone, order))
+		return pfn;
+	*ret_searched = true;
+	/* Relaxed: as in cfi_cache_pop(). */
+	cfi_store_relaxed(&stack->count,
+			  refill(map, cpu, zone, order, stack->run,
+				 STACK_RUNS));
+	return cfi_cache_pop(cache, order);
 }
 
 /* A run for a type from the running context's stock of a zone. */
@@ -170,7 +203,7 @@ enum cfi_served cfi_cache_alloc(struct cf_map *map, struct cfi_zone *zone,
 				cf_pfn *ret_pfn)
 {
 	struct cfi_cpu *cpu = cfi_cpu_enter(map);
-	bool searched = false;
+	bool searched;
 	cf_pfn pfn;
 
 	if (!cpu)
@@ -178,7 +211,7 @@ enum cfi_served cfi_cache_alloc(struct cf_map *map, struct cfi_zone *zone,
 	if (order == 0)
 		pfn = pop_frame(map, cpu, zone, &searched);
 	else
-		pfn = cfi_cache_pop(&cpu->cache[zone->number], order);
+		pfn = pop_run(map, cpu, zone, order, &searched);
 	if (pfn != CF_PFN_NONE)
 		cfi_count_here(cpu, type, (int64_t)1 << order);
 	cfi_cpu_leave(cpu);
@@ -272,8 +305,7 @@ static cf_pfn chunk_of(const struct cfi_block *block, uint64_t chunks)
  * block once.  Returns a chunk that some operation waits for and that became
  * empty by that.
  */
-static cf_pfn empty_magazine(struct cf_map *map,
-			     struct cfi_magazine *magazine)
+cf_pfn cfi_magazine_empty(struct cf_map *map, struct cfi_magazine *magazine)
 {
 	cf_pfn emptied = CF_PFN_NONE;
 	struct cfi_block *block = NULL;
@@ -318,12 +350,12 @@ bool cfi_cache_make_room(struct cf_map *map, const struct cfi_block *block)
 	if (!cpu)
 		return false;
 	cache = &cpu->cache[cfi_zone_number(block)];
-	magazine = &cache->magazine[cache->loaded];
+	magazine = cache->loaded;
 	if (cfi_stock(magazine) == MAGAZINE_FRAMES) {
-		cache->loaded ^= 1;
-		magazine = &cache->magazine[cache->loaded];
+		use_other(cache);
+		magazine = cache->loaded;
 		if (cfi_stock(magazine) == MAGAZINE_FRAMES)
-			emptied = empty_magazine(map, magazine);
+			emptied = cfi_magazine_empty(map, magazine);
 	}
 	cfi_cpu_leave(cpu);
 	if (__builtin_expect(emptied != CF_PFN_NONE, 0))
@@ -331,7 +363,7 @@ bool cfi_cache_make_room(struct cf_map *map, const struct cfi_block *block)
 	return true;
 }
 
-/* Send one run home, block by block. Returns as empty_magazine(). */
+/* Send one run home, block by block. Returns as cfi_magazine_empty(). */
 static cf_pfn send_home(struct cf_map *map, cf_pfn pfn, unsigned order)
 {
 	cf_pfn last = pfn + ((cf_pfn)1 << order);
@@ -385,7 +417,7 @@ cf_pfn cfi_cache_empty(struct cf_map *map, struct cfi_cpu *cpu)
 		struct cfi_cache *cache = &cpu->cache[i];
 
 		for (j = 0; j < 2; j++) {
-			chunk = empty_magazine(map, &cache->magazine[j]);
+			chunk = cfi_magazine_empty(map, &cache->magazine[j]);
 			if (chunk != CF_PFN_NONE)
 				emptied = chunk;
 		}

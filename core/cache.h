@@ -4,18 +4,34 @@
 
 #include "internal.h"
 
+/* cache.c */
+enum cfi_served {
+	SERVED,
+	SERVED_NOT,		/* the caches do not know: ask the blocks */
+	SERVED_NONE_LEFT,	/* the zone's blocks have none either */
+};
+enum cfi_served cfi_cache_alloc(struct cf_map *map, struct cfi_zone *zone,
+				unsigned order, enum cf_type type,
+				cf_pfn *ret_pfn);
+bool cfi_cache_make_room(struct cf_map *map, const struct cfi_block *block);
+void cfi_magazine_reverse(struct cfi_magazine *magazine);
+cf_pfn cfi_magazine_empty(struct cf_map *map, struct cfi_magazine *magazine);
+cf_pfn cfi_cache_empty(struct cf_map *map, struct cfi_cpu *cpu);
+bool cfi_cache_empty_own(struct cf_map *map);
+bool cfi_caches_stocked(struct cf_map *map);
+
 /*
  * The fast side of caches, inlined where runs are allocated and freed: what
  * the owner of a cache does with it as it is.  cache.c does the rest.
  */
 
 /*
- * The running context's caches, or NULL: it has none, is inside them, or is
- * kept out.
+ * The caches of the running context, whose number is @number, or NULL: it has
+ * none, is inside them, or is kept out.
  */
-static inline struct cfi_cpu *cfi_cpu_enter(struct cf_map *map)
+static inline struct cfi_cpu *cfi_cpu_enter_as(struct cf_map *map,
+					       unsigned number)
 {
-	unsigned number = cf_port_cpu();
 	struct cfi_cpu *cpu;
 
 	if (number >= map->stock_cpus)
@@ -45,6 +61,11 @@ static inline struct cfi_cpu *cfi_cpu_enter(struct cf_map *map)
 		return NULL;
 	}
 	return cpu;
+}
+
+static inline struct cfi_cpu *cfi_cpu_enter(struct cf_map *map)
+{
+	return cfi_cpu_enter_as(map, cf_port_cpu());
 }
 
 static inline void cfi_cpu_leave(struct cfi_cpu *cpu)
@@ -84,7 +105,7 @@ static inline unsigned cfi_stack_most(unsigned order)
 /* Take a run that is in stock, or CF_PFN_NONE. */
 static inline cf_pfn cfi_cache_pop(struct cfi_cache *cache, unsigned order)
 {
-	struct cfi_magazine *magazine = &cache->magazine[cache->loaded];
+	struct cfi_magazine *magazine = cache->loaded;
 	cfi_u64 *count = &magazine->count;
 	const cf_pfn *runs = magazine->frame;
 	uint64_t left;
@@ -105,7 +126,7 @@ static inline cf_pfn cfi_cache_pop(struct cfi_cache *cache, unsigned order)
 static inline bool cfi_cache_push(struct cfi_cache *cache, unsigned order,
 				  cf_pfn pfn)
 {
-	struct cfi_magazine *magazine = &cache->magazine[cache->loaded];
+	struct cfi_magazine *magazine = cache->loaded;
 	cfi_u64 *count = &magazine->count;
 	cf_pfn *runs = magazine->frame;
 	unsigned most = MAGAZINE_FRAMES;
@@ -153,10 +174,10 @@ static inline bool cfi_may_stock(const struct cfi_zone *zone, unsigned order)
 }
 
 /*
- * The frames of a run that has lost its word go into stock, and off the
- * books; false: the caller's caches have no room, or are none.
+ * The frames of a run that has lost its word go into the stock of context
+ * @number, the caller's, and off the books; false: it has no room, or none.
  */
-static inline bool cfi_cache_free(struct cf_map *map,
+static inline bool cfi_cache_free(struct cf_map *map, unsigned number,
 				  const struct cfi_block *block,
 				  uint64_t word, cf_pfn pfn)
 {
@@ -167,7 +188,7 @@ static inline bool cfi_cache_free(struct cf_map *map,
 
 	if (order > 0 && !cfi_may_stock(&map->zone[zone], order))
 		return false;
-	cpu = cfi_cpu_enter(map);
+	cpu = cfi_cpu_enter_as(map, number);
 	if (!cpu)
 		return false;
 	cfi_list_stock(map, cpu);

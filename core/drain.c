@@ -16,13 +16,32 @@
 #define DRAIN_SPINS	10000
 #endif
 
+static void note_emptied(struct cf_map *map, cf_pfn emptied)
+{
+	if (emptied != CF_PFN_NONE)
+		map->emptied = emptied;
+}
+
 /* Caller holds map->drain_lock and keeps the owner out, or is the owner. */
 static void drain(struct cf_map *map, struct cfi_cpu *cpu)
 {
-	cf_pfn emptied = cfi_cache_empty(map, cpu);
+	note_emptied(map, cfi_cache_empty(map, cpu));
+}
 
-	if (emptied != CF_PFN_NONE)
-		map->emptied = emptied;
+/*
+ * Frames to move runs to, which an evacuation has in stock.  Caller holds
+ * map->drain_lock.
+ */
+static void drain_targets(struct cf_map *map)
+{
+	/* Relaxed: written under the lock we hold. */
+	if (!cfi_load_relaxed(&map->targets_stocked))
+		return;
+	cfi_moves_begin(&map->moves);
+	note_emptied(map, cfi_magazine_empty(map, &map->targets));
+	/* Release: as in unlist_stock(). [stocked] */
+	cfi_store_release(&map->targets_stocked, 0);
+	cfi_moves_end(&map->moves);
 }
 
 /* DIVERT is up and every context has passed a barrier since. */
@@ -60,6 +79,10 @@ static int drain_all(struct cf_map *map)
 	unsigned i;
 	int err = 0;
 
+	/* Relaxed: written under the lock we hold. */
+	if (cfi_stock(&map->targets))
+		cfi_store_relaxed(&map->targets_scarce, 1);
+	drain_targets(map);
 	/*
 	 * Every context passes a full barrier: its BUSY is visible to us, or
 	 * our DIVERT to its next entry. [cache-divert]
@@ -144,5 +167,81 @@ void cf_drain_cpu(struct cf_map *map)
 	cfi_moves_begin(&map->moves);
 	drain(map, &map->cpu[number]);
 	cfi_moves_end(&map->moves);
+	unlock_and_signal(map, state);
+}
+
+/* Fill the empty stock of targets. Caller holds map->drain_lock. */
+static void refill_targets(struct cf_map *map, struct cfi_zone *zone,
+			   uint16_t flags, unsigned most)
+{
+	struct cfi_magazine *targets = &map->targets;
+
+	/* Relaxed: written under the lock we hold. */
+	if (cfi_load_relaxed(&map->targets_scarce))
+		most = 1;
+	if (most > MAGAZINE_FRAMES)
+		most = MAGAZINE_FRAMES;
+	map->targets_zone = zone->number;
+	/* Relaxed: as in cfi_list_stock(). */
+	cfi_store_relaxed(&map->targets_stocked, 1);
+	cfi_set_stock(targets, cfi_take_frames(map, zone, flags, targets->frame,
+					       most));
+	cfi_magazine_reverse(targets);
+}
+
+/**
+ * cfi_target_take() - a single frame of a zone to move a run to.
+ * @most:  how many frames may still have to move, at most
+ * @flags: enum cf_alloc_flag
+ *
+ * They are taken many at a time and are a stock of their own, which others
+ * drain as they drain contexts'; from then on they are taken one by one.
+ * cfi_targets_give() gives back what is left.
+ *
+ * Return: false: the zone's blocks have none. To ask for one by itself drains
+ *         caches and looks in other zones.
+ */
+bool cfi_target_take(struct cf_map *map, struct cfi_zone *zone, uint16_t flags,
+		     unsigned most, cf_pfn *ret_pfn)
+{
+	struct cfi_magazine *targets = &map->targets;
+	unsigned long state = cf_lock(&map->drain_lock);
+	unsigned count;
+
+	if (map->targets_zone != zone->number)
+		drain_targets(map);
+	if (cfi_stock(targets) == 0)
+		refill_targets(map, zone, flags, most);
+	count = cfi_stock(targets);
+	if (count > 0) {
+		*ret_pfn = targets->frame[count - 1];
+		cfi_set_stock(targets, count - 1);
+	}
+	unlock_and_signal(map, state);
+	return count > 0;
+}
+
+/* The target that will be taken next, as far as is known, or CF_PFN_NONE. */
+cf_pfn cfi_target_next(const struct cf_map *map)
+{
+	/* Only evacuations write frames, one at a time; drains the count. */
+	unsigned count = cfi_stock(&map->targets);
+
+	return count > 0 ? map->targets.frame[count - 1] : CF_PFN_NONE;
+}
+
+/* Give back the targets that were not needed. */
+void cfi_targets_give(struct cf_map *map)
+{
+	unsigned long state;
+
+	/* Relaxed: both are set while this evacuation runs, or not at all. */
+	if (!cfi_load_relaxed(&map->targets_stocked) &&
+	    !cfi_load_relaxed(&map->targets_scarce))
+		return;
+	state = cf_lock(&map->drain_lock);
+	drain_targets(map);
+	/* Relaxed: written under the lock we hold. */
+	cfi_store_relaxed(&map->targets_scarce, 0);
 	unlock_and_signal(map, state);
 }

@@ -360,6 +360,8 @@ static __attribute__((noinline)) void put(struct cf_map *map,
 
 void cf_put(struct cf_map *map, cf_pfn pfn)
 {
+	/* First, so that little is kept across the call. */
+	unsigned number = cf_port_cpu();
 	struct cfi_block *block;
 	cfi_u64 *word = cfi_held_word(map, pfn, &block);
 	/* Relaxed: a stale value only makes the exchange below fail. */
@@ -372,7 +374,8 @@ void cf_put(struct cf_map *map, cf_pfn pfn)
 			      * put before us. [last-put]
 			      */
 			     cfi_cas_acquire(word, &old, 0), 1)) {
-		if (__builtin_expect(!cfi_cache_free(map, block, old, pfn), 0))
+		if (__builtin_expect(!cfi_cache_free(map, number, block, old,
+						     pfn), 0))
 			cfi_free_run(map, block, pfn, old);
 		return;
 	}

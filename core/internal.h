@@ -210,6 +210,7 @@ struct cfi_want {		/* what cfi_search() looks for */
 	uint32_t context;	/* who searches, as in home_of; 0: nobody */
 	bool asked;		/* home was asked */
 	bool passed;		/* homes of others were passed by */
+	bool anywhere;		/* they are not any more */
 	cf_pfn *frames;		/* out: frames of order 0, or one run */
 	unsigned most;		/* of order 0: how many */
 	unsigned taken;		/* out */
@@ -221,19 +222,7 @@ bool cfi_search_home(struct cf_map *map, struct cfi_zone *zone,
 bool cfi_search_blocks(struct cf_map *map, struct cfi_zone *zone,
 		       unsigned order, cf_pfn *ret_pfn);
 
-/* cache.c; what is inlined stands in cache.h */
-enum cfi_served {
-	SERVED,
-	SERVED_NOT,		/* the caches do not know: ask the blocks */
-	SERVED_NONE_LEFT,	/* the zone's blocks have none either */
-};
-enum cfi_served cfi_cache_alloc(struct cf_map *map, struct cfi_zone *zone,
-				unsigned order, enum cf_type type,
-				cf_pfn *ret_pfn);
-bool cfi_cache_make_room(struct cf_map *map, const struct cfi_block *block);
-cf_pfn cfi_cache_empty(struct cf_map *map, struct cfi_cpu *cpu);
-bool cfi_cache_empty_own(struct cf_map *map);
-bool cfi_caches_stocked(struct cf_map *map);
+/* cache.c; what else it has stands in cache.h */
 void cfi_set_stock_order(const struct cf_map *map, struct cfi_zone *zone);
 void cfi_count_type(struct cf_map *map, enum cf_type type, int64_t frames);
 
@@ -244,6 +233,10 @@ uint64_t cfi_cache_frames(const struct cfi_cache *cache);
 int cfi_divert_begin(struct cf_map *map);
 int cfi_divert_drain(struct cf_map *map);
 void cfi_divert_end(struct cf_map *map);
+bool cfi_target_take(struct cf_map *map, struct cfi_zone *zone, uint16_t flags,
+		     unsigned most, cf_pfn *ret_pfn);
+cf_pfn cfi_target_next(const struct cf_map *map);
+void cfi_targets_give(struct cf_map *map);
 
 /* alloc.c */
 struct cfi_taking {		/* what cfi_take() looks for */
@@ -252,10 +245,14 @@ struct cfi_taking {		/* what cfi_take() looks for */
 	bool this_zone;		/* no other kind of zone */
 };
 int cfi_take(struct cf_map *map, struct cfi_taking taking, cf_pfn *ret_pfn);
+unsigned cfi_take_frames(struct cf_map *map, struct cfi_zone *zone,
+			 uint16_t flags, cf_pfn *ret_frames, unsigned most);
 void cfi_give_range(struct cf_map *map, cf_pfn first, cf_pfn last);
 void cfi_signal_empty(struct cf_map *map, cf_pfn first, uint64_t chunks);
 void cfi_free_run(struct cf_map *map, struct cfi_block *block, cf_pfn pfn,
 		  uint64_t word);
+void cfi_free_uncounted(struct cf_map *map, cf_pfn pfn, uint64_t word);
+uint64_t cfi_clear_cas(struct cfi_block *block, cf_pfn pfn, uint64_t word);
 void cfi_free_cas(struct cf_map *map, struct cfi_block *block, cf_pfn pfn,
 		  uint64_t word);
 void cfi_mark_run(struct cf_map *map, cf_pfn pfn, uint64_t word);
@@ -336,6 +333,8 @@ struct cfi_evacuation {
 	bool this_zone;		/* targets in the same zone only */
 	uint16_t flags;		/* enum cf_alloc_flag for targets */
 	struct cf_report *report; /* or NULL */
+	unsigned used;		/* frames in this chunk, at first */
+	cf_pfn vacated, vacated_last; /* not given back yet */
 };
 void cfi_evacuate(struct cf_map *map, cf_pfn first, cf_pfn last,
 		  struct cfi_evacuation *evacuation);

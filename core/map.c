@@ -153,9 +153,11 @@ static void init_cpus(struct cf_map *map, const struct layout *layout,
 		cpu->cache = cache + (size_t)i * map->zones;
 		cpu->local = &cpu->cache[i % map->config.nodes * 2 +
 					 CF_ZONE_NORMAL];
-		for (zone = 0; zone < map->zones; zone++)
+		for (zone = 0; zone < map->zones; zone++) {
+			cpu->cache[zone].loaded = cpu->cache[zone].magazine;
 			cpu->home[zone] = (uint32_t)((uint64_t)i *
 				map->blocks_max / map->config.cpus);
+		}
 	}
 }
 

@@ -16,6 +16,8 @@
 
 #include "internal.h"
 
+#define FETCH_BYTES	64	/* a line of the CPU's cache, or less */
+
 void cfi_report_clear(struct cf_report *report)
 {
 	if (!report)
@@ -94,7 +96,7 @@ static int take_target(const struct run *run,
 		       cf_pfn *ret_target)
 {
 	uint32_t number = cfi_zone_number(run->block);
-	const struct cfi_zone *zone = &run->map->zone[number];
+	struct cfi_zone *zone = &run->map->zone[number];
 	struct cfi_taking taking = {
 		.order = (uint8_t)run_order(run),
 		.node = (uint8_t)zone->node,
@@ -102,8 +104,12 @@ static int take_target(const struct run *run,
 		.flags = evacuation->flags,
 		.this_zone = evacuation->this_zone,
 	};
-	int err = cfi_take(run->map, taking, ret_target);
+	int err = 0;
 
+	if (taking.order > 0 ||
+	    !cfi_target_take(run->map, zone, taking.flags, evacuation->used,
+			     ret_target))
+		err = cfi_take(run->map, taking, ret_target);
 	if (!err && run->map->config.debug_pagealloc &&
 	    word_is_counted(run->word))
 		cf_port_protect(run->map->config.machine, *ret_target,
@@ -119,23 +125,39 @@ static bool is_same_run(uint64_t word, uint64_t other)
 }
 
 /*
- * Mark a run we have a reference of.  False: it is not the one we saw, which
- * may have been freed and made anew, or given to another owner, before.
+ * Get a reference of the run and mark it as moving, in one exchange.
+ * -CF_EGONE: it is not the one we saw, but freed, made anew, or given to
+ * another owner.
  */
-static bool set_isolated(const struct run *run, bool isolated)
+static int hold(const struct run *run)
 {
 	/* Relaxed: a stale value only makes the exchange below fail. */
 	uint64_t old = cfi_load_relaxed(run->slot);
-	uint64_t value;
 
 	do {
-		if (isolated && !is_same_run(old, run->word))
-			return false;
-		value = isolated ? word_with(old, CF_FLAG_ISOLATED) :
-			word_without(old, CF_FLAG_ISOLATED);
-		/* Relaxed: the flag carries nothing but itself. */
-	} while (!cfi_cas_relaxed(run->slot, &old, value));
-	return true;
+		if (!is_same_run(old, run->word) || word_refs(old) == 0 ||
+		    word_has(old, CF_FLAG_BUSY))
+			return -CF_EGONE;
+		if (word_refs(old) >= CF_REFS_MAX)
+			return -CF_ELIMIT;
+		/* Acquire: as in cfi_try_get_word(). [run-word] */
+	} while (!cfi_cas_acquire(run->slot, &old,
+				  word_with(old + WORD_ONE_REF,
+					    CF_FLAG_ISOLATED)));
+	return 0;
+}
+
+/* The run stays: give mark and reference back. */
+static void release(const struct run *run)
+{
+	/* Relaxed: a stale value only makes the exchange below fail. */
+	uint64_t old = cfi_load_relaxed(run->slot);
+
+	/* Relaxed: the mark carries nothing but itself. */
+	while (!cfi_cas_relaxed(run->slot, &old,
+				word_without(old, CF_FLAG_ISOLATED)))
+		;
+	cf_put(run->map, run->pfn);
 }
 
 /* Is there no room for so large a run?  Then its owner may cut it. */
@@ -151,15 +173,79 @@ static void no_target(const struct run *run,
 		stuck(run, evacuation, CF_REASON_NO_TARGET);
 }
 
-/* The owner moved the run: its source is frozen and nobody's. */
-static void retire_source(const struct run *run)
+/* Give back the frames that have been vacated so far. */
+static void give_vacated(struct cf_map *map, struct cfi_evacuation *evacuation)
+{
+	cfi_give_range(map, evacuation->vacated, evacuation->vacated_last);
+	evacuation->vacated = evacuation->vacated_last = 0;
+}
+
+/*
+ * The owner moved the run: its source is frozen and nobody's.  It goes back
+ * with its neighbours, at the end of the chunk at the latest.  The books stay
+ * as they are: what was the source's is the target's.
+ */
+static void retire_source(const struct run *run,
+			  struct cfi_evacuation *evacuation)
 {
 	/* Acquire: see what the owner did before it froze. [last-put] */
 	uint64_t word = cfi_load_acquire(run->slot);
+	cf_pfn last = run->pfn + word_frames(word);
 
 	CF_CHECK2(word_is_counted(word) && word_refs(word) == 0, run->pfn,
 		  word);
-	cfi_free_cas(run->map, run->block, run->pfn, word);
+	word = cfi_clear_cas(run->block, run->pfn, word);
+	if (word_has(word, CF_FLAG_POISON)) {
+		cfi_free_uncounted(run->map, run->pfn, word);
+		return;
+	}
+	if (run->map->config.debug_pagealloc)
+		cf_port_protect(run->map->config.machine, run->pfn, last,
+				false);
+	if (evacuation->vacated_last != run->pfn)
+		give_vacated(run->map, evacuation);
+	if (evacuation->vacated == evacuation->vacated_last)
+		evacuation->vacated = run->pfn;
+	evacuation->vacated_last = last;
+}
+
+/* The run has not been moved there after all. */
+static void drop_target(const struct run *run, cf_pfn target, uint64_t word)
+{
+	struct cfi_block *block = cfi_block_held(run->map, target);
+
+	word = cfi_clear_cas(block, target, word);
+	cfi_free_uncounted(run->map, target, word);
+}
+
+/* Have the contents of a frame on their way. */
+static void fetch_frame(struct cf_map *map, cf_pfn pfn)
+{
+	const char *contents = cf_port_frame_address(map->config.machine, pfn,
+						     1);
+	size_t at;
+
+	for (at = 0; contents && at < CF_FRAME_BYTES; at += FETCH_BYTES)
+		__builtin_prefetch(contents + at);
+}
+
+/*
+ * The next single frame that will move, if it is the next of all, and where
+ * it will go, are fetched while this one is copied: between two copies stand
+ * exchanges of words, which let no load pass.
+ */
+static void fetch_next(const struct run *run)
+{
+	cf_pfn next = run->pfn + 1;
+	cf_pfn target = cfi_target_next(run->map);
+
+	if (run_order(run) > 0 || next % CF_CHUNK_FRAMES == 0 ||
+	    target == CF_PFN_NONE ||
+	    /* Relaxed: a hint. */
+	    !is_same_run(cfi_load_relaxed(run->slot + 1), run->word))
+		return;
+	fetch_frame(run->map, next);
+	fetch_frame(run->map, target);
 }
 
 /* Move an isolated counted run; 0, or what its owner answered. */
@@ -169,7 +255,6 @@ static int move_isolated(const struct run *run,
 {
 	uint64_t word = word_make(word_type(run->word), run_order(run), 0,
 				  word_owner(run->word));
-	int64_t frames = (int64_t)word_frames(word);
 	cf_pfn target;
 	int err;
 
@@ -177,13 +262,12 @@ static int move_isolated(const struct run *run,
 	*ret_no_target = err != 0;
 	if (err)
 		return err;
-	cfi_count_type(run->map, word_type(word), frames);
-	cfi_owner_count(run->map, word_owner(word), frames);
+	fetch_next(run);
 	cfi_mark_run(run->map, target, word);
 	err = run->owner->ops->migrate(run->owner->context, run->pfn, target,
 				       run_order(run));
 	if (err)
-		cf_free_frozen(run->map, target, run_order(run));
+		drop_target(run, target, word);
 	return err;
 }
 
@@ -195,19 +279,13 @@ static void move_counted(const struct run *run,
 	bool no_room = false;
 	int err;
 
-	err = cfi_try_get_word(run->slot, WORD_ONE_REF);
-	if (err == -CF_ELIMIT) {
+	err = hold(run);
+	if (err == -CF_ELIMIT)
 		stuck(run, evacuation, CF_REASON_REFERENCED);
-		return;
-	}
-	if (err) {
+	else if (err)
 		in_motion(run, evacuation);
+	if (err)
 		return;
-	}
-	if (!set_isolated(run, true)) {
-		in_motion(run, evacuation);
-		goto put;
-	}
 	err = ops->isolate ? ops->isolate(context, run->pfn, run_order(run)) :
 	      0;
 	if (err == -CF_EAGAIN) {
@@ -220,7 +298,7 @@ static void move_counted(const struct run *run,
 	}
 	err = move_isolated(run, evacuation, &no_room);
 	if (!err) {
-		retire_source(run);
+		retire_source(run, evacuation);
 		evacuation->migrated += word_frames(run->word);
 		return;
 	}
@@ -230,9 +308,7 @@ static void move_counted(const struct run *run,
 		stuck(run, evacuation, err == -CF_EAGAIN ?
 		      CF_REASON_REFERENCED : CF_REASON_OWNER);
 keep:
-	(void)set_isolated(run, false);
-put:
-	cf_put(run->map, run->pfn);
+	release(run);
 	if (no_room)
 		no_target(run, evacuation);
 }
@@ -457,16 +533,28 @@ static bool is_free_now(struct cfi_block *block, cf_pfn pfn)
 	return free;
 }
 
-static bool chunk_is_empty(struct cfi_block *block, cf_pfn pfn,
-			   const struct cfi_evacuation *evacuation)
+/*
+ * What of a chunk is free now, as a bitmap.  False: nothing in it is in the
+ * way.
+ */
+static bool look_at_chunk(struct cfi_block *block, cf_pfn pfn,
+			  struct cfi_evacuation *evacuation,
+			  struct cfi_bitmap *ret_free)
 {
-	const struct cfi_chunk *c = &block->chunk[cfi_chunk_index(block, pfn)];
+	unsigned chunk = cfi_chunk_index(block, pfn);
+	const struct cfi_chunk *c = &block->chunk[chunk];
 	unsigned long state = cfi_block_lock(block);
 	bool empty = c->free + (evacuation->take_all ? 0 : c->skip) ==
 		     CF_CHUNK_FRAMES;
 
+	/* One that is neither empty nor split is part of a run. */
+	if (cfi_is_split(block, chunk))
+		*ret_free = block->bitmap[chunk];
+	else
+		__builtin_memset(ret_free, 0, sizeof(*ret_free));
+	evacuation->used = (unsigned)CF_CHUNK_FRAMES - c->free;
 	cfi_block_unlock(block, state);
-	return empty;
+	return !empty;
 }
 
 /* Deal with what is at @pfn; returns where to go on. */
@@ -491,6 +579,30 @@ static cf_pfn evacuate_at(struct cf_map *map, cf_pfn pfn,
 	return head + word_frames(run.word);
 }
 
+/*
+ * Go through the chunk of @at up to @last, past what was free at first: while
+ * it is isolated that stays so.  Returns where to go on.
+ */
+static cf_pfn evacuate_chunk(struct cf_map *map, cf_pfn at, cf_pfn last,
+			     struct cfi_evacuation *evacuation)
+{
+	cf_pfn base = at & ~(CF_CHUNK_FRAMES - 1);
+	struct cfi_bitmap free;
+
+	last = cfi_min_pfn(last, base + CF_CHUNK_FRAMES);
+	if (!look_at_chunk(cfi_block_held(map, at), at, evacuation, &free))
+		return last;
+	while (at < last) {
+		if (bitmap_is(&free, (unsigned)(at - base),
+			      (unsigned)(at - base) + 1, true))
+			at++;
+		else
+			at = evacuate_at(map, at, evacuation);
+	}
+	give_vacated(map, evacuation);
+	return at;
+}
+
 /**
  * cfi_evacuate() - move everything out of [first, last) that can be moved.
  * @evacuation: in: query, take_all, flags, report; out: added to
@@ -503,12 +615,7 @@ void cfi_evacuate(struct cf_map *map, cf_pfn first, cf_pfn last,
 {
 	cf_pfn at = first;
 
-	while (at < last) {
-		struct cfi_block *block = cfi_block_held(map, at);
-
-		if (chunk_is_empty(block, at, evacuation))
-			at = (at | (CF_CHUNK_FRAMES - 1)) + 1;
-		else
-			at = evacuate_at(map, at, evacuation);
-	}
+	while (at < last)
+		at = evacuate_chunk(map, at, last, evacuation);
+	cfi_targets_give(map);
 }

@@ -10,10 +10,10 @@
  * and frees over and over stays in one block and writes no shared line but
  * that block's own.
  *
- * Contexts take single frames and whole chunks from different blocks: one that
- * is another context's home comes after one's own whole chunks, and after a
- * few that are nobody's.  Whose home a block is is a hint, and stays one when
- * the context rests; who finds nothing else takes what there is.
+ * Contexts take from different blocks: one that is another context's home
+ * comes after one's own whole chunks, and after a few that are nobody's.  Whose
+ * home a block is is a hint, and stays one when the context rests; who finds
+ * nothing else takes what there is.
  */
 
 #include "internal.h"
@@ -40,6 +40,27 @@ static unsigned take_frames(struct cf_map *map, struct cfi_block *block,
 	return taken;
 }
 
+/*
+ * Runs from a run of @class, and on while the block's partly free chunks have
+ * some that are no looser.
+ */
+static unsigned take_runs(struct cf_map *map, struct cfi_block *block,
+			  const struct cfi_want *want, unsigned class)
+{
+	unsigned last = class < CLASS_WHOLE ? class + 1 : CLASS_WHOLE;
+	unsigned taken = 0;
+
+	do {
+		if (!cfi_take_run(map, block, want->order, class,
+				  want->frames + taken))
+			return taken;
+		taken++;
+		if (taken < want->most)
+			class = cfi_tightest(block, want->order, last);
+	} while (taken < want->most && class != CLASS_NONE);
+	return taken;
+}
+
 /* Take what is wanted from a run of @class; false: the block has none. */
 static bool take(struct cf_map *map, struct cfi_block *block,
 		 struct cfi_want *want, unsigned class)
@@ -47,19 +68,18 @@ static bool take(struct cf_map *map, struct cfi_block *block,
 	if (want->order == 0)
 		want->taken = take_frames(map, block, want, class);
 	else
-		want->taken = cfi_take_run(map, block, want->order, class,
-					   want->frames);
+		want->taken = take_runs(map, block, want, class);
 	return want->taken > 0;
 }
 
-/* Is the block another context's home? */
+/* Is the block another context's home, which comes last? */
 static bool is_anothers(const struct cf_map *map, uint64_t number,
 			const struct cfi_want *want)
 {
 	const struct cfi_block *block = cfi_block_at(map, number);
 	uint64_t context;
 
-	if (!block || want->context == 0)
+	if (!block || want->context == 0 || want->anywhere)
 		return false;
 	/* Relaxed: a hint. */
 	context = cfi_load_relaxed(&block->home_of);
@@ -98,6 +118,10 @@ static unsigned take_at_home(struct cf_map *map, struct cfi_zone *zone,
 	unsigned class;
 
 	want->asked = false;
+	if (is_anothers(map, want->home, want)) {
+		want->passed = true;
+		return last;
+	}
 	if (!block)
 		return last;
 	state = cfi_block_lock(block);
@@ -135,11 +159,11 @@ static bool take_at(struct cf_map *map, struct cfi_zone *zone,
 
 /*
  * The next block to ask for @class, from home on and around.  Passes home by
- * once it was asked; with @alone also homes of others, but not many.
+ * once it was asked, and homes of others, but not many.
  */
 static uint64_t next_block(const struct cf_map *map,
 			   const struct cfi_zone *zone, unsigned class,
-			   struct cfi_want *want, bool alone)
+			   struct cfi_want *want)
 {
 	uint64_t from = want->home;
 	uint64_t first = INDEX_NONE;
@@ -152,7 +176,7 @@ static uint64_t next_block(const struct cf_map *map,
 		if (number == INDEX_NONE || number == first ||
 		    (number == want->home && want->asked))
 			return INDEX_NONE;
-		if (!alone || !is_anothers(map, number, want))
+		if (!is_anothers(map, number, want))
 			return number;
 		want->passed = true;
 		if (first == INDEX_NONE)
@@ -165,13 +189,13 @@ static uint64_t next_block(const struct cf_map *map,
 /* Blocks by the index, classes [first, last). */
 static bool take_elsewhere(struct cf_map *map, struct cfi_zone *zone,
 			   struct cfi_want *want, unsigned first,
-			   unsigned last, bool alone)
+			   unsigned last)
 {
 	unsigned class = first;
 	uint64_t number;
 
 	while (class < last) {
-		number = next_block(map, zone, class, want, alone);
+		number = next_block(map, zone, class, want);
 		if (number == INDEX_NONE)
 			class++;
 		else if (take_at(map, zone, want, class, number))
@@ -185,19 +209,18 @@ static bool take_partial(struct cf_map *map, struct cfi_zone *zone,
 			 struct cfi_want *want)
 {
 	unsigned order = want->order;
-	bool alone = order == 0;
 	unsigned class;
 
 	class = take_at_home(map, zone, want, order, CLASS_WHOLE, order);
 	if (want->taken)
 		return true;
-	if (take_elsewhere(map, zone, want, order, class, alone))
+	if (take_elsewhere(map, zone, want, order, class))
 		return true;
 	if (class == CLASS_WHOLE)
 		return false;
 	(void)take_at_home(map, zone, want, order, CLASS_WHOLE, CLASS_WHOLE);
 	return want->taken ||
-	       take_elsewhere(map, zone, want, class, CLASS_WHOLE, alone);
+	       take_elsewhere(map, zone, want, class, CLASS_WHOLE);
 }
 
 /* Partly free chunks, then whole ones, each at home first. */
@@ -213,13 +236,15 @@ static bool search(struct cf_map *map, struct cfi_zone *zone,
 		/* What was whole may have been broken since it was asked. */
 		(void)take_at_home(map, zone, want, want->order, end, end);
 		if (want->taken ||
-		    take_elsewhere(map, zone, want, whole, end, true))
+		    take_elsewhere(map, zone, want, whole, end))
 			return true;
 	}
-	/* What is left is others' homes, if there are any. */
-	return want->passed &&
-	       take_elsewhere(map, zone, want, want->order,
-			      may_break ? end : whole, false);
+	if (!want->passed)
+		return false;
+	/* What is left is others' homes. */
+	want->anywhere = true;
+	return take_elsewhere(map, zone, want, want->order,
+			      may_break ? end : whole);
 }
 
 /**

@@ -154,7 +154,7 @@ struct cfi_stack {
 struct cfi_cache {
 	_Alignas(64)
 	struct cfi_stack stack[CF_MAX_ORDER + 1]; /* by order; [0]: no use */
-	uint64_t loaded;	/* (P) which of the two is in use */
+	struct cfi_magazine *loaded; /* (P) the one of the two in use */
 	struct cfi_magazine magazine[2]; /* (P) */
 };
 
@@ -253,6 +253,10 @@ struct cf_map {
 	uint32_t divert_holds;		/* (D) isolations, drains under way */
 	struct cfi_moves moves;		/* of drains */
 	cf_pfn emptied;			/* (D) a chunk a drain has emptied */
+	struct cfi_magazine targets;	/* (D) to move runs to, of one zone */
+	uint32_t targets_zone;		/* (D) its number */
+	cfi_u64 targets_stocked;	/* (A,D) there may be some [stocked] */
+	cfi_u64 targets_scarce;		/* (A,D) others had to drain them */
 	struct cf_subscriber *subscriber; /* (H) by falling priority */
 	uint32_t operations;		/* (H) offline operations under way */
 	struct cfi_side *side;		/* (H) */

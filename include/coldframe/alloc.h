@@ -16,9 +16,9 @@ extern "C" {
  *           takes FOLIO with an owner only.
  * @ret_pfn: head of the run
  *
- * Best fit: partly free chunks before whole ones; single frames from blocks
- * that other contexts take theirs from come last. Pair with cf_put() for the
- * last reference, or cf_free_frozen().
+ * Best fit: partly free chunks before whole ones; blocks that other contexts
+ * take from come last. Pair with cf_put() for the last reference, or
+ * cf_free_frozen().
  *
  * Context: any; takes CF_RANK_BLOCK, may take CF_RANK_DRAIN unless
  *          CF_ALLOC_NOWAIT.

@@ -584,7 +584,72 @@ static const struct explore_program get_against_cut_and_move = {
 	.end = has_moved_or_not,
 };
 
+/* ---- against who looks for the last frames ---- */
+
+/*
+ * Three frames are free, in block 1.  Of the three that are to be emptied two
+ * can move; they are taken for more at once.
+ */
+static void make_frames_with_room(void)
+{
+	struct cf_request request = { .type = CF_TYPE_SLAB };
+
+	make_owners(2, &mover);
+	make_run(0);
+	w->now[1] = ground_alloc(CF_TYPE_FOLIO, 0, w->owner);
+	REQUIRE(w->pfn == 0 && w->now[1] == 1);
+	*ground_contents(w->now[1]) = OF_OWNER;
+	MUST(cf_alloc_range(ground_map, 2, GROUND_BLOCK, request, NULL));
+	MUST(cf_alloc_range(ground_map, GROUND_BLOCK + 3, 2 * GROUND_BLOCK,
+			    request, NULL));
+}
+
+static void empty_in_vain(void)
+{
+	struct cf_request request = { .type = CF_TYPE_SLAB };
+	struct cf_report report;
+
+	REQUIRE(cf_alloc_range(ground_map, 0, 3, request, &report) ==
+		-CF_EBUSY);
+}
+
+/* First without a drain: if that is in vain, no bit of the index is left. */
+static void take_single(void)
+{
+	struct cf_request request = {
+		.type = CF_TYPE_SLAB,
+		.flags = CF_ALLOC_NOWAIT,
+	};
+	cf_pfn pfn;
+
+	if (cf_alloc(ground_map, request, &pfn)) {
+		request.flags = 0;
+		REQUIRE(cf_alloc(ground_map, request, &pfn) == 0);
+	}
+	*ground_contents(pfn) = OF_TAKER;
+}
+
+static void both_moved(void)
+{
+	unsigned i;
+
+	REQUIRE(w->moved == 2);
+	for (i = 0; i < 2; i++)
+		REQUIRE(*ground_contents(w->now[i]) == OF_OWNER);
+	ground_verify();
+}
+
+static const struct explore_program alloc_against_targets = {
+	.name = "alloc-against-targets",
+	.worry = "frames that evacuation has in stock to move runs to are "
+		 "missed by nobody who looks for the last ones",
+	.setup = make_frames_with_room,
+	.thread = { empty_in_vain, take_single },
+	.end = both_moved,
+};
+
 const struct explore_program *const explore_moves[] = {
+	&alloc_against_targets,
 	&get_against_move,
 	&pin_against_move,
 	&get_against_target,

@@ -533,7 +533,8 @@ static void undo_device_move(struct stage *stage)
 #define MOVING_ONCE							\
 	[FAULT_ISOLATE] = E(CF_EBUSY) | E(CF_EAGAIN),			\
 	[FAULT_MIGRATE] = E(CF_EBUSY) | E(CF_EAGAIN),			\
-	[FAULT_FRAME_ADDRESS] = E(CF_EBUSY) | E(CF_EAGAIN)
+	/* Or what failed only fetched the frame ahead. */		\
+	[FAULT_FRAME_ADDRESS] = OK | E(CF_EBUSY) | E(CF_EAGAIN)
 #define MOVING								\
 	[FAULT_ISOLATE] = OK | E(CF_EBUSY),				\
 	[FAULT_MIGRATE] = OK | E(CF_EBUSY),				\

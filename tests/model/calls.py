@@ -14,7 +14,7 @@ import re
 import subprocess
 import sys
 
-SEEDS = 25
+SEEDS = 40
 QUIET = re.compile(r'/\*.*?\*/|"(?:\\.|[^"\\\n])*"', re.DOTALL)
 DECLARED = re.compile(r'^[a-z][\w \t*\n]*?\b(cf_\w+)\(', re.M)
 

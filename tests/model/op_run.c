@@ -102,8 +102,8 @@ static void judge_fit(struct world *world, const struct cf_request *request,
 		REQUIRE(!(request->flags & CF_ALLOC_NOSPLIT),
 			"alloc: NOSPLIT broke the free chunk of %#llx",
 			(unsigned long long)pfn);
-		/* Another's home comes last, for single frames. */
-		REQUIRE((request->order == 0 && world->setup.cpus > 1) ||
+		/* Another's home comes last. */
+		REQUIRE(world->setup.cpus > 1 ||
 			!zone_fits(world, zone, request->order, FIT_PARTIAL),
 			"alloc: order %u broke the free chunk of %#llx, a "
 			"partly free one fits", request->order,

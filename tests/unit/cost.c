@@ -143,7 +143,7 @@ static void ranges(void)
 					     &report), -CF_EBUSY);
 	cf_free_range(m.map, 5, 6);
 	CHECK_EQ(cf_alloc_range(m.map, 7, 8, folio(0, keeper.id), &report), 0);
-	COST("hotplug 1 range 2 drain 2 block 23 sections 3",
+	COST("hotplug 1 range 2 drain 4 block 8 sections 3",
 	     CHECK_EQ(cf_alloc_range(m.map, 0, 16, kernel(0), &report), 0));
 	cf_free_range(m.map, 0, 16);
 	COST("block 1 sections 1", cf_put(m.map, keeper.target));
@@ -162,7 +162,7 @@ static void compaction(void)
 	CHECK_EQ(cf_alloc_range(m.map, 7, 8, folio(0, keeper.id), &report), 0);
 	CHECK_EQ(cf_alloc_range(m.map, 600, 602, folio(0, keeper.id), &report),
 		 0);
-	COST("hotplug 1 range 2 drain 2 block 1047 sections 3",
+	COST("hotplug 1 range 2 drain 4 block 10 sections 3",
 	     CHECK_EQ(cf_compact(m.map, 0, CF_ZONE_NORMAL, 1, &done), 0));
 	cf_put(m.map, keeper.target);
 	cf_free_range(m.map, 600, 602);
@@ -254,7 +254,7 @@ static void offlining(void)
 	if (!begin())
 		return;
 	pfn = alloc(folio(0, keeper.id));
-	COST("hotplug 1 range 1 block 1024",
+	COST("hotplug 1 range 1 block 2",
 	     CHECK_EQ(cf_block_offline_query(m.map, 0, m.block, &report), 0));
 	COST("hotplug 1 range 2 drain 1 block 3",
 	     CHECK_EQ(cf_block_offline_start(m.map, &operation, 0, m.block,
@@ -264,7 +264,7 @@ static void offlining(void)
 	     CHECK_EQ(cf_block_offline_cancel(&operation), 0));
 	CHECK_EQ(cf_block_offline_start(m.map, &operation, 0, m.block,
 					&report), 0);
-	COST("hotplug 1 range 2 drain 1 block 12 sections 3 heads 1",
+	COST("hotplug 1 range 2 drain 3 block 11 sections 3 heads 1",
 	     CHECK_EQ(cf_block_offline_step(&operation), 0));
 	COST("hotplug 1 block 5",
 	     CHECK_EQ(cf_block_online(m.map, 0, m.block, CF_ZONE_NORMAL,

@@ -18,14 +18,16 @@ int __real_cf_port_returned(void *machine, cf_pfn first, cf_pfn last);
 int __wrap_cf_port_returned(void *machine, cf_pfn first, cf_pfn last);
 void __real_cf_port_meta_free(void *machine, void *memory, size_t bytes);
 void __wrap_cf_port_meta_free(void *machine, void *memory, size_t bytes);
-int __real_cfi_try_get_word(cfi_u64 *word, uint64_t add);
-int __wrap_cfi_try_get_word(cfi_u64 *word, uint64_t add);
+cf_pfn __real_cfi_find(struct cf_map *map, cf_pfn pfn, cfi_u64 **ret_word,
+		       uint64_t *ret_value);
+cf_pfn __wrap_cfi_find(struct cf_map *map, cf_pfn pfn, cfi_u64 **ret_word,
+		       uint64_t *ret_value);
 
 enum place {
 	LOCKING,		/* before a lock */
 	UNLOCKED,		/* after one */
 	RETURNING,		/* frames are given to the port */
-	REFERENCING,		/* evacuation takes its reference */
+	FOUND,			/* evacuation has seen a run */
 	PLACES
 };
 
@@ -72,10 +74,13 @@ void __wrap_cf_port_meta_free(void *machine, void *memory, size_t bytes)
 	__real_cf_port_meta_free(machine, memory, bytes);
 }
 
-int __wrap_cfi_try_get_word(cfi_u64 *word, uint64_t add)
+cf_pfn __wrap_cfi_find(struct cf_map *map, cf_pfn pfn, cfi_u64 **ret_word,
+		       uint64_t *ret_value)
 {
-	come_to(REFERENCING);
-	return __real_cfi_try_get_word(word, add);
+	cf_pfn head = __real_cfi_find(map, pfn, ret_word, ret_value);
+
+	come_to(FOUND);
+	return head;
 }
 
 static struct keeper keeper, heir;
@@ -313,7 +318,7 @@ static void split_before_evacuation(void)
 	if (!begin_evacuation())
 		return;
 	run = alloc(folio(3, keeper.id));
-	act_at(REFERENCING, 1, split_run);
+	act_at(FOUND, 1, split_run);
 	CHECK_EQ(cf_block_offline(m.map, run & ~(m.block - 1),
 				  (run & ~(m.block - 1)) + m.block, 5,
 				  &report), 0);
@@ -338,7 +343,7 @@ static void freed_before_evacuation(void)
 	run = alloc(folio(10, keeper.id));
 	/* The rest of the block: the heir is given what is put. */
 	(void)alloc(kernel(10));
-	act_at(REFERENCING, 1, give_head_to_heir);
+	act_at(FOUND, 1, give_head_to_heir);
 	(void)!cf_alloc_range(m.map, run + 512, run + 1024, kernel(0),
 			      &report);
 	CHECK_EQ(other_run, run);

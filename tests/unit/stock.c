@@ -3,6 +3,7 @@
  * The stock of one context, from the inside: which magazine is used, what is
  * listed where, when refills stop, who is told when stock goes home.
  */
+#include "core/cache.h"
 #include "core/internal.h"
 #include "tests/unit/guard.h"
 #include "tests/unit/machine.h"
@@ -57,7 +58,8 @@ static void both_magazines(void)
 	put_all(frame, 128);
 	CHECK_EQ(stock_of(0), MAGAZINE_FRAMES);
 	CHECK_EQ(stock_of(1), MAGAZINE_FRAMES);
-	CHECK_EQ(cpu->cache[CF_ZONE_NORMAL].loaded, 1);
+	CHECK(cpu->cache[CF_ZONE_NORMAL].loaded ==
+	      &cpu->cache[CF_ZONE_NORMAL].magazine[1]);
 	CHECK(machine_verify());
 	for (i = 0; i < 128; i++) {
 		frame[i] = alloc(kernel(0));
@@ -65,7 +67,8 @@ static void both_magazines(void)
 	}
 	/* The second one is loaded and full, the first one empty. */
 	frame[256] = alloc(kernel(0));
-	CHECK_EQ(cpu->cache[CF_ZONE_NORMAL].loaded, 1);
+	CHECK(cpu->cache[CF_ZONE_NORMAL].loaded ==
+	      &cpu->cache[CF_ZONE_NORMAL].magazine[1]);
 	cf_put(m.map, frame[256]);
 	CHECK_EQ(stock_of(0), 0);
 	CHECK_EQ(stock_of(1), MAGAZINE_FRAMES);

@@ -234,7 +234,7 @@ static struct cfi_magazine *stock_of(unsigned cpu)
 	pfn = take(CF_TYPE_KERNEL, 0, 0);
 	cf_put(map, pfn);
 	test_port.cpu = 0;
-	return &cache->magazine[cache->loaded];
+	return cache->loaded;
 }
 
 static void caches(void)

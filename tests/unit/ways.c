@@ -4,6 +4,7 @@
  * where the first one may have missed something, the port only where asked.
  * The linker sends the engine's calls here first.
  */
+#include "core/cache.h"
 #include "core/internal.h"
 #include "tests/unit/machine.h"
 
