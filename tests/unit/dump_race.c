@@ -17,7 +17,8 @@
 #define LAST	((cf_pfn)6 * m.block)
 #define DUMPS	12
 
-static volatile bool stop;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static bool stop;			/* under @lock */
 static uint64_t taken, refused;
 static uint32_t driver;
 static char path[80];
@@ -27,6 +28,16 @@ static unsigned char *address(cf_pfn pfn)
 	return m.memory.base + pfn * CF_FRAME_BYTES;
 }
 
+static bool goes_on(void)
+{
+	bool on;
+
+	(void)pthread_mutex_lock(&lock);
+	on = !stop;
+	(void)pthread_mutex_unlock(&lock);
+	return on;
+}
+
 /* Marks frames, waits for readers, and only then takes them. */
 static void *host(void *unused)
 {
@@ -34,7 +45,7 @@ static void *host(void *unused)
 	unsigned i = 0;
 
 	(void)unused;
-	while (!stop) {
+	while (goes_on()) {
 		first = FIRST + i++ * 37 % (LAST - FIRST - 300);
 		last = first + 1 + i % 300;
 		if (cf_offline_alloc_range(m.map, driver, first, last, 0,
@@ -116,7 +127,9 @@ static void race(void)
 	CHECK_EQ(pthread_create(&thread, NULL, host, NULL), 0);
 	for (i = 0; i < DUMPS; i++)
 		one(i, kept, 200);
+	(void)pthread_mutex_lock(&lock);
 	stop = true;
+	(void)pthread_mutex_unlock(&lock);
 	CHECK_EQ(pthread_join(thread, NULL), 0);
 	CHECK(taken > 0);
 	printf("# taken %llu times, refused %llu times\n",
