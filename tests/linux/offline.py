@@ -405,4 +405,5 @@ def main():
                  matrix.undecided() <= 0.1 and not wrong) else 1
 
 
-sys.exit(main())
+if __name__ == '__main__':
+    sys.exit(main())
