@@ -47,7 +47,8 @@ def check_missing():
     os.makedirs(WORK)
     for name in ['sh', 'cat', 'grep', 'id', 'dirname']:
         os.symlink(shutil.which(name), os.path.join(WORK, name))
-    for verb in ['run', 'check', 'test', 'bench', 'fuzz', 'afl']:
+    for verb in ['run', 'check', 'test', 'verdicts', 'bench', 'fuzz',
+                 'afl']:
         good, said = tap.run(['scripts/setup', '-n', verb],
                              env={'PATH': WORK})
         tap.ok(not good and 'meson' in said and 'gcc' in said
