@@ -24,6 +24,7 @@ int cells_open(struct cells *cells, const char *root, struct lx_error *err)
 	cells->last = UINT64_MAX;
 	cells->next = 0;
 	cells->count = 0;
+	cells->began = false;
 	cells->head = LX_KIND_KERNEL;
 	cells->known_last = 0;
 	return 0;
@@ -171,7 +172,7 @@ static uint64_t pass_over(struct cells *cells, struct cell *cell,
 
 	/* Behind the last block the end of the file is not known. */
 	if (kind == LX_KIND_KERNEL || known == UINT64_MAX ||
-	    cells->pfn >= stop)
+	    cells->pfn >= stop || !cells->began)
 		return 0;
 	stop = smaller(stop, known) - cells->pfn;
 	cell->kind[kind] += stop;
@@ -191,6 +192,7 @@ static int read_batch(struct cells *cells, struct lx_error *err)
 	if (!ret)
 		ret = lx_words_read(&cells->words, cells->batch, BATCH_WORDS,
 				    &cells->count, err);
+	cells->began |= !ret && cells->count;
 	return ret;
 }
 

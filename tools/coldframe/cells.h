@@ -31,6 +31,7 @@ struct cells {
 	uint64_t pfn, last;		/* next frame; where to stop */
 	uint64_t *batch;		/* from frame pfn on: [next, count) */
 	size_t next, count;
+	bool began;			/* the file has a word at least */
 	enum lx_kind head;		/* what tails that say nothing are */
 	enum lx_kind known;		/* what a frame with a mute word is, */
 	uint64_t known_last;		/* from pfn up to here */
