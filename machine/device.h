@@ -26,6 +26,9 @@ struct device {
 	bool loaded;			/* the driver runs */
 	bool opened;		/* ... or could be asked why it does not */
 	uint64_t wanted;		/* bytes, by the host */
+	int answer;			/* to what was asked */
+	enum cf_vmem_state state;	/* ... if it is 0 */
+	unsigned told;		/* enum cf_vmem_state, or past it: nothing */
 	uint64_t reported_ns;		/* when a round of reports began */
 	uint64_t count;		/* of what is waited for, before */
 	/* Of the driver: */
@@ -105,7 +108,8 @@ bool devices_yield(struct machine *machine);
 uint64_t machine_low_signals(struct machine *machine);
 
 STEP_FN(step_virtio_mem); STEP_FN(step_virtio_balloon);
-STEP_FN(step_request); STEP_FN(step_balloon); STEP_FN(step_stats);
+STEP_FN(step_request); STEP_FN(step_ask); STEP_FN(step_balloon);
+STEP_FN(step_stats);
 STEP_FN(step_report); STEP_FN(step_hint); STEP_FN(step_settle);
 STEP_FN(step_work); STEP_FN(step_migrating); STEP_FN(step_refusing);
 STEP_FN(step_late); STEP_FN(step_lie); STEP_FN(step_unload);

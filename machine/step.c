@@ -65,6 +65,7 @@ static const step_fn functions[STEP_COUNT] = {
 	[STEP_VIRTIO_BALLOON] = step_virtio_balloon,
 	[STEP_REQUEST] = step_request,
 	[STEP_BALLOON] = step_balloon,
+	[STEP_ASK] = step_ask,
 	[STEP_STATS] = step_stats,
 	[STEP_REPORT] = step_report,
 	[STEP_HINT] = step_hint,

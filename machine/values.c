@@ -429,6 +429,7 @@ static int fill_mem(struct machine *machine, struct device *device,
 		return err;
 	V(MEM_STATE) = device->loaded ? status.phase : CF_VMEM_PHASE_COUNT;
 	V(BROKEN) = status.broken;
+	V(TOLD) = device->told;
 	V(REQUESTED) = device->wanted / CF_FRAME_BYTES;
 	V(PLUGGED) = status.plugged / CF_FRAME_BYTES;
 	V(USABLE) = status.usable / CF_FRAME_BYTES;

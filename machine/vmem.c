@@ -30,6 +30,7 @@ int device_mem_load(struct device *device, const struct host_link *link)
 	int err;
 
 	(void)memset(&device->vmem, 0, sizeof(device->vmem));
+	device->told = CF_VMEM_MIXED + 1;
 	err = cf_vmem_open(&device->vmem, &config);
 	if (!err) {
 		free(device->storage);
@@ -201,6 +202,39 @@ int step_request(struct machine *machine, const struct step *step,
 	if (!device)
 		return outcome->err;
 	return request(device, step, step->amount.number, outcome);
+}
+
+/* The answer, whatever it is, is there. */
+static bool has_answered(struct device *device)
+{
+	device->answer = cf_vmem_answer(&device->vmem, &device->state);
+	return device->answer != -CF_EAGAIN;
+}
+
+int step_ask(struct machine *machine, const struct step *step,
+	     struct outcome *outcome)
+{
+	struct device *device = device_of(machine, step, outcome);
+	enum device_end end;
+
+	if (!device)
+		return outcome->err;
+	if (cf_vmem_ask(&device->vmem, step->place.first, step->place.last))
+		return refuse(outcome, CF_EINVAL, "no whole blocks of %s's"
+			      " region, or asked already", device->name);
+	device->answer = 0;
+	end = device_wait(device, has_answered, 0);
+	if (end == DEVICE_BROKEN || device->answer == -CF_EREFUSED)
+		return device_say_broken(device, outcome);
+	if (end != DEVICE_DONE)
+		return refuse(outcome, CF_EAGAIN, "%s does not answer",
+			      device->name);
+	if (device->answer)
+		return refuse(outcome, (enum cf_err)-device->answer, "%s does"
+			      " not say", device->name);
+	device->told = device->state;
+	did(outcome, "%s", property_word(PROPERTY_TOLD, device->told));
+	return 0;
 }
 
 int device_plug(struct machine *machine, const struct step *step, bool unplug,

@@ -99,6 +99,7 @@ const struct verb scenario_verbs[STEP_COUNT] = {
 		K(FOR) | K(NO_WAIT), 0 },
 	[STEP_BALLOON] = { "balloon", { ARG_NAME, ARG_SIZE_OR_0 },
 		NOUN_BALLOON, K(FOR) | K(NO_WAIT), 0 },
+	[STEP_ASK] = { "ask", { ARG_NAME, ARG_RANGE }, NOUN_MEM, 0, 0 },
 	[STEP_STATS] = { "stats", { ARG_NAME }, NOUN_BALLOON, K(FOR), 0 },
 	[STEP_REPORT] = { "report", { ARG_NAME }, NOUN_BALLOON, K(FOR), 0 },
 	[STEP_HINT] = { "hint", { ARG_NAME }, NOUN_BALLOON, K(FOR), 0 },
@@ -398,6 +399,7 @@ const struct property_word scenario_properties[PROPERTY_COUNT] = {
 	[PROPERTY_MEM_STATE] = { "state", VALUE_WORD },
 	[PROPERTY_BALLOON_STATE] = { "state", VALUE_WORD },
 	[PROPERTY_BROKEN] = { "broken", VALUE_WORD },
+	[PROPERTY_TOLD] = { "told", VALUE_WORD },
 	[PROPERTY_OWNER] = { "owner", VALUE_OWNER },
 	[PROPERTY_WHO] = { "who", VALUE_WHO },
 	[PROPERTY_HEAD] = { "head", VALUE_PLACE },
@@ -407,7 +409,7 @@ const struct property_word scenario_properties[PROPERTY_COUNT] = {
 
 #define P(property)	PROPERTY_##property
 #define END		PROPERTY_COUNT
-#define SUBJECT_PROPERTIES_MAX 25
+#define SUBJECT_PROPERTIES_MAX 26
 
 static const struct {
 	const char *name;
@@ -464,7 +466,7 @@ static const struct {
 		P(BIG_BLOCKS), P(NODE), P(BLOCKS), P(BLOCKS_PARTIAL),
 		P(REQUESTS), P(NACKS), P(BUSIES), P(RETRIES), P(REASON),
 		P(TYPE), P(OWNER), P(WHO), P(FRAME), P(BLOCKING), P(RESIDENT),
-		P(VIOLATIONS), END } },
+		P(VIOLATIONS), P(TOLD), END } },
 	[SUBJECT_BALLOON] = { "virtio-balloon", NOUN_BALLOON, {
 		P(BALLOON_STATE), P(BROKEN), P(TARGET), P(BALLOONED),
 		P(HOST_BALLOONED), P(MIGRATED), P(REPORTED), P(HINTED),
@@ -529,6 +531,11 @@ static const char *const mem_states[] = {
 static const char *const balloon_states[] = {
 	"idle", "inflating", "deflating", "backing-off", "broken", "unloaded",
 	NULL,
+};
+
+/* Of asked blocks, in the order of enum cf_vmem_state; nothing comes last. */
+static const char *const told[] = {
+	"plugged", "unplugged", "mixed", "nothing", NULL,
 };
 
 /* In the order of enum cf_virtio_broken. */
@@ -691,6 +698,8 @@ const char *property_word(enum property property, uint64_t value)
 		return word_of(balloon_states, value);
 	case PROPERTY_BROKEN:
 		return word_of(broken, value);
+	case PROPERTY_TOLD:
+		return word_of(told, value);
 	default:
 		return NULL;
 	}

@@ -473,7 +473,7 @@ int cf_vmem_ask(struct cf_vmem *opaque, cf_pfn first, cf_pfn last)
 	cf_pfn size = vmem->device_block >> CF_FRAME_SHIFT;
 
 	if (!vmem->started || first >= last || first < start ||
-	    last > start + (vmem->region >> CF_FRAME_SHIFT) ||
+	    last > start + (vmem->usable >> CF_FRAME_SHIFT) ||
 	    first % size || last % size || (last - first) / size > 0xffff)
 		return -CF_EINVAL;
 	if (vmem->asked)

@@ -172,7 +172,8 @@ void cf_vmem_status(const struct cf_vmem *vmem,
 
 /**
  * cf_vmem_ask() - ask the device for the state of its blocks.
- * @first, @last: in the region, multiples of the device's block
+ * @first, @last: in what is usable of the region, multiples of the device's
+ *                 block
  *
  * The question goes out with the work that follows.
  * Return: 0, -CF_EINVAL: not such a range, -CF_EBUSY: one is asked already.

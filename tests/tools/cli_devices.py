@@ -111,6 +111,13 @@ REFUSED = [
     (MEM + 'refusing d\nplug d 2M\n', 'again', 'the device answers NACK'),
     (MEM + 'migrating\nplug d 2M for 20ms\n', 'again', 'answers BUSY'),
     (MEM + 'late d\nplug d 2M\n', 'again', 'd does not answer'),
+    (MEM + 'ask d block 3\n', 'invalid', 'no whole blocks'),
+    (MEM + 'ask d frames 64M+1M\n', 'invalid', 'no whole blocks'),
+    (MEM + 'ask d block 4\n', 'invalid', 'no whole blocks'),
+    (MEM + 'plug d 2M\nlate d\nask d block 4\n', 'again', 'd does not '
+     'answer'),
+    (MEM + 'plug d 2M\nlie d answer-state\nask d block 4\n', 'refused',
+     'd is broken: the state it told is none'),
     (MEM + 'subscriber s veto\nplug d 2M\n', 'busy', 's refused'),
     (BALLOON + 'report d\n', 'invalid', 'd has no reporting'),
     (BALLOON + 'hint d\n', 'invalid', 'd has no hinting'),
