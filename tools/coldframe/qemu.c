@@ -471,21 +471,3 @@ uint64_t qemu_resident_range(const struct qemu *qemu, uint64_t first,
 	(void)fclose(file);
 	return sum * 1024;
 }
-
-uint64_t qemu_resident(const struct qemu *qemu)
-{
-	unsigned long long kilobytes = 0;
-	char line[256];
-	FILE *file;
-
-	(void)snprintf(line, sizeof(line), "/proc/%d/status",
-		       (int)qemu->pid);
-	file = fopen(line, "re");
-	if (!file)
-		return 0;
-	while (fgets(line, sizeof(line), file))
-		if (sscanf(line, "VmRSS: %llu kB", &kilobytes) == 1)
-			break;
-	(void)fclose(file);
-	return kilobytes * 1024;
-}

@@ -57,8 +57,8 @@ struct qemu {
 	int errors;			/* file of what QEMU says, or -1 */
 	uint64_t said;			/* bytes of it when the guest started */
 	uint64_t patience_ns;
-	uint64_t host_address[QEMU_DEVICES_MAX];	/* of regions; 0: not
-							 * asked for yet */
+	/* Of regions, and behind them of RAM; 0: not asked for yet. */
+	uint64_t host_address[QEMU_DEVICES_MAX + 1];
 	char words[256];		/* the guest's last, that were none of
 					 * its answers; or why it is gone */
 };
@@ -94,10 +94,7 @@ json_t *qemu_ask(struct qemu *qemu, const char *command,
 /* Lines that QEMU itself said since the guest started: complaints. */
 uint64_t qemu_complaints(const struct qemu *qemu);
 
-/* Bytes that QEMU keeps in memory; 0: nobody knows. */
-uint64_t qemu_resident(const struct qemu *qemu);
-
-/* The same of [first, first + bytes) of its address space. */
+/* Bytes in memory of [first, first + bytes) of QEMU's address space. */
 uint64_t qemu_resident_range(const struct qemu *qemu, uint64_t first,
 			     uint64_t bytes);
 

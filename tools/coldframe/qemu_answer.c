@@ -11,7 +11,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "qemu.h"
+#include "qemu_kind.h"
 
 #define UNKNOWN		(~(uint64_t)0)
 #define SLOWLY		4096		/* bytes a second of a migration */
@@ -112,12 +112,11 @@ static int hint(const struct question *question)
 	return err;
 }
 
-/* Where QEMU has a region: "Host virtual address for ... is 0x7f...". */
-static uint64_t host_address(const struct question *question)
+/* Where QEMU has an address: "Host virtual address for ... is 0x7f...". */
+static uint64_t host_address(struct qemu *qemu, unsigned number,
+			     uint64_t address)
 {
-	uint64_t *known = &question->qemu->host_address[question->number];
-	const struct qemu_device *device =
-		&question->config->device[question->number];
+	uint64_t *known = &qemu->host_address[number];
 	char command[64];
 	const char *at;
 	json_t *answer;
@@ -125,9 +124,8 @@ static uint64_t host_address(const struct question *question)
 	if (*known)
 		return *known;
 	(void)snprintf(command, sizeof(command), "gpa2hva 0x%llx",
-		       (unsigned long long)(question->config->place +
-					    device->first));
-	if (!monitor_do(&question->qemu->monitor, "human-monitor-command",
+		       (unsigned long long)address);
+	if (!monitor_do(&qemu->monitor, "human-monitor-command",
 			json_pack("{s:s}", "command-line", command), &answer))
 		return 0;
 	at = json_string_value(answer);
@@ -137,18 +135,48 @@ static uint64_t host_address(const struct question *question)
 	return *known;
 }
 
-static bool view_mem(const struct question *question, uint64_t *plugged,
-		     uint64_t *resident)
+static uint64_t resident_region(const struct question *question,
+				unsigned number)
 {
-	const struct qemu_device *device =
-		&question->config->device[question->number];
-	uint64_t address = host_address(question);
+	const struct qemu_config *config = question->config;
+	const struct qemu_device *device = &config->device[number];
+	uint64_t address = host_address(question->qemu, number,
+					config->place + device->first);
+
+	return address ? qemu_resident_range(question->qemu, address,
+					     device->last - device->first) :
+			 UNKNOWN;
+}
+
+/* RAM and regions: what else QEMU needs is the emulator's, and grows. */
+static int resident(const struct question *question, uint64_t *ret_bytes)
+{
+	const struct qemu_config *config = question->config;
+	uint64_t address = host_address(question->qemu, QEMU_DEVICES_MAX,
+					qemu_kinds[config->kind].start);
+	uint64_t bytes, sum;
+	unsigned i;
+
+	if (!address)
+		return CF_EPORT;
+	sum = qemu_resident_range(question->qemu, address, config->memory);
+	for (i = 0; i < config->devices; i++) {
+		bytes = config->device[i].kind == NOUN_MEM ?
+			resident_region(question, i) : 0;
+		if (bytes != UNKNOWN)
+			sum += bytes;
+	}
+	*ret_bytes = sum;
+	return 0;
+}
+
+static bool view_mem(const struct question *question, uint64_t *plugged,
+		     uint64_t *ret_resident)
+{
 	char name[24];
 
 	name_device(question, name);
-	*resident = address ? qemu_resident_range(question->qemu, address,
-						  device->last -
-						  device->first) : UNKNOWN;
+	*ret_resident = resident_region(question, question->number);
 	return monitor_get(&question->qemu->monitor, name, "size", plugged);
 }
 
@@ -200,18 +228,18 @@ static bool view_balloon(const struct question *question, uint64_t *ballooned,
 /* Plugged, ballooned, resident, free, total, available, complaints. */
 static int view(const struct question *question, char *line, size_t bytes)
 {
-	uint64_t plugged = 0, ballooned = 0, resident = UNKNOWN;
+	uint64_t plugged = 0, ballooned = 0, of_region = UNKNOWN;
 	uint64_t told[3] = { UNKNOWN, UNKNOWN, UNKNOWN };
 	bool seen;
 
 	if (question->config->device[question->number].kind == NOUN_MEM)
-		seen = view_mem(question, &plugged, &resident);
+		seen = view_mem(question, &plugged, &of_region);
 	else
 		seen = view_balloon(question, &ballooned, told);
 	(void)snprintf(line, bytes, " %llu %llu %llu %llu %llu %llu %llu",
 		       (unsigned long long)plugged,
 		       (unsigned long long)ballooned,
-		       (unsigned long long)resident,
+		       (unsigned long long)of_region,
 		       (unsigned long long)told[0],
 		       (unsigned long long)told[1],
 		       (unsigned long long)told[2],
@@ -242,15 +270,17 @@ void qemu_answer(struct qemu *qemu, const struct qemu_config *config,
 {
 	struct question question = { qemu, config, 0, 0 };
 	unsigned long long value = 0;
+	uint64_t bytes_there = 0;
 	char what[16] = "", numbers[160] = "";
 	int err = 0;
 
 	(void)sscanf(words, "%15s %u %llu", what, &question.number, &value);
 	question.value = value;
-	if (!strcmp(what, "resident"))
+	if (!strcmp(what, "resident")) {
+		err = resident(&question, &bytes_there);
 		(void)snprintf(numbers, sizeof(numbers), " %llu",
-			       (unsigned long long)qemu_resident(qemu));
-	else if (!strcmp(what, "migrating"))
+			       (unsigned long long)bytes_there);
+	} else if (!strcmp(what, "migrating"))
 		err = migrating(&question);
 	else
 		err = answer_of_device(&question, what, numbers,

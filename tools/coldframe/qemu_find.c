@@ -29,6 +29,7 @@ const struct qemu_kind qemu_kinds[CPU_KIND_COUNT] = {
 		.program = "qemu-system-aarch64",
 		.package = "qemu-system-arm",
 		.board = "virt",
+		.start = (uint64_t)1 << 30,
 		.own = (uint64_t)1 << 30,
 		.ram = (uint64_t)2 << 30,
 		.exit = { "-semihosting-config", "enable=on,target=native" },

@@ -9,7 +9,8 @@ struct qemu_kind {
 	const char *word, *other_word;
 	const char *program, *package;
 	const char *board;		/* -M */
-	uint64_t own;			/* RAM of the guest's own, lowest */
+	uint64_t start;			/* address of the lowest RAM */
+	uint64_t own;			/* how much of it is the guest's own */
 	uint64_t ram;			/* address of the RAM after that */
 	const char *exit[2];		/* how the guest says its status */
 };
