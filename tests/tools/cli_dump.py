@@ -17,13 +17,13 @@ import cli
 from cli import ok
 
 SOURCE = os.path.dirname(os.path.dirname(cli.HERE))
-SCENARIOS = ['demo', 'nodes', 'retirement', 'partly-plugged', 'huge-runs']
+SCENARIOS = ['nodes', 'retirement', 'partly-plugged']
 SEEING = [['types'], ['map'], ['blocks'], ['chunks'], ['offline-map'],
           ['account'], ['why', '0']]
 
 BIG = '''
-machine memory 512M
-alloc data 384M movable order 9
+machine memory 256M
+alloc data 192M movable order 9
 '''
 SMALL = '''
 machine memory 256M
