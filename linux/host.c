@@ -60,6 +60,7 @@ static int read_region(void *context, char *line)
 	region->bytes = last - first + 1;
 	region->depth = (unsigned int)blanks / 2;
 	snprintf(region->name, sizeof(region->name), "%s", at + 3);
+	lx_clean(region->name);
 	return 0;
 }
 

@@ -90,6 +90,7 @@ static void read_name(const struct search *search, struct lx_owner *owner)
 	snprintf(name, sizeof(name), "proc/%" PRIu64 "/comm", owner->id);
 	if (!lx_first_line(search->root, name, line, &ignored))
 		snprintf(owner->name, sizeof(owner->name), "%.95s", line);
+	lx_clean(owner->name);
 }
 
 /* All that pagemap has between two addresses. */
@@ -293,10 +294,11 @@ static int name_group(void *context, const char *name)
 	    lstat(path, &status) || !S_ISDIR(status.st_mode))
 		return 0;
 	for (i = 0; i < owners->count; i++) {
-		if (owners->owner[i].id == status.st_ino)
-			snprintf(owners->owner[i].name,
-				 sizeof(owners->owner[i].name), "%.95s",
-				 below.path + strlen(CGROUPS));
+		if (owners->owner[i].id != status.st_ino)
+			continue;
+		snprintf(owners->owner[i].name, sizeof(owners->owner[i].name),
+			 "%.95s", below.path + strlen(CGROUPS));
+		lx_clean(owners->owner[i].name);
 	}
 	below.search = walk->search;
 	below.depth = walk->depth + 1;

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "capture.h"
@@ -19,6 +20,8 @@
 
 struct lx_pack {
 	const char *path;
+	char *target, *part;		/* of a file that gets its name at the
+					 * end */
 	int fd;
 	bool is_stdout;
 	ZSTD_CCtx *context;
@@ -87,6 +90,40 @@ static bool set_up(struct lx_pack *pack)
 			ZSTD_c_checksumFlag, 1));
 }
 
+/* A device or a pipe is written to; it is never replaced. */
+static bool is_special(const char *path)
+{
+	struct stat status;
+
+	return stat(path, &status) == 0 && !S_ISREG(status.st_mode);
+}
+
+/*
+ * A file of another name beside the one that is wanted, which is what it was
+ * until all is written.
+ */
+static int open_part(struct lx_pack *pack)
+{
+	pack->target = realpath(pack->path, NULL);
+	if (!pack->target)
+		pack->target = strdup(pack->path);
+	if (!pack->target ||
+	    asprintf(&pack->part, "%s.XXXXXX", pack->target) < 0) {
+		pack->part = NULL;
+		errno = ENOMEM;
+		return -1;
+	}
+	return mkostemp(pack->part, O_CLOEXEC);
+}
+
+static void free_pack(struct lx_pack *pack)
+{
+	ZSTD_freeCCtx(pack->context);
+	free(pack->target);
+	free(pack->part);
+	free(pack);
+}
+
 static int open_output(struct lx_pack *pack, struct lx_error *err)
 {
 	pack->is_stdout = !strcmp(pack->path, "-");
@@ -97,8 +134,9 @@ static int open_output(struct lx_pack *pack, struct lx_error *err)
 		return lx_fail(err, LX_EREAD, "standard output is a terminal; "
 			       "a capture is not for reading");
 	}
-	pack->fd = open(pack->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC,
-			0600);
+	pack->fd = is_special(pack->path) ?
+		   open(pack->path, O_WRONLY | O_TRUNC | O_CLOEXEC) :
+		   open_part(pack);
 	if (pack->fd >= 0)
 		return 0;
 	return lx_fail(err, LX_EREAD, "%s: %s", pack->path, strerror(errno));
@@ -116,7 +154,7 @@ int lx_pack_open(const char *path, bool addresses, bool whole,
 	pack->path = path;
 	ret = open_output(pack, err);
 	if (ret) {
-		free(pack);
+		free_pack(pack);
 		return ret;
 	}
 	if (!set_up(pack))
@@ -195,10 +233,12 @@ int lx_pack_close(struct lx_pack *pack, bool good, struct lx_error *err)
 	if (!pack->is_stdout && close(pack->fd) && !ret && good)
 		ret = lx_fail(err, LX_EREAD, "%s: %s", pack->path,
 			      strerror(errno));
-	if ((ret || !good) && !pack->is_stdout)
-		(void)unlink(pack->path);
-	ZSTD_freeCCtx(pack->context);
-	free(pack);
+	if (!ret && good && pack->part && rename(pack->part, pack->target))
+		ret = lx_fail(err, LX_EREAD, "%s: %s", pack->path,
+			      strerror(errno));
+	if ((ret || !good) && pack->part)
+		(void)unlink(pack->part);
+	free_pack(pack);
 	return ret;
 }
 

@@ -143,6 +143,7 @@ static void name_holder(const struct walk *walk, struct lx_owner *holder)
 	snprintf(name, sizeof(name), "proc/%" PRIu64 "/comm", walk->pid);
 	(void)lx_first_line(walk->root, name, line, &ignored);
 	at = (size_t)snprintf(holder->name, room, "%.40s", line);
+	lx_clean(holder->name);
 	for (i = 0; i < MEANS_COUNT; i++) {
 		if (!(walk->has >> i & 1))
 			continue;

@@ -130,16 +130,52 @@ static int open_text(const char *root, const char *name, FILE **ret_file,
 	return 0;
 }
 
+/* How many bytes the character at @at takes; 0: it is none to be printed. */
+static size_t character(const unsigned char *at)
+{
+	size_t count = at[0] < 0x80 ? 1 : at[0] < 0xc2 ? 0 :
+		       at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 :
+		       at[0] < 0xf5 ? 4 : 0;
+	size_t i;
+
+	if (count == 1)
+		return at[0] >= 0x20 && at[0] != 0x7f;
+	for (i = 1; i < count; i++)
+		if ((at[i] & 0xc0) != 0x80)
+			return 0;
+	/* Overlong, surrogates, beyond the last; control characters. */
+	if ((at[0] == 0xe0 && at[1] < 0xa0) ||
+	    (at[0] == 0xed && at[1] >= 0xa0) ||
+	    (at[0] == 0xf0 && at[1] < 0x90) ||
+	    (at[0] == 0xf4 && at[1] >= 0x90) ||
+	    (at[0] == 0xc2 && at[1] < 0xa0))
+		return 0;
+	return count;
+}
+
+void lx_clean(char *text)
+{
+	size_t count;
+
+	while (*text) {
+		count = *text == '\t' ? 1 : character((unsigned char *)text);
+		if (!count)
+			*text = '?';
+		text += count ? count : 1;
+	}
+}
+
 /* Drop the newline, or what is left of a line longer than the buffer. */
 static void cut_line(char *line, FILE *file)
 {
 	char *end = strchr(line, '\n');
 	int c;
 
-	if (end) {
+	if (end)
 		*end = 0;
+	lx_clean(line);
+	if (end)
 		return;
-	}
 	do
 		c = getc(file);
 	while (c != '\n' && c != EOF);

@@ -55,6 +55,14 @@ typedef int (*lx_line_fn)(void *context, char *line);
 #define LX_LINE_BYTES 1024
 
 /**
+ * lx_clean() - have a '?' for each byte that is no UTF-8 or controls terminals.
+ *
+ * Lines of files are clean when they are given out; what is cut from them may
+ * end inside a character.
+ */
+void lx_clean(char *text);
+
+/**
  * lx_lines() - hand every line of a text file to a function.
  *
  * Lines are cut at LX_LINE_BYTES - 1 characters; the rest of a longer one is

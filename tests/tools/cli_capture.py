@@ -112,12 +112,39 @@ def test_usage():
     ok(run('capture', '--help')[0] == 0, '--help')
 
 
+def test_nothing_lost():
+    """What stood at FILE is there until another capture is whole."""
+    root = guest()
+    file = root.path + '/good'
+    ok(run('capture', '-s', root.path, file)[0] == 0, 'a capture')
+    with open(file, 'rb') as stream:
+        good = stream.read()
+    cut = root.path + '/cut'
+    with open(cut, 'wb') as stream:
+        stream.write(good[:len(good) // 2])
+    ok(run('capture', '-F', cut, file)[0] == 1, 'of a capture cut off')
+    with open(file, 'rb') as stream:
+        ok(stream.read() == good, 'what was there is there')
+    link = root.path + '/link'
+    os.symlink(file, link)
+    run('capture', '-F', link, file)
+    ok(run('blocks', '-F', file)[0] == 0, 'onto itself by another name')
+    pipe = root.path + '/pipe'
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    ok(run('capture', '-F', cut, pipe)[0] == 1, 'into a pipe')
+    os.close(reader)
+    ok(stat.S_ISFIFO(os.stat(pipe).st_mode), 'which stays one')
+    ok(not [name for name in os.listdir(root.path)
+            if name.startswith(('good.', 'pipe.'))], 'no half file')
+
+
 root_of_all = cli.Sysroot()
 probe = run('capture', '-s', guest().path, root_of_all.path + '/x')
 if 'built without' in probe[2]:
     cli.skip('captures', 'built without zstd')
 else:
     for test in (test_round_trip, test_no_addresses, test_raw,
-                 test_no_capture, test_usage):
+                 test_no_capture, test_nothing_lost, test_usage):
         test()
 cli.done()

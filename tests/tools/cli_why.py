@@ -18,6 +18,20 @@ def as_json(root, *options):
     return json.loads(out) if out.endswith('}\n') else (status, err)
 
 
+def test_names():
+    """Linux cuts names at 15 bytes, also inside a character."""
+    root = with_owners()
+    with open(os.path.join(root.path, 'proc/7/comm'), 'wb') as file:
+        file.write(b'Stra\xc3\n')
+    report = as_json(root, '1')
+    ok(isinstance(report, dict) and 'Stra?' in json.dumps(report),
+       'a name that is cut inside a character')
+    with open(os.path.join(root.path, 'proc/7/comm'), 'wb') as file:
+        file.write(b'ev\x1b[31m\xc3\x9f\n')
+    out = run('why', '-s', root.path, '1')[1]
+    ok('ev?[31m' in out, 'nobody writes to terminals by a name')
+
+
 def with_owners():
     """Block 1 has slab, locked frames of process 7 and file frames."""
     root = host([block(), block((SLAB, 3), (MLOCKED, 4), (FILE, 5)), block()])
@@ -206,7 +220,7 @@ def test_usage():
        'files about owners that say nothing useful')
 
 
-for test in (test_block, test_range_and_frame, test_spoilers,
+for test in (test_block, test_names, test_range_and_frame, test_spoilers,
              test_holders, test_captured,
              test_without_words, test_usage):
     test()
