@@ -89,17 +89,16 @@ static bool above_marks(struct cfi_zone *zone)
 	       cfi_load_relaxed(&zone->mark_low);
 }
 
-/* So that the lowest frame goes out first. */
-void cfi_magazine_reverse(struct cfi_magazine *magazine)
+/* So that the lowest run goes out first: the last one does. */
+void cfi_reverse_runs(cf_pfn *runs, unsigned count)
 {
 	unsigned low = 0;
-	unsigned high = cfi_stock(magazine);
 
-	while (low + 1 < high) {
-		cf_pfn frame = magazine->frame[--high];
+	while (low + 1 < count) {
+		cf_pfn run = runs[--count];
 
-		magazine->frame[high] = magazine->frame[low];
-		magazine->frame[low++] = frame;
+		runs[count] = runs[low];
+		runs[low++] = run;
 	}
 }
 
@@ -137,6 +136,7 @@ static unsigned refill(struct cf_map *map, struct cfi_cpu *cpu,
 		return 0;
 	}
 	cpu->home[zone->number] = want.home;
+	cfi_reverse_runs(ret_runs, want.taken);
 	return want.taken;
 }
 
@@ -168,7 +168,6 @@ static cf_pfn pop_frame(struct cf_map *map, struct cfi_cpu *cpu,
 		cfi_set_stock(magazine, refill(map, cpu, zone, 0,
 					       magazine->frame,
 					       MAGAZINE_FRAMES));
-		cfi_magazine_reverse(magazine);
 	}
 	return cfi_cache_pop(cache, 0);
 }

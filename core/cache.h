@@ -14,7 +14,7 @@ enum cfi_served cfi_cache_alloc(struct cf_map *map, struct cfi_zone *zone,
 				unsigned order, enum cf_type type,
 				cf_pfn *ret_pfn);
 bool cfi_cache_make_room(struct cf_map *map, const struct cfi_block *block);
-void cfi_magazine_reverse(struct cfi_magazine *magazine);
+void cfi_reverse_runs(cf_pfn *runs, unsigned count);
 cf_pfn cfi_magazine_empty(struct cf_map *map, struct cfi_magazine *magazine);
 cf_pfn cfi_cache_empty(struct cf_map *map, struct cfi_cpu *cpu);
 bool cfi_cache_empty_own(struct cf_map *map);

@@ -186,7 +186,7 @@ static void refill_targets(struct cf_map *map, struct cfi_zone *zone,
 	cfi_store_relaxed(&map->targets_stocked, 1);
 	cfi_set_stock(targets, cfi_take_frames(map, zone, flags, targets->frame,
 					       most));
-	cfi_magazine_reverse(targets);
+	cfi_reverse_runs(targets->frame, cfi_stock(targets));
 }
 
 /**
