@@ -79,9 +79,10 @@ static int read_records(struct flat *flat, int fd, uint64_t file_bytes,
 		    record.offset > INT64_MAX - record.bytes)
 			return dump_fail(why, "it is cut off: a flattened "
 					 "record reaches beyond its end");
-		at = record.at + record.bytes;
 		if (!record.bytes)
-			continue;
+			return dump_fail(why, "a flattened record in it is "
+					 "empty");
+		at = record.at + record.bytes;
 		if (flat->records == RECORDS_MAX ||
 		    add_record(flat, &room, record))
 			return dump_fail(why, "it has more records than there "

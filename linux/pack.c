@@ -90,21 +90,29 @@ static bool set_up(struct lx_pack *pack)
 			ZSTD_c_checksumFlag, 1));
 }
 
-/* A device or a pipe is written to; it is never replaced. */
-static bool is_special(const char *path)
+/*
+ * Is there something that cannot be replaced: a device, a pipe, or a file that
+ * no name leads to, as those in memory?
+ */
+static bool is_fixed(const char *path, const char *real)
 {
-	struct stat status;
+	struct stat status, named;
 
-	return stat(path, &status) == 0 && !S_ISREG(status.st_mode);
+	if (stat(path, &status))
+		return false;
+	return !S_ISREG(status.st_mode) || !real || stat(real, &named) ||
+	       named.st_dev != status.st_dev || named.st_ino != status.st_ino;
 }
 
 /*
- * A file of another name beside the one that is wanted, which is what it was
- * until all is written.
+ * What cannot be replaced is written to.  Else a file of another name beside
+ * the one that is wanted, which is what it was until all is written.
  */
-static int open_part(struct lx_pack *pack)
+static int open_file(struct lx_pack *pack)
 {
 	pack->target = realpath(pack->path, NULL);
+	if (is_fixed(pack->path, pack->target))
+		return open(pack->path, O_WRONLY | O_TRUNC | O_CLOEXEC);
 	if (!pack->target)
 		pack->target = strdup(pack->path);
 	if (!pack->target ||
@@ -134,9 +142,7 @@ static int open_output(struct lx_pack *pack, struct lx_error *err)
 		return lx_fail(err, LX_EREAD, "standard output is a terminal; "
 			       "a capture is not for reading");
 	}
-	pack->fd = is_special(pack->path) ?
-		   open(pack->path, O_WRONLY | O_TRUNC | O_CLOEXEC) :
-		   open_part(pack);
+	pack->fd = open_file(pack);
 	if (pack->fd >= 0)
 		return 0;
 	return lx_fail(err, LX_EREAD, "%s: %s", pack->path, strerror(errno));

@@ -225,9 +225,22 @@ def cut(folder):
            '%d died, %d silent' % (died, silent))
 
 
+def empty_records(folder):
+    """A file of zeroes after the header is empty records without an end."""
+    part = os.path.join(folder, 'part')
+    with open(part, 'wb') as file:
+        file.write(b'makedumpfile'.ljust(16, b'\0') + (1).to_bytes(8, 'big') +
+                   (1).to_bytes(8, 'big'))
+        file.truncate(1 << 40)
+    done = coldframe('dump-info', part)
+    ok(done.returncode == 1 and 'empty' in str(done.stderr), 'empty records',
+       done.stderr)
+
+
 def main():
     shared = '/dev/shm' if os.access('/dev/shm', os.W_OK) else None
-    for test in (seeing, usage, formats, steps, failures, cut):
+    for test in (seeing, usage, formats, steps, failures, cut,
+                 empty_records):
         folder = tempfile.mkdtemp(prefix='coldframe-dump-', dir=shared)
         try:
             test(folder)
