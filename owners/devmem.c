@@ -337,13 +337,24 @@ int devmem_alloc(struct devmem *driver, unsigned order, cf_pfn *ret_pfn)
 	return -CF_EREFUSED;
 }
 
+/* Is it on the list?  Then whoever had it out did not have it from us. */
+static bool is_listed(struct devmem *driver, uint32_t at)
+{
+	unsigned long state = lock(driver);
+	bool listed = driver->record[at].state == RUN_IDLE;
+
+	unlock(driver, state);
+	return listed;
+}
+
 /* The last reference went: the run is ours, and may be out again at once. */
 static enum cf_verdict on_release(void *context, cf_pfn pfn, unsigned order)
 {
 	struct devmem *driver = context;
 	uint32_t at = index_of(driver, pfn);
 
-	if (at == NOWHERE || (order != 0 && order != WHOLE))
+	if (at == NOWHERE || (order != 0 && order != WHOLE) ||
+	    is_listed(driver, at))
 		stranger(driver, pfn);
 	else
 		take_back(driver, at, order);
@@ -678,43 +689,46 @@ int devmem_evict(struct devmem *driver, uint64_t count, uint64_t *ret_count)
 
 /* ---- references that move along ---- */
 
-static int change_refs(struct devmem *driver, cf_pfn pfn, int by)
+/* May references of a run come and go?  Caller holds the lock. */
+static int may_change(const struct record *record)
 {
-	uint32_t at = index_of(driver, pfn);
-	struct record *record;
-	unsigned long state;
-	int err = 0;
-
-	if (at == NOWHERE)
-		return -CF_EINVAL;
-	record = &driver->record[at];
-	state = lock(driver);
 	if (record->state == RUN_MOVING)
-		err = -CF_EAGAIN;
-	else if (record->state != RUN_USED || record->refs == 0)
-		err = -CF_EINVAL;
-	else
-		record->refs += (uint32_t)by;
-	unlock(driver, state);
-	return err;
+		return -CF_EAGAIN;
+	return record->state == RUN_USED && record->refs > 0 ? 0 : -CF_EINVAL;
 }
 
 int devmem_map(struct devmem *driver, cf_pfn pfn)
 {
-	int err = change_refs(driver, pfn, 1);
+	uint32_t at = index_of(driver, pfn);
+	unsigned long state;
+	int err;
 
-	if (err)
-		return err;
-	err = cf_get(driver->map, pfn);
-	if (err)
-		(void)change_refs(driver, pfn, -1);
+	if (at == NOWHERE)
+		return -CF_EINVAL;
+	state = lock(driver);
+	err = may_change(&driver->record[at]);
+	/* Both at once: a move takes those away that are counted here. */
+	if (!err)
+		err = cf_get(driver->map, pfn);
+	if (!err)
+		driver->record[at].refs++;
+	unlock(driver, state);
 	return err;
 }
 
 int devmem_unmap(struct devmem *driver, cf_pfn pfn)
 {
-	int err = change_refs(driver, pfn, -1);
+	uint32_t at = index_of(driver, pfn);
+	unsigned long state;
+	int err;
 
+	if (at == NOWHERE)
+		return -CF_EINVAL;
+	state = lock(driver);
+	err = may_change(&driver->record[at]);
+	if (!err)
+		driver->record[at].refs--;
+	unlock(driver, state);
 	if (!err)
 		cf_put(driver->map, pfn);
 	return err;
