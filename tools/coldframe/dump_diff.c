@@ -232,7 +232,7 @@ static void print_text(const struct diff *diff)
 
 static void print_json(struct diff *diff)
 {
-	json_t *object = json_pack("{s:i, s:I, s:I, s:I, s:I, s:I, s:o}",
+	json_t *object = json_pack("{s:i, s:I, s:I, s:I, s:I, s:I, s:O}",
 		"schema", 1, "class", (json_int_t)diff->frames[CHANGE_CLASS],
 		"word", (json_int_t)diff->frames[CHANGE_WORD], "contents",
 		(json_int_t)diff->frames[CHANGE_CONTENTS], "compared",
@@ -262,7 +262,6 @@ static int run(struct diff *diff, char **path)
 			     "CHANGE", "WHAT");
 	if (compare(diff)) {
 		(void)common_failed(COMMAND, "%s", diff->why.text);
-		json_decref(diff->list);
 	} else {
 		status = diff->stretches && diff->exit_code ? EXIT_FAILED :
 							      EXIT_OK;
@@ -273,6 +272,7 @@ static int run(struct diff *diff, char **path)
 	}
 	for (i = 0; i < 2; i++)
 		dump_close(diff->dump[i]);
+	json_decref(diff->list);
 	return status;
 }
 
