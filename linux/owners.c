@@ -75,11 +75,17 @@ void lx_owners_free(struct lx_owners *owners)
 	*owners = (struct lx_owners){ .count = 0 };
 }
 
-static bool is_marked(const struct lx_asked *asked, uint64_t pfn)
+static void count_frame(const struct lx_asked *asked, uint64_t pfn,
+			struct lx_owner *owner)
 {
-	uint64_t bit = pfn - asked->first;
+	unsigned int mark = asked->mark ?
+			    lx_mark_get(asked->mark, pfn - asked->first) : 0;
 
-	return asked->mark && asked->mark[bit / 64] >> bit % 64 & 1;
+	owner->frames++;
+	if (!mark)
+		return;
+	owner->marked++;
+	owner->by_mark[mark]++;
 }
 
 static void read_name(const struct search *search, struct lx_owner *owner)
@@ -116,8 +122,7 @@ static void scan_mapping(struct search *search, uint64_t first, uint64_t last)
 			if (!(search->batch[i] & PRESENT) ||
 			    pfn < asked->first || pfn >= asked->last)
 				continue;
-			search->found.frames++;
-			search->found.marked += is_marked(asked, pfn);
+			count_frame(asked, pfn, &search->found);
 		}
 		page += (uint64_t)got;
 	}
@@ -246,8 +251,7 @@ static int count_inode(struct search *search, uint64_t inode, uint64_t pfn)
 			return ret;
 		i = owners->count;
 	}
-	owners->owner[i - 1].frames++;
-	owners->owner[i - 1].marked += is_marked(search->asked, pfn);
+	count_frame(search->asked, pfn, &owners->owner[i - 1]);
 	return 0;
 }
 

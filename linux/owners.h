@@ -4,11 +4,15 @@
 
 #include "sysroot.h"
 
+/* What a frame can be marked with; 0: it is not. */
+#define LX_MARKS	5
+
 /* Somebody who has frames: a process, or a group of them. */
 struct lx_owner {
 	uint64_t id;			/* pid, or inode of the cgroup */
 	uint64_t frames;		/* of those asked about */
-	uint64_t marked;		/* of these, marked in the bitmap */
+	uint64_t marked;		/* of these, with a mark */
+	uint64_t by_mark[LX_MARKS];	/* the same by mark; [0] is 0 */
 	char name[96];			/* of the program; path of the group */
 };
 
@@ -20,13 +24,25 @@ struct lx_owners {
 #define LX_OWNERS_MAX	65536
 
 /*
- * Frames that are asked about, and which of them are of interest: bit
- * pfn - first of mark[].
+ * Frames that are asked about, and marks on those of interest: two frames a
+ * byte, that of frame first in the low half of mark[0].
  */
 struct lx_asked {
 	uint64_t first, last;
-	const uint64_t *mark;		/* NULL: none */
+	const uint8_t *mark;		/* NULL: none */
 };
+
+static inline unsigned int lx_mark_get(const uint8_t *mark, uint64_t index)
+{
+	return mark[index / 2] >> index % 2 * 4 & 0xf;
+}
+
+/* Of a frame that has no mark yet; @value is below LX_MARKS. */
+static inline void lx_mark_set(uint8_t *mark, uint64_t index,
+			       unsigned int value)
+{
+	mark[index / 2] |= (uint8_t)(value << index % 2 * 4);
+}
 
 /**
  * lx_owners_mapped() - which processes have frames mapped.

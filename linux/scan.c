@@ -319,7 +319,7 @@ static uint64_t lonely_frames(const struct lx_host *host,
 	       !lx_piece_role(chunk, LX_ROLE_BLOCKS) ? untyped : 0;
 }
 
-static void judge_chunk(const struct lx_host *host, struct lx_piece *chunk)
+void lx_chunk_judge(const struct lx_host *host, struct lx_piece *chunk)
 {
 	uint64_t free = lx_piece_role(chunk, LX_ROLE_FREE);
 
@@ -376,7 +376,7 @@ int lx_scan_piece(struct lx_scan *scan, uint64_t first, uint64_t last,
 		ret = count_frames(scan, &chunk, smaller(end, last), err);
 		if (ret || !chunk.frames)
 			break;
-		judge_chunk(scan->host, &chunk);
+		lx_chunk_judge(scan->host, &chunk);
 		if (scan->chunk)
 			scan->chunk(scan->context, &chunk);
 		lx_piece_add(&piece, &chunk);

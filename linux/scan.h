@@ -77,6 +77,9 @@ void lx_scan_close(struct lx_scan *scan);
 int lx_scan_piece(struct lx_scan *scan, uint64_t first, uint64_t last,
 		  struct lx_piece *ret_piece, struct lx_error *err);
 
+/* Whether a chunk, or what was counted of it, is free, movable or spoiled. */
+void lx_chunk_judge(const struct lx_host *host, struct lx_piece *chunk);
+
 /* Add what was counted; keeps the earlier first frames. */
 void lx_piece_add(struct lx_piece *sum, const struct lx_piece *piece);
 

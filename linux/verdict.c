@@ -159,11 +159,23 @@ static int find_pins(struct lx_judge *judge, struct lx_error *err)
 	return 0;
 }
 
+void lx_judge_restart(struct lx_judge *judge)
+{
+	const struct lx_host *host = judge->host;
+	size_t i;
+
+	for (i = 0; i < host->zones.count; i++) {
+		const struct lx_zone *zone = &host->zones.zone[i];
+
+		judge->raw_left[i] = zone->present > zone->managed ?
+				     zone->present - zone->managed : 0;
+	}
+	judge->balloon_left = host->balloon;
+}
+
 int lx_judge_init(struct lx_judge *judge, const struct lx_host *host,
 		  bool flags, struct lx_error *err)
 {
-	size_t i;
-
 	judge->host = host;
 	judge->flags = flags;
 	judge->pinned = NULL;
@@ -171,12 +183,7 @@ int lx_judge_init(struct lx_judge *judge, const struct lx_host *host,
 	judge->raw_left = calloc(host->zones.count + 1, sizeof(uint64_t));
 	if (!judge->raw_left)
 		return lx_fail(err, LX_EREAD, "out of memory");
-	for (i = 0; i < host->zones.count; i++) {
-		const struct lx_zone *zone = &host->zones.zone[i];
-
-		if (zone->present > zone->managed)
-			judge->raw_left[i] = zone->present - zone->managed;
-	}
+	lx_judge_restart(judge);
 	return flags && host->pins ? find_pins(judge, err) : 0;
 }
 
@@ -307,11 +314,20 @@ static void judge_untyped(struct lx_judge *judge, const struct lx_block *block,
 	}
 }
 
+/* Can the balloon have so many more? Then no other block has these. */
+static bool take_balloon(struct lx_judge *judge, uint64_t frames)
+{
+	if (frames > judge->balloon_left)
+		return false;
+	judge->balloon_left -= frames;
+	return true;
+}
+
 /* Logically offline frames of which the word does not say that they move. */
-static void judge_owner(const struct lx_host *host,
-			const struct lx_piece *piece,
+static void judge_owner(struct lx_judge *judge, const struct lx_piece *piece,
 			struct lx_judgement *judgement)
 {
+	const struct lx_host *host = judge->host;
 	uint64_t frames = piece->count[LX_CLASS_OFFLINE];
 	uint64_t at = piece->at[LX_CLASS_OFFLINE];
 	bool shows = host->version >= BALLOON_SHOWS;
@@ -328,7 +344,8 @@ static void judge_owner(const struct lx_host *host,
 	if (lx_regions_find(&host->regions, "System RAM (virtio_mem)",
 			    piece->first, piece->first + piece->frames))
 		add(judgement, LX_REASON_OWNER_AGREES, frames, at);
-	else if (!shows && host->balloon_moves && frames <= host->balloon)
+	else if (!shows && host->balloon_moves &&
+		 take_balloon(judge, frames))
 		add(judgement, LX_REASON_BALLOON_BY_COUNT, frames, at)
 			->confidence = host->version ? LX_LIKELY : LX_POSSIBLE;
 	else
@@ -382,7 +399,7 @@ static void judge_content(struct lx_judge *judge, const struct lx_block *block,
 	judge_held(piece, judgement);
 	judge_memmap(piece, judgement);
 	judge_untyped(judge, block, piece, judgement);
-	judge_owner(judge->host, piece, judgement);
+	judge_owner(judge, piece, judgement);
 	judge_pins(judge, block, piece, judgement);
 }
 

@@ -82,12 +82,14 @@ struct lx_pinned {
 /*
  * A judge of the blocks of one host, asked in rising order: frames that were
  * never initialised are told from kernel memory by how many of them the zone
- * can have, and each block uses some of that up.
+ * can have, frames of a balloon from others that are offline by how many it
+ * has, and each block uses some of that up.
  */
 struct lx_judge {
 	const struct lx_host *host;
 	bool flags;			/* kpageflags can be read */
 	uint64_t *raw_left;		/* a zone: frames never initialised */
+	uint64_t balloon_left;		/* frames in no block judged so far */
 	struct lx_pinned *pinned;	/* a block; NULL: none is known */
 	uint64_t pins;			/* of which nothing tells where */
 };
@@ -96,6 +98,9 @@ struct lx_judge {
 int lx_judge_init(struct lx_judge *judge, const struct lx_host *host,
 		  bool flags, struct lx_error *err);
 void lx_judge_free(struct lx_judge *judge);
+
+/* Begin at the first block again: nothing is used up. */
+void lx_judge_restart(struct lx_judge *judge);
 
 /**
  * lx_judge_block() - the verdict on a block.

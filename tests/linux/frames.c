@@ -471,6 +471,65 @@ static void balloon_before_6_17(void)
 	check_word(0x800000, LX_VERDICT_CANDIDATE, LX_REASON_OWNER_AGREES);
 }
 
+static void remove_block(unsigned int id)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/" MEMORY "/memory%u/state", root, id);
+	CHECK(!remove(path));
+	*strrchr(path, '/') = 0;
+	CHECK(!remove(path));
+}
+
+/* What the balloon has in one block it does not have in another. */
+static void balloon_used_up(void)
+{
+	static const struct run runs[] = {
+		{ 0x800000, 3 }, { 0x400, BLOCK_FRAMES - 3 },
+		{ 0x800000, 2 }, { 0x400, BLOCK_FRAMES - 2 },
+		{ 0x800000, 1 }, { 0x400, BLOCK_FRAMES - 1 },
+	};
+	static const enum lx_reason_code codes[] = {
+		LX_REASON_BALLOON_BY_COUNT, LX_REASON_OWNER_KEEPS,
+		LX_REASON_BALLOON_BY_COUNT,
+	};
+	struct lx_host host = { .root = NULL };
+	struct lx_judgement judgement;
+	struct lx_piece piece;
+	struct lx_judge judge;
+	struct lx_scan scan;
+	uint64_t i;
+
+	write_host();
+	write_text("proc/sys/kernel/osrelease", "6.16.9\n");
+	write_text("proc/vmstat", "balloon_inflate 9\nballoon_deflate 5\n"
+		   "balloon_migrate 0\n");
+	write_text(MEMORY "/memory0/state", "online\n");
+	write_text(MEMORY "/memory2/state", "online\n");
+	write_runs(runs, 6);
+	CHECK(!lx_host_read(root, &host, &err));
+	CHECK(!lx_judge_init(&judge, &host, true, &err));
+	if (!CHECK(!lx_scan_open(&scan, &host, &err)))
+		return;
+	for (i = 0; i < 2 * host.blocks.count; i++) {
+		uint64_t at = i % host.blocks.count;
+
+		if (!at)
+			lx_judge_restart(&judge);
+		CHECK(!lx_scan_piece(&scan, at * BLOCK_FRAMES,
+				     (at + 1) * BLOCK_FRAMES, &piece, &err));
+		lx_judge_block(&judge, &host.blocks.block[at], &piece,
+			       &judgement);
+		CHECK_EQ(judgement.reason[0].code, codes[at]);
+	}
+	CHECK_EQ(i, 6);
+	lx_judge_free(&judge);
+	lx_scan_close(&scan);
+	lx_host_free(&host);
+	remove_block(0);
+	remove_block(2);
+}
+
 /* Process 7 has open what @target says, in descriptor 3. */
 static void write_holder(const char *target)
 {
@@ -584,6 +643,7 @@ int main(void)
 	tap_run("frames that something holds", held_frames);
 	tap_run("frames never initialised", never_initialised);
 	tap_run("balloons of older kernels", balloon_before_6_17);
+	tap_run("a balloon is used up by its blocks", balloon_used_up);
 	tap_run("frames in buffers of io_uring", pinned_frames);
 	tap_run("verdicts by where a block is", verdicts_by_place);
 	tap_run("verdicts by what sysfs says", verdicts_by_state);

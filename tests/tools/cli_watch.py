@@ -2,6 +2,7 @@
 """coldframe watch: passes over a block that changes meanwhile."""
 
 import json
+import os
 import subprocess
 
 import cli
@@ -45,6 +46,40 @@ def test_end():
        'it ends when the block goes offline')
 
 
+def test_cut():
+    root = host([block(), block((FILE, 9))])
+    root.words(block() + block()[:100])
+    result = run('watch', '-s', root.path, '1', '-c', '2', '-d', '0')
+    ok(result[0] == 64 and result[2].count('cut off') == 1,
+       'a file that is cut off: status 64, said once', repr(result))
+
+
+def test_without_addresses():
+    root = host([block(), block((SLAB, 1))])
+    path = os.path.join(root.path, 'capture')
+    result = run('capture', '-s', root.path, '--no-addresses', path)
+    if 'built without' in result[2]:
+        cli.skip('a capture without addresses', 'built without zstd')
+        return
+    out = run('watch', '-F', path, '1', '-c', '5', '-d', '0', '-J')[1]
+    last = json.loads(out.splitlines()[-1])
+    ok(last['stuck_frames'] == 1 and 'stuck_pfn' not in last,
+       'hidden addresses stay hidden', out)
+
+
+def test_without_words():
+    root = host([block(), block()], states={1: 'going-offline'})
+    root.remove('proc/kpageflags')
+    status, out, err = run('watch', '-s', root.path, '1', '-c', '1')
+    ok(status == 1 and out.splitlines() == [
+        'PASS STATE', '   1 going-offline'] and
+       'this is what sysfs tells' in err and len(err.splitlines()) == 1,
+       'without kpageflags the states remain', out + err)
+    out = run('watch', '-s', root.path, '1', '-c', '1', '-J')[1]
+    ok(json.loads(out) == {'schema': 1, 'block': 1, 'pass': 1,
+                           'state': 'going-offline'}, 'as JSON', out)
+
+
 def test_usage():
     root = host([block()])
     for arguments, status, part in (
@@ -55,6 +90,7 @@ def test_usage():
               'wrong: ' + ' '.join(arguments))
 
 
-for test in (test_passes, test_end, test_usage):
+for test in (test_passes, test_end, test_cut, test_without_addresses,
+             test_without_words, test_usage):
     test()
 cli.done()

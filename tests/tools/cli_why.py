@@ -8,9 +8,10 @@ import os
 
 import cli
 from cli import fails, ok, run
-from hosts import BLOCK, FILE, MLOCKED, SLAB, block, host
+from hosts import BLOCK, FILE, FREE, MLOCKED, SLAB, block, host
 
 PRESENT = 1 << 63
+UNKNOWN, HELD = 1 << 27, 0x5028
 
 
 def as_json(root, *options):
@@ -88,6 +89,79 @@ def test_block():
        'a block that can go: how to try it', out)
 
 
+def test_whose_by_class():
+    """Who maps frames of one class is no proof about those of another."""
+    root = host([block(), block((MLOCKED, 4), (0x804, 2), (UNKNOWN, 1),
+                                (HELD, 2))])
+    root.write('proc/7/comm', 'locker\n').write('proc/8/comm', 'driver\n')
+    for pid, first, count in ((7, 0, 4), (8, 4, 2)):
+        root.write('proc/%d/maps' % pid, '00000000-00004000 rw-p 0 0:0 0\n')
+        root.words([PRESENT | BLOCK + first + page for page in range(count)],
+                   'proc/%d/pagemap' % pid)
+    owners = {one['class']: (one['confidence'], one['owner'])
+              for one in as_json(root, '1')['answers'][0]['classes']}
+    ok(owners['mlocked'] == ('proved', 'mapped by locker (7)') and
+       owners['mapped-kernel'] == ('proved', 'mapped by driver (8)'),
+       'each class has those who map frames of it', json.dumps(owners))
+    ok(owners['unknown-bit'][0] == 'possible' and
+       owners['held'][0] == 'likely', 'what is guessed is not called proved',
+       json.dumps(owners))
+    out = run('why', '-s', root.path, '1')[1]
+    ok('mapped by locker (7)' in out and 'mapped by driver (8)' in out,
+       'the same for people', out)
+    root.write('proc/8/maps', '').remove('proc/7/maps')
+    owners = {one['class']: (one['confidence'], one['owner'])
+              for one in as_json(root, '1')['answers'][0]['classes']}
+    ok(owners['mapped-kernel'][0] == 'possible' and
+       'lock memory' not in owners['mapped-kernel'][1],
+       'mapped by nobody who can be found', json.dumps(owners))
+
+
+def test_cut_chunks():
+    """A range that cuts a block and a chunk, by what each frame is."""
+    words = block((SLAB, 3), (FILE, 700), (MLOCKED, 9), (FREE, 500), (0, 2))
+    names = {SLAB: 'slab', FILE: 'file', MLOCKED: 'mlocked', FREE: 'free',
+             0: 'untyped'}
+    root = host([block(), words, block((SLAB, 1))])
+    bad = []
+    for first, last in ((1, 2), (2, 600), (511, 1025), (600, 2048),
+                        (512, 1024), (700, 2049), (0, 2048)):
+        part = (words + [SLAB] + block())[first:last]
+        expected = sorted((names[word], part.count(word),
+                           BLOCK + first + part.index(word),
+                           len({(first + at) // 512 for at, one
+                                in enumerate(part) if one == word}))
+                          for word in set(part))
+        for source in ((), ('--no-owners',)):
+            classes = as_json(root, '-a', 'pfn:%d+%d' % (
+                BLOCK + first, last - first), *source)['answers'][0]['classes']
+            found = sorted((one['class'], one['frames'], one['first_pfn'],
+                            one['chunks']) for one in classes)
+            bad += [] if found == expected else [(first, last, found)]
+    ok(not bad, 'frames, first and chunks of each class', repr(bad))
+    out = run('why', '-s', root.path, 'pfn:%d+600' % (BLOCK + 2))[1]
+    ok('1 of 2 chunks' in out, 'a chunk that is cut counts by its part', out)
+    verdicts = [as_json(root, at)['answers'][0]['verdict']
+                for at in ('1', 'pfn:%d+9' % (BLOCK + 1500))]
+    ok(verdicts == 2 * ['blocked'], 'the verdict is that of the block')
+
+
+def test_cut_file():
+    root = host([block(), block(), block((SLAB, 1))])
+    words = block() + block()[:1000]
+    root.words(words)
+    for arguments in (('2',), ('1',), ('0-2',), ('pfn:%d' % (2 * BLOCK),)):
+        result = run('why', '-s', root.path, *arguments)
+        ok(result[0] == 64 and 'cut off' in result[2] and
+           'flags 0x' not in result[1],
+           'a file that is cut off: ' + arguments[0], repr(result))
+    ok(run('why', '-s', root.path, '0')[0] == 0, 'but not where it is whole')
+    raw = cli.Sysroot().words(block())
+    result = run('why', '-F', raw.path + '/proc/kpageflags', 'pfn:5000')
+    ok(result[0] == 64 and 'flags 0x' not in result[1],
+       'a frame behind the end of a copy of kpageflags', repr(result))
+
+
 def test_range_and_frame():
     root = with_owners()
     found = as_json(root, 'pfn:%d+5' % (BLOCK + 2))['answers'][0]
@@ -136,7 +210,8 @@ def test_spoilers():
     found = as_json(root, '--spoilers')['spoilers']
     ok(found[2] == {'block': 1, 'verdict': 'blocked', 'spoiling_frames': 2,
                     'spoiled_chunks': 1, 'movable_frames': 0,
-                    'sum_bytes': 3 * BLOCK * 4096, 'mostly': 'slab'},
+                    'sum_bytes': 3 * BLOCK * 4096, 'mostly': 'slab',
+                    'first_pfn': BLOCK},
        '--spoilers --json', json.dumps(found[2]))
     ok(len(spoilers('--spoilers', '1-2')[1]) == 2, 'of some blocks')
 
@@ -200,6 +275,8 @@ def test_without_words():
 
 def test_usage():
     root = with_owners()
+    fails(run('why', '-s', root.path, '--spoilers', '1G'), 2,
+          '--spoilers=1G', 'a size behind a blank')
     for arguments, part in (([], 'name a block'), (['--spoilers=5'], "'5'"),
                             (['x'], "'x'"), (['1', '-o', 'TASTE'], 'TASTE')):
         result = run('why', '-s', root.path, *arguments)
@@ -220,8 +297,9 @@ def test_usage():
        'files about owners that say nothing useful')
 
 
-for test in (test_block, test_names, test_range_and_frame, test_spoilers,
-             test_holders, test_captured,
+for test in (test_block, test_names, test_whose_by_class, test_cut_chunks,
+             test_cut_file, test_range_and_frame, test_spoilers, test_holders,
+             test_captured,
              test_without_words, test_usage):
     test()
 cli.done()

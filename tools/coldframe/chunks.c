@@ -280,6 +280,9 @@ static json_t *json_stretch(const struct stretch *stretch)
 	if (spoiler != LX_CLASS_COUNT)
 		json_object_set_new(object, "mostly",
 				    json_string(lx_class_name(spoiler)));
+	if (spoiler != LX_CLASS_COUNT && stretch->addresses)
+		json_object_set_new(object, "first_pfn", json_integer(
+			(json_int_t)piece->at[spoiler]));
 	return object;
 }
 
@@ -287,9 +290,8 @@ static json_t *json_group(const struct group *group)
 {
 	enum lx_class spoiler = group_spoiler(group);
 	json_t *object = json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
-				   "s:I, s:I, s:I}",
+				   "s:I, s:I}",
 		"zone", lx_block_zone_name(group->zone),
-		"node", (json_int_t)group->node,
 		"chunks", (json_int_t)group_number(group, COL_CHUNKS),
 		"free", (json_int_t)group_number(group, COL_FREE),
 		"reported", (json_int_t)group->chunks[KIND_REPORTED],
@@ -300,6 +302,8 @@ static json_t *json_group(const struct group *group)
 		"free_frames", (json_int_t)group->free_frames,
 		"score", (json_int_t)score_of(group));
 
+	if (group->node >= 0)
+		json_object_set_new(object, "node", json_integer(group->node));
 	if (spoiler != LX_CLASS_COUNT)
 		json_object_set_new(object, "mostly",
 				    json_string(lx_class_name(spoiler)));

@@ -55,6 +55,17 @@ void common_note(const char *command, const char *format, ...)
 	va_end(args);
 }
 
+void common_no_flags(const char *command, int ret, const struct lx_error *err)
+{
+	if (ret == -LX_EDENIED)
+		common_note(command, "note: only root may read what the frames "
+			    "are; this is what sysfs tells. For all: sudo %s",
+			    command);
+	else
+		common_note(command, "note: %s; this is what sysfs tells",
+			    err->text);
+}
+
 int common_try_help(const char *command)
 {
 	fprintf(stderr, "Try '%s --help'.\n", command);

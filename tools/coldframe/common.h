@@ -20,6 +20,12 @@ int common_wrong(const char *command, const char *format, ...) COMMON_PRINTF;
 /* The same for a file that only root may read. */
 int common_denied(const char *command, const struct lx_error *err);
 
+/*
+ * The line about proc/kpageflags that cannot be read, -LX_EDENIED or
+ * -LX_EMISSING, where sysfs tells something all the same.
+ */
+void common_no_flags(const char *command, int ret, const struct lx_error *err);
+
 /* Say something that the user should know and that changes nothing. */
 void common_note(const char *command, const char *format, ...) COMMON_PRINTF;
 

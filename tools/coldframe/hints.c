@@ -6,6 +6,31 @@
 
 #define NAMED	3		/* of a list, in a line */
 
+/* Marks of classes for which the processes that map a frame are named. */
+enum { MARK_NONE, MARK_DOUBT, MARK_MLOCKED, MARK_GIGANTIC, MARK_MAPPED };
+
+_Static_assert(MARK_MAPPED + 1 == LX_MARKS, "a mark each");
+
+unsigned int hints_mark(enum lx_class class)
+{
+	switch (class) {
+	case LX_CLASS_MLOCKED:
+		return MARK_MLOCKED;
+	case LX_CLASS_GIGANTIC:
+		return MARK_GIGANTIC;
+	case LX_CLASS_MAPPED:
+		return MARK_MAPPED;
+	default:
+		return lx_class_role(class) == LX_ROLE_DOUBT ? MARK_DOUBT :
+							       MARK_NONE;
+	}
+}
+
+uint64_t hints_doubtful(const struct lx_owner *owner)
+{
+	return owner->marked - owner->by_mark[MARK_MAPPED];
+}
+
 /* lx_pin_fn */
 static bool is_asked(void *context, uint64_t pfn)
 {
@@ -15,18 +40,26 @@ static bool is_asked(void *context, uint64_t pfn)
 }
 
 void hints_read(struct hints *hints, const char *root,
-		const struct lx_range *range, const uint64_t *mark)
+		const struct lx_asked *asked, const struct lx_piece *piece)
 {
-	const struct lx_asked asked = { range->first, range->last, mark };
-	struct lx_range copy = *range;
+	struct lx_range range = { asked->first, asked->last };
+	bool locked = !piece || piece->count[LX_CLASS_MLOCKED];
+	bool mapped = locked || piece->count[LX_CLASS_GIGANTIC] ||
+		      piece->count[LX_CLASS_MAPPED];
 	struct lx_error ignored;
 
-	(void)lx_pins_walk(root, is_asked, &copy, &hints->holders, &ignored);
-	(void)lx_owners_mapped(root, &asked, &hints->mapped, &ignored);
-	(void)lx_owners_cgroups(root, &asked, &hints->cgroups, &ignored);
-	(void)lx_owners_field(root, "VmLck:", &hints->locked, &ignored);
+	(void)lx_pins_walk(root, is_asked, &range, &hints->holders, &ignored);
+	if (mapped)
+		(void)lx_owners_mapped(root, asked, &hints->mapped, &ignored);
+	if (!piece)
+		(void)lx_owners_cgroups(root, asked, &hints->cgroups,
+					&ignored);
+	if (locked)
+		(void)lx_owners_field(root, "VmLck:", &hints->locked,
+				      &ignored);
 	(void)lx_owners_field(root, "VmPin:", &hints->pinned, &ignored);
-	(void)lx_owners_slabs(root, &hints->slabs, &ignored);
+	if (!piece || piece->count[LX_CLASS_SLAB])
+		(void)lx_owners_slabs(root, &hints->slabs, &ignored);
 }
 
 void hints_free(struct hints *hints)
@@ -57,15 +90,17 @@ static bool name_some(const struct lx_owners *owners, const char *before,
 	return owners->count;
 }
 
-/* Processes with marked frames come first. */
-static bool name_marked(const struct hints *hints, struct hint *hint)
+/* The first processes that have frames of this class mapped. */
+static bool name_marked(const struct hints *hints, enum lx_class class,
+			struct hint *hint)
 {
+	unsigned int mark = hints_mark(class);
 	struct lx_owner some[NAMED];
 	struct lx_owners marked = { .owner = some };
 	size_t i;
 
 	for (i = 0; i < hints->mapped.count && marked.count < NAMED; i++) {
-		if (hints->mapped.owner[i].marked)
+		if (hints->mapped.owner[i].by_mark[mark])
 			some[marked.count++] = hints->mapped.owner[i];
 	}
 	hint->confidence = LX_PROVED;
@@ -129,13 +164,21 @@ static void say_untyped(const struct lx_host *host, struct hint *hint)
 
 static void say_locked(const struct hints *hints, struct hint *hint)
 {
-	if (name_marked(hints, hint))
+	if (name_marked(hints, LX_CLASS_MLOCKED, hint))
 		return;
 	hint->confidence = LX_LIKELY;
 	if (!name_some(&hints->locked, "processes that lock memory:", true,
 		       hint))
 		say(hint, LX_POSSIBLE, "files or shared memory that are "
 		    "locked");
+}
+
+/* Mapped by processes; if none is found, it is for what such frames are. */
+static void say_mapped(const struct hints *hints, enum lx_class class,
+		       struct hint *hint)
+{
+	if (!name_marked(hints, class, hint))
+		say(hint, LX_POSSIBLE, lx_class_meaning(class));
 }
 
 static void say_user(const struct hints *hints, const char *otherwise,
@@ -151,9 +194,17 @@ static void say_user(const struct hints *hints, const char *otherwise,
 		 group->name);
 }
 
-void hints_of(const struct hints *hints, const struct lx_host *host,
-	      enum lx_class class, const struct lx_piece *piece,
-	      struct hint *ret_hint)
+/* What a class is can be as doubtful as whether it moves. */
+static enum lx_confidence confidence_of(enum lx_class class)
+{
+	if (class == LX_CLASS_HELD)
+		return LX_LIKELY;
+	return lx_class_role(class) == LX_ROLE_DOUBT ? LX_POSSIBLE : LX_PROVED;
+}
+
+static void choose(const struct hints *hints, const struct lx_host *host,
+		   enum lx_class class, const struct lx_piece *piece,
+		   struct hint *ret_hint)
 {
 	switch (class) {
 	case LX_CLASS_SLAB:
@@ -173,9 +224,11 @@ void hints_of(const struct hints *hints, const struct lx_host *host,
 		say_untyped(host, ret_hint);
 		return;
 	case LX_CLASS_MLOCKED:
+		say_locked(hints, ret_hint);
+		return;
 	case LX_CLASS_GIGANTIC:
 	case LX_CLASS_MAPPED:
-		say_locked(hints, ret_hint);
+		say_mapped(hints, class, ret_hint);
 		return;
 	case LX_CLASS_ANON:
 	case LX_CLASS_FILE:
@@ -183,6 +236,15 @@ void hints_of(const struct hints *hints, const struct lx_host *host,
 		say_user(hints, lx_class_meaning(class), ret_hint);
 		return;
 	default:
-		say(ret_hint, LX_PROVED, lx_class_meaning(class));
+		say(ret_hint, confidence_of(class), lx_class_meaning(class));
 	}
+}
+
+/* Names that are cut may end inside a character. */
+void hints_of(const struct hints *hints, const struct lx_host *host,
+	      enum lx_class class, const struct lx_piece *piece,
+	      struct hint *ret_hint)
+{
+	choose(hints, host, class, piece, ret_hint);
+	lx_clean(ret_hint->text);
 }

@@ -163,6 +163,10 @@ static json_t *json_spoiled(const struct row *row)
 	if (spoiled->frames)
 		json_object_set_new(object, "mostly", json_string(
 			lx_class_name((enum lx_class)spoiled->class)));
+	if (spoiled->frames && row->addresses)
+		json_object_set_new(object, "first_pfn", json_integer(
+			(json_int_t)(spoiled->id * row->block_frames +
+				     spoiled->first)));
 	return object;
 }
 

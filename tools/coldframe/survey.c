@@ -11,17 +11,6 @@ int survey_option(struct survey *survey, int option, const char *value)
 	return select_option(&survey->select, survey->command, option, value);
 }
 
-static void note_flags(struct survey *survey, int ret)
-{
-	if (ret == -LX_EDENIED)
-		common_note(survey->command, "note: only root may read what "
-			    "the frames are; this is what sysfs tells. For "
-			    "all: sudo %s", survey->command);
-	else
-		common_note(survey->command, "note: %s; this is what sysfs "
-			    "tells", survey->err.text);
-}
-
 static int open_flags(struct survey *survey)
 {
 	int ret = lx_scan_open(&survey->scan, &survey->host, &survey->err);
@@ -36,7 +25,7 @@ static int open_flags(struct survey *survey)
 	if (survey->needs_flags || !survey->host.hotplug ||
 	    (ret != -LX_EDENIED && ret != -LX_EMISSING))
 		return common_failed(survey->command, "%s", survey->err.text);
-	note_flags(survey, ret);
+	common_no_flags(survey->command, ret, &survey->err);
 	return 0;
 }
 
@@ -184,8 +173,9 @@ int survey_end(struct survey *survey)
 			    "does not know: %s", names);
 	}
 	if (survey->cut)
-		common_note(survey->command, "%s is cut off: %zu online "
-			    "blocks are not in it", survey->scan.words.path,
-			    survey->cut);
+		common_note(survey->command, "%s is cut off: %zu of the "
+			    "blocks asked for %s not, or not all, in it",
+			    survey->scan.words.path, survey->cut,
+			    survey->cut == 1 ? "is" : "are");
 	return survey->cut || survey->missing ? EXIT_PARTLY : EXIT_OK;
 }

@@ -15,7 +15,9 @@ struct watch {
 	struct common_source source;
 	struct lx_host host;
 	struct lx_scan scan;
-	bool open, json;
+	bool json;
+	bool flags;			/* the frames can be read */
+	bool cut;			/* not all of the block's */
 	bool misnamed;			/* BLOCK is no number or range */
 	double interval;		/* seconds */
 	uint64_t passes;		/* at most; 0: until it is offline */
@@ -97,40 +99,62 @@ static int read_state(struct watch *watch, enum lx_block_state *ret_state)
 	return 0;
 }
 
-static void print_pass(const struct watch *watch, uint64_t pass,
-		       enum lx_block_state state,
-		       const struct lx_piece *piece)
+static void print_counts(const struct watch *watch,
+			 const struct lx_piece *piece)
 {
-	printf("%4" PRIu64 " %-13s %10" PRIu64 " %10" PRIu64 " %10" PRIu64
-	       " %10" PRIu64, pass, lx_block_state_name(state),
+	printf(" %10" PRIu64 " %10" PRIu64 " %10" PRIu64 " %10" PRIu64,
 	       lx_piece_role(piece, LX_ROLE_MOVES),
 	       lx_piece_role(piece, LX_ROLE_DOUBT),
 	       lx_piece_role(piece, LX_ROLE_BLOCKS), watch->stuck);
 	if (watch->stuck && watch->host.addresses)
 		printf("  0x%" PRIx64, watch->stuck_at);
+}
+
+static void print_pass(const struct watch *watch, uint64_t pass,
+		       enum lx_block_state state,
+		       const struct lx_piece *piece)
+{
+	printf("%4" PRIu64 " %-13s", pass, lx_block_state_name(state));
+	if (watch->flags)
+		print_counts(watch, piece);
 	putchar('\n');
 	fflush(stdout);
+}
+
+static void json_counts(const struct watch *watch, json_t *object,
+			const struct lx_piece *piece)
+{
+	const struct {
+		const char *name;
+		uint64_t frames;
+	} counts[] = {
+		{ "movable_frames", lx_piece_role(piece, LX_ROLE_MOVES) },
+		{ "doubtful_frames", lx_piece_role(piece, LX_ROLE_DOUBT) },
+		{ "blocking_frames", lx_piece_role(piece, LX_ROLE_BLOCKS) },
+		{ "stuck_frames", watch->stuck },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(counts) / sizeof(counts[0]); i++)
+		json_object_set_new(object, counts[i].name,
+				    json_integer((json_int_t)
+						 counts[i].frames));
+	if (watch->stuck && watch->host.addresses)
+		json_object_set_new(object, "stuck_pfn", json_integer(
+			(json_int_t)watch->stuck_at));
 }
 
 static void print_json(const struct watch *watch, uint64_t pass,
 		       enum lx_block_state state,
 		       const struct lx_piece *piece)
 {
-	json_t *object = json_pack("{s:i, s:I, s:I, s:s, s:I, s:I, s:I, s:I}",
+	json_t *object = json_pack("{s:i, s:I, s:I, s:s}",
 		"schema", 1, "block", (json_int_t)watch->id,
 		"pass", (json_int_t)pass,
-		"state", lx_block_state_name(state),
-		"movable_frames", (json_int_t)lx_piece_role(piece,
-							    LX_ROLE_MOVES),
-		"doubtful_frames", (json_int_t)lx_piece_role(piece,
-							     LX_ROLE_DOUBT),
-		"blocking_frames", (json_int_t)lx_piece_role(piece,
-							     LX_ROLE_BLOCKS),
-		"stuck_frames", (json_int_t)watch->stuck);
+		"state", lx_block_state_name(state));
 
-	if (watch->stuck)
-		json_object_set_new(object, "stuck_pfn", json_integer(
-			(json_int_t)watch->stuck_at));
+	if (watch->flags)
+		json_counts(watch, object, piece);
 	json_dumpf(object, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER);
 	json_decref(object);
 	putchar('\n');
@@ -148,6 +172,27 @@ static void rest(const struct watch *watch)
 	nanosleep(&time, NULL);
 }
 
+static void note_cut(struct watch *watch, const struct lx_piece *piece)
+{
+	if (watch->cut || piece->frames == watch->host.blocks.frames)
+		return;
+	watch->cut = true;
+	common_note(watch->command, "%s is cut off: it has %" PRIu64 " of the "
+		    "block's %" PRIu64 " frames", watch->scan.words.path,
+		    piece->frames, watch->host.blocks.frames);
+}
+
+static int read_frames(struct watch *watch, struct lx_piece *piece)
+{
+	int ret = lx_scan_piece(&watch->scan, watch->first, watch->first +
+				watch->host.blocks.frames, piece,
+				&watch->err);
+
+	if (!ret)
+		note_cut(watch, piece);
+	return ret;
+}
+
 static int one_pass(struct watch *watch, uint64_t pass,
 		    enum lx_block_state *ret_state)
 {
@@ -155,11 +200,9 @@ static int one_pass(struct watch *watch, uint64_t pass,
 	int ret = read_state(watch, ret_state);
 
 	watch->stuck = 0;
-	if (!ret && *ret_state != LX_BLOCK_OFFLINE &&
+	if (!ret && watch->flags && *ret_state != LX_BLOCK_OFFLINE &&
 	    *ret_state != LX_BLOCK_ABSENT)
-		ret = lx_scan_piece(&watch->scan, watch->first, watch->first +
-				    watch->host.blocks.frames, &piece,
-				    &watch->err);
+		ret = read_frames(watch, &piece);
 	if (ret)
 		return ret;
 	if (watch->json)
@@ -182,8 +225,9 @@ static int watch_block(struct watch *watch)
 	int ret;
 
 	if (!watch->json)
-		printf("%4s %-13s %10s %10s %10s %10s  %s\n", "PASS", "STATE",
-		       "MOVABLE", "DOUBTFUL", "BLOCKING", "STUCK", "FIRST");
+		puts(watch->flags ?
+		     "PASS STATE            MOVABLE   DOUBTFUL   BLOCKING"
+		     "      STUCK  FIRST" : "PASS STATE");
 	for (pass = 1; !watch->passes || pass <= watch->passes; pass++) {
 		if (pass > 1)
 			rest(watch);
@@ -192,9 +236,21 @@ static int watch_block(struct watch *watch)
 			return common_failed(watch->command, "%s",
 					     watch->err.text);
 		if (state == LX_BLOCK_OFFLINE || state == LX_BLOCK_ABSENT)
-			return EXIT_OK;
+			return watch->cut ? EXIT_PARTLY : EXIT_OK;
 	}
-	return EXIT_FAILED;
+	return watch->cut ? EXIT_PARTLY : EXIT_FAILED;
+}
+
+/* Without the frames the states remain. */
+static int open_frames(struct watch *watch)
+{
+	int ret = lx_scan_open(&watch->scan, &watch->host, &watch->err);
+
+	watch->flags = !ret;
+	if (ret != -LX_EDENIED && ret != -LX_EMISSING)
+		return ret;
+	common_no_flags(watch->command, ret, &watch->err);
+	return 0;
 }
 
 static int open_block(struct watch *watch)
@@ -208,17 +264,18 @@ static int open_block(struct watch *watch)
 	if (!ret)
 		ret = lx_host_read(root, &watch->host, &watch->err);
 	if (!ret && !watch->host.blocks.count)
-		ret = lx_fail(&watch->err, LX_EMISSING, "%s: there are no "
-			      "memory blocks", root);
+		ret = lx_fail(&watch->err, LX_EMISSING, watch->host.whole ?
+			      "%s: this kernel has no memory blocks, so none "
+			      "can go offline" : "%s: a copy of kpageflags "
+			      "does not tell of blocks", root);
 	if (!ret)
 		ret = select_parse(&watch->host, watch->name, &range,
 				   &watch->err);
 	watch->misnamed = ret == -LX_EFORMAT && watch->host.blocks.count;
 	if (!ret)
-		ret = lx_scan_open(&watch->scan, &watch->host, &watch->err);
+		ret = open_frames(watch);
 	if (ret)
 		return ret;
-	watch->open = true;
 	watch->scan.run = take_run;
 	watch->scan.context = watch;
 	i = lx_blocks_find(&watch->host.blocks, range.first);
@@ -298,15 +355,13 @@ int cmd_watch(int argc, char **argv)
 		return common_finish(argv[0], status < 0 ? EXIT_OK : status);
 	watch.name = argv[optind];
 	ret = open_block(&watch);
-	if (ret == -LX_EDENIED)
-		status = common_denied(watch.command, &watch.err);
-	else if (watch.misnamed)
+	if (watch.misnamed)
 		status = common_wrong(watch.command, "%s", watch.err.text);
 	else if (ret)
 		status = common_failed(watch.command, "%s", watch.err.text);
 	else
 		status = watch_block(&watch);
-	if (watch.open)
+	if (watch.flags)
 		lx_scan_close(&watch.scan);
 	free(watch.stays);
 	lx_host_free(&watch.host);

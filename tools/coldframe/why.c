@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "why.h"
-
+#include "answer.h"
 #include "spoilers.h"
 #include "table.h"
 
@@ -8,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MARKED_MAX	(UINT64_C(1) << 26)	/* frames: 8 MiB of bits */
 #define NAMED		10
 
 enum {
@@ -37,22 +35,6 @@ struct options {
 	uint64_t size;			/* of spoilers; 0: all */
 };
 
-/* What one argument asks about. */
-struct answer {
-	const char *text;		/* the argument */
-	struct lx_range range;
-	struct lx_piece piece;		/* of the range */
-	uint64_t chunks[LX_CLASS_COUNT];
-	uint64_t verdicts[LX_VERDICT_COUNT];
-	uint64_t blocks;
-	const struct lx_block *block;	/* the first */
-	struct lx_judgement judgement;	/* of it */
-	bool has_word;
-	uint64_t word;			/* of a single frame */
-	struct hints hints;
-	bool addresses;
-};
-
 /* A row: a class of an answer. */
 struct row {
 	const struct answer *answer;
@@ -71,8 +53,8 @@ static const char help[] =
 "\n"
 "  -a, --all           also what can be moved, is free or is not there\n"
 "      --no-owners     do not look through processes and cgroups\n"
-"      --spoilers      blocks by how few frames are in the way; with a SIZE,\n"
-"                      the cheapest so much\n"
+"      --spoilers=SIZE blocks by how few frames are in the way, the cheapest\n"
+"                      so much; without =SIZE all\n"
 TABLE_HELP SELECT_HELP COMMON_HELP;
 
 static const char *print_owner(const struct row *row, bool confidence,
@@ -139,153 +121,6 @@ static const char *color_cell(const void *context, unsigned int column)
 	       role == LX_ROLE_OWNER ? "35" : "32";
 }
 
-/* lx_chunk_fn: in how many chunks each class is. */
-static void count_chunk(void *context, const struct lx_piece *chunk)
-{
-	struct answer *answer = context;
-	unsigned int class;
-
-	for (class = 0; class < LX_CLASS_COUNT; class++)
-		answer->chunks[class] += !!chunk->count[class];
-}
-
-static uint64_t larger(uint64_t a, uint64_t b)
-{
-	return a > b ? a : b;
-}
-
-static uint64_t smaller(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
-/* A block and the part of it that was asked about. */
-static int look_at(struct survey *survey, struct answer *answer,
-		   const struct lx_block *block)
-{
-	uint64_t frames = survey->host.blocks.frames;
-	uint64_t first = block->id * frames, last = first + frames;
-	struct lx_piece whole = { .first = first }, part;
-	struct lx_judgement judgement;
-	int ret = 0;
-
-	if (survey->flags && block->state != LX_BLOCK_OFFLINE) {
-		survey->scan.chunk = NULL;
-		ret = lx_scan_piece(&survey->scan, first, last, &whole,
-				    &survey->err);
-		survey->scan.chunk = count_chunk;
-		survey->scan.context = answer;
-		if (!ret)
-			ret = lx_scan_piece(&survey->scan,
-					    larger(first, answer->range.first),
-					    smaller(last, answer->range.last),
-					    &part, &survey->err);
-		if (ret)
-			return ret;
-		lx_piece_add(&answer->piece, &part);
-	}
-	lx_judge_block(&survey->judge, block, &whole, &judgement);
-	answer->verdicts[judgement.verdict]++;
-	if (!answer->blocks++) {
-		answer->block = block;
-		answer->judgement = judgement;
-	}
-	return 0;
-}
-
-static int read_word(struct survey *survey, struct answer *answer)
-{
-	struct lx_words words;
-	size_t count;
-	int ret;
-
-	ret = lx_words_open(&words, survey->host.root, "proc/kpageflags",
-			    &survey->err);
-	if (ret)
-		return ret;
-	ret = lx_words_seek(&words, answer->range.first, &survey->err);
-	if (!ret)
-		ret = lx_words_read(&words, &answer->word, 1, &count,
-				    &survey->err);
-	lx_words_close(&words);
-	return ret;
-}
-
-static bool is_frame(const struct answer *answer)
-{
-	return answer->range.last - answer->range.first == 1;
-}
-
-/* Mark the frames in doubt among some words; tails are as their heads. */
-static void mark_words(uint64_t *mark, uint64_t at, const uint64_t *word,
-		       size_t count)
-{
-	enum lx_class class = LX_CLASS_UNTYPED, found;
-	size_t i;
-
-	for (i = 0; i < count; i++, at++) {
-		found = lx_class_of(word[i]);
-		if (found != LX_CLASS_COUNT)
-			class = found;
-		if (lx_class_role(class) == LX_ROLE_DOUBT)
-			mark[at / 64] |= UINT64_C(1) << at % 64;
-	}
-}
-
-/* A bit for each frame of the range that is in doubt; NULL: too many. */
-static uint64_t *mark_doubts(struct survey *survey,
-			     const struct lx_range *range)
-{
-	uint64_t frames = range->last - range->first, at, *mark;
-	struct lx_words words;
-	uint64_t word[4096];
-	size_t count = 1;
-	int ret;
-
-	if (frames > MARKED_MAX ||
-	    lx_words_open(&words, survey->host.root, "proc/kpageflags",
-			  &survey->err))
-		return NULL;
-	mark = calloc(frames / 64 + 1, sizeof(*mark));
-	ret = mark ? lx_words_seek(&words, range->first, &survey->err) : -1;
-	for (at = 0; !ret && at < frames && count; at += count) {
-		ret = lx_words_read(&words, word, (size_t)smaller(4096,
-								 frames - at),
-				    &count, &survey->err);
-		if (!ret)
-			mark_words(mark, at, word, count);
-	}
-	lx_words_close(&words);
-	return mark;
-}
-
-static int find_answer(struct options *options, struct answer *answer)
-{
-	struct survey *survey = &options->survey;
-	const struct lx_blocks *blocks = &survey->host.blocks;
-	size_t i = lx_blocks_find(blocks, answer->range.first);
-	uint64_t *mark;
-	int ret = 0;
-
-	answer->piece.first = answer->range.first;
-	answer->addresses = survey->host.addresses;
-	for (; !ret && i < blocks->count &&
-	     blocks->block[i].id * blocks->frames < answer->range.last; i++) {
-		if (select_has(&survey->select, &survey->host,
-			       &blocks->block[i]))
-			ret = look_at(survey, answer, &blocks->block[i]);
-	}
-	answer->has_word = survey->flags && is_frame(answer);
-	if (!ret && answer->has_word)
-		ret = read_word(survey, answer);
-	if (ret || !options->owners || !survey->flags)
-		return ret;
-	mark = mark_doubts(survey, &answer->range);
-	hints_read(&answer->hints, survey->host.root, &answer->range, mark);
-	free(mark);
-	return 0;
-}
-
 static bool is_shown(const struct options *options,
 		     const struct answer *answer, enum lx_class class)
 {
@@ -293,8 +128,10 @@ static bool is_shown(const struct options *options,
 
 	if (!answer->piece.count[class])
 		return false;
-	return options->all || is_frame(answer) || role == LX_ROLE_BLOCKS ||
-	       role == LX_ROLE_DOUBT || role == LX_ROLE_OWNER;
+	if (options->all || answer_is_frame(answer))
+		return true;
+	return role == LX_ROLE_BLOCKS || role == LX_ROLE_DOUBT ||
+	       role == LX_ROLE_OWNER;
 }
 
 /* How high a role ranks. */
@@ -357,7 +194,7 @@ static void print_head(const struct answer *answer, uint64_t block_frames)
 {
 	const struct lx_block *block = answer->block;
 
-	if (is_frame(answer))
+	if (answer_is_frame(answer))
 		printf("frame 0x%" PRIx64 ", ", answer->range.first);
 	if (answer->has_word)
 		printf("flags 0x%" PRIx64 ", ", answer->word);
@@ -414,8 +251,9 @@ static void print_owners(const struct lx_owners *owners, const char *title,
 		const struct lx_owner *owner = &owners->owner[i];
 
 		printf("%8" PRIu64 " frames", owner->frames);
-		if (owner->marked)
-			printf(", %" PRIu64 " in doubt", owner->marked);
+		if (hints_doubtful(owner))
+			printf(", %" PRIu64 " in doubt",
+			       hints_doubtful(owner));
 		if (pids)
 			printf("  %s (%" PRIu64 ")\n", owner->name, owner->id);
 		else if (owner->name[0])
@@ -461,7 +299,7 @@ static void print_tail(const struct options *options,
 			  piece->chunks_spoiled;
 	char free[24], moves[24];
 
-	if (!is_frame(answer))
+	if (!answer_is_frame(answer))
 		printf("\n%" PRIu32 " of %" PRIu64 " chunks have frames in the "
 		       "way; %s can be moved, %s is free.\n",
 		       piece->chunks_spoiled, chunks,
@@ -469,13 +307,13 @@ static void print_tail(const struct options *options,
 				    CF_FRAME_SHIFT, moves),
 		       common_bytes(lx_piece_role(piece, LX_ROLE_FREE) <<
 				    CF_FRAME_SHIFT, free));
-	if (options->owners && is_frame(answer))
+	if (options->owners && answer_is_frame(answer))
 		print_owners(&answer->hints.mapped, "Mapped by (proved):",
 			     true);
-	if (options->owners && (options->all || is_frame(answer)))
+	if (options->owners && (options->all || answer_is_frame(answer)))
 		print_owners(&answer->hints.cgroups,
 			     "Charged to cgroup (proved):", false);
-	if (options->all && !is_frame(answer))
+	if (options->all && !answer_is_frame(answer))
 		print_owners(&answer->hints.mapped, "Mapped by (proved):",
 			     true);
 	print_holders(&answer->hints.holders);
@@ -535,7 +373,7 @@ static json_t *json_owners(const struct lx_owners *owners, const char *id)
 		json_array_append_new(array, json_pack("{s:I, s:I, s:I, s:o*}",
 			id, (json_int_t)owner->id,
 			"frames", (json_int_t)owner->frames,
-			"doubtful_frames", (json_int_t)owner->marked,
+			"doubtful_frames", (json_int_t)hints_doubtful(owner),
 			"name", json_string(owner->name)));
 	}
 	return array;
@@ -586,17 +424,23 @@ static json_t *json_answer(const struct options *options,
 	size_t count = rank_classes(options, answer, ranked), i;
 	json_t *classes = json_array(), *verdicts = json_object();
 	unsigned int verdict;
+	int failed = 0;
 
 	for (i = 0; i < count; i++) {
 		const struct row row = { answer, &options->survey.host,
 					 ranked[i] };
 
-		json_array_append_new(classes, json_class(&row));
+		failed |= json_array_append_new(classes, json_class(&row));
 	}
 	for (verdict = 0; verdict < LX_VERDICT_COUNT; verdict++)
 		json_object_set_new(verdicts,
 			lx_verdict_name((enum lx_verdict)verdict),
 			json_integer((json_int_t)answer->verdicts[verdict]));
+	if (failed) {
+		json_decref(classes);
+		json_decref(verdicts);
+		return NULL;
+	}
 	return json_pack("{s:s, s:I, s:I, s:o, s:s, s:o, s:o, s:o, s:o}",
 		"argument", answer->text,
 		"first_pfn", (json_int_t)answer->range.first,
@@ -607,6 +451,16 @@ static json_t *json_answer(const struct options *options,
 		"processes", json_owners(&answer->hints.mapped, "pid"),
 		"cgroups", json_owners(&answer->hints.cgroups, "inode"),
 		"holders", json_holders(&answer->hints.holders));
+}
+
+/* Who has what can be moved is shown only where there is room for it. */
+static enum answer_owners owners_of(const struct options *options,
+				    const struct answer *answer)
+{
+	if (!options->owners)
+		return ANSWER_NO_OWNERS;
+	return options->all || options->table.mode == TABLE_JSON ||
+	       answer_is_frame(answer) ? ANSWER_ALL_OWNERS : ANSWER_OWNERS;
 }
 
 /* One argument. Returns an exit status. */
@@ -622,7 +476,7 @@ static int answer_one(struct options *options, const char *text, bool first)
 		return common_wrong(survey->command, "%s", survey->err.text);
 	if (ret)
 		return common_failed(survey->command, "%s", survey->err.text);
-	ret = find_answer(options, &answer);
+	ret = answer_find(survey, owners_of(options, &answer), &answer);
 	common_progress_end();
 	if (ret)
 		return common_failed(survey->command, "%s", survey->err.text);
@@ -722,6 +576,22 @@ static int parse_options(struct options *options, int argc, char **argv)
 	return status;
 }
 
+/* "--spoilers 1G": an argument that is not needed follows a "=". */
+static int check_spoilers(const struct options *options)
+{
+	char **argument = options->survey.arguments;
+	uint64_t size;
+
+	for (; options->spoilers && *argument; argument++) {
+		if (common_wanted(*argument, &size))
+			return common_wrong(options->survey.command, "'%s' is "
+					    "no block; for a size write "
+					    "--spoilers=%s", *argument,
+					    *argument);
+	}
+	return 0;
+}
+
 int cmd_why(int argc, char **argv)
 {
 	static char *none[] = { NULL };
@@ -745,6 +615,9 @@ int cmd_why(int argc, char **argv)
 	options.survey.needs_flags = options.spoilers;
 	if (options.spoilers)
 		options.survey.arguments = argv + optind;
+	status = check_spoilers(&options);
+	if (status)
+		return status;
 	status = survey_open(&options.survey);
 	if (status)
 		return status;

@@ -24,12 +24,20 @@ struct hints {
 	struct lx_owners slabs;		/* caches of the whole host */
 };
 
+/* What to mark a frame of a class with in struct lx_asked. */
+unsigned int hints_mark(enum lx_class class);
+
+/* Of the frames a process has, those that are in doubt. */
+uint64_t hints_doubtful(const struct lx_owner *owner);
+
 /*
  * hints_read() - ask the host about the owners of frames.
- * @mark: NULL, or a bit for each frame from @range->first on that is in doubt
+ * @asked: marked by hints_mark()
+ * @piece: what the frames are: look no further than to say what is in the way
+ *         of these; NULL: as far as can be
  */
 void hints_read(struct hints *hints, const char *root,
-		const struct lx_range *range, const uint64_t *mark);
+		const struct lx_asked *asked, const struct lx_piece *piece);
 void hints_free(struct hints *hints);
 
 /* What to say of a class. */
