@@ -224,6 +224,15 @@ int cf_balloon_open(struct cf_balloon *opaque,
 	return 0;
 }
 
+/* A new wish does not wait for what was tried before. */
+static void look_at_config(struct balloon *balloon)
+{
+	uint32_t target = balloon->target;
+
+	if (read_config(balloon) == 0 && balloon->target != target)
+		balloon->retry_at = 0;
+}
+
 /* What came back, and what the device wants now. */
 static int look(struct balloon *balloon)
 {
@@ -233,7 +242,7 @@ static int look(struct balloon *balloon)
 	if (!err) {
 		balloon_reap(balloon);
 		if (cf_virtio_config_changed(&balloon->device))
-			(void)read_config(balloon);
+			look_at_config(balloon);
 		err = balloon->device.broken ? -CF_EREFUSED : 0;
 	}
 	cf_unlock(&balloon->lock, state);
@@ -350,6 +359,12 @@ static void sooner(struct cf_next *next, uint64_t now, uint64_t at_ms)
 	next->at_ms = at_ms;
 }
 
+/* Should it take more, and waits for no answer?  Caller holds the lock. */
+static bool is_short(const struct balloon *balloon)
+{
+	return balloon->held < goal(balloon) && !balloon->in_runs;
+}
+
 static struct cf_next next(struct balloon *balloon, bool more)
 {
 	unsigned long state = cf_lock(&balloon->lock);
@@ -361,9 +376,12 @@ static struct cf_next next(struct balloon *balloon, bool more)
 	else if (more || has_answers(balloon))
 		next.when = CF_WHEN_NOW;
 	if (next.when == CF_WHEN_EVENT) {
-		sooner(&next, now, balloon->retry_at);
-		if (balloon->held < goal(balloon))
+		if (is_short(balloon)) {
+			sooner(&next, now, balloon->retry_at);
 			sooner(&next, now, balloon->low_until);
+		}
+		if (balloon->out.done || balloon->move_out.done)
+			sooner(&next, now, balloon->out_retry_at);
 		if (balloon->releasing)
 			sooner(&next, now, balloon->hint_kick_at);
 		if (balloon->ring[QUEUE_REPORT].size &&
@@ -432,9 +450,9 @@ static enum cf_balloon_phase phase_of(const struct balloon *balloon)
 		return CF_BALLOON_DEFLATING;
 	if (held == goal(balloon))
 		return CF_BALLOON_IDLE;
-	return balloon->now < balloon->retry_at ||
-	       balloon->now < balloon->low_until ? CF_BALLOON_BACKING_OFF :
-	       CF_BALLOON_INFLATING;
+	return is_short(balloon) && (balloon->now < balloon->retry_at ||
+				     balloon->now < balloon->low_until) ?
+	       CF_BALLOON_BACKING_OFF : CF_BALLOON_INFLATING;
 }
 
 static uint64_t out_frames(const struct balloon *balloon)
@@ -471,6 +489,7 @@ void cf_balloon_status(struct cf_balloon *opaque,
 		.hinted = balloon->hinted,
 		.hints = balloon->hints,
 		.hint_rounds = balloon->hint_rounds,
+		.hinting = balloon_is_hinting(balloon),
 		.stats_sent = balloon->stats_sent,
 		.low_deflated = balloon->low_deflated,
 		.waiting = balloon->in.in_flight || balloon->out.in_flight ||

@@ -90,7 +90,8 @@ struct cf_balloon_status {
 	uint64_t report_rounds;	/* that ended */
 	uint64_t hinted;	/* held for the round of hints that runs */
 	uint64_t hints;		/* told in the last round, this one included */
-	uint64_t hint_rounds;
+	uint64_t hint_rounds;	/* that began */
+	bool hinting;		/* in one: hints, or its end, on their way */
 	uint64_t stats_sent;
 	uint64_t low_deflated;	/* given up for want of memory */
 	bool waiting;		/* a buffer is not answered yet */

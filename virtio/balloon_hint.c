@@ -43,6 +43,12 @@ static bool send_run(struct balloon *balloon, cf_pfn pfn)
 	return sent;
 }
 
+bool balloon_is_hinting(const struct balloon *balloon)
+{
+	return balloon->hinting || balloon->hint_runs_in_flight ||
+	       balloon->hint_start.in_flight || balloon->hint_stop.in_flight;
+}
+
 static uint64_t in_flight(struct balloon *balloon)
 {
 	unsigned long state = cf_lock(&balloon->lock);

@@ -81,7 +81,6 @@ struct balloon {
 	struct sending out;
 	struct part out_part[BATCH_RUNS];	/* (W) */
 	unsigned out_parts;		/* (W) */
-	bool out_low;			/* (W) for want of memory */
 	cf_pfn cursor;			/* (W) where to look for frames */
 
 	/* Migrating. */
@@ -115,7 +114,8 @@ struct balloon {
 	bool reporting;			/* (W) a round goes on */
 
 	/* Waiting. */
-	uint64_t retry_at;		/* (W) 0: not */
+	uint64_t retry_at;		/* (W) to take more; 0: not */
+	uint64_t out_retry_at;	/* (W) to free what came back; 0: not */
 	uint64_t low_until;		/* (W) */
 	bool low_told;			/* (W) and nothing was given yet */
 	bool low;			/* (W) memory is: give some back */
@@ -202,6 +202,8 @@ void balloon_stats(struct balloon *balloon);
 
 /* balloon_hint.c, balloon_report.c: true if there is more to do now. */
 bool balloon_hint(struct balloon *balloon);
+/* Is a round on its way? Caller holds the lock. */
+bool balloon_is_hinting(const struct balloon *balloon);
 bool balloon_report(struct balloon *balloon);
 
 #endif

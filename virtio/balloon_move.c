@@ -130,14 +130,15 @@ void balloon_settle_move(struct balloon *balloon)
 	unsigned long state;
 	cf_pfn source, last;
 
-	if (balloon->now < balloon->retry_at || !came_late(balloon))
+	if (balloon->now < balloon->out_retry_at || !came_late(balloon))
 		return;
 	/* Until it is settled no migration writes these. */
 	source = balloon->move_source;
 	last = source + ((cf_pfn)1 << balloon->move_order);
 	/* The host gave back what then was not moved: it is free. */
 	if (!balloon_free(balloon, source, last)) {
-		balloon->retry_at = balloon->now + balloon->config.retry_ms;
+		balloon->out_retry_at = balloon->now +
+					balloon->config.retry_ms;
 		return;
 	}
 	balloon_count(balloon, -(int64_t)(last - source));

@@ -111,8 +111,8 @@ bool balloon_finish_out(struct balloon *balloon)
 	unsigned left = 0, i;
 	struct part *part;
 
-	if (!is_done(balloon, &balloon->out) ||
-	    (balloon->retry_at > balloon->now && !balloon->out_low))
+	if (balloon->now < balloon->out_retry_at ||
+	    !is_done(balloon, &balloon->out))
 		return false;
 	for (i = 0; i < balloon->out_parts; i++) {
 		part = &balloon->out_part[i];
@@ -123,11 +123,10 @@ bool balloon_finish_out(struct balloon *balloon)
 		keep_rest(balloon, part->last, part->run_last);
 	}
 	balloon->out_parts = left;
-	if (left)
-		balloon->retry_at = balloon->now + balloon->config.retry_ms;
-	else
-		(void)balloon_take_done(balloon, &balloon->out);
-	return true;
+	if (!left)
+		return balloon_take_done(balloon, &balloon->out);
+	balloon->out_retry_at = balloon->now + balloon->config.retry_ms;
+	return false;
 }
 
 /* Collect up to @frames that are held. */
@@ -170,7 +169,6 @@ bool balloon_deflate(struct balloon *balloon, uint64_t frames, bool low)
 	count = collect(balloon, frames);
 	if (!count)
 		return false;
-	balloon->out_low = low;
 	balloon_count(balloon, -(int64_t)count);
 	if (balloon_send(balloon, QUEUE_DEFLATE, &balloon->out, count * 4)) {
 		balloon->low_deflated += low ? count : 0;

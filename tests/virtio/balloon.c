@@ -120,6 +120,91 @@ static void runs_out(void)
 	CHECK(scene_end());
 }
 
+/* Out of memory one moment, asked to give back the next. */
+static void turns_round(void)
+{
+	if (!CHECK(balloon_scene((struct scene_config){ 0 })))
+		return;
+	CHECK(data_add(3000, 0));
+	CHECK(!scene_balloon_size(1000000));
+	CHECK_EQ(scene_balloon_status().phase, CF_BALLOON_BACKING_OFF);
+	model_balloon_target(s.bal, 100);
+	scene_balloon_work();
+	CHECK_EQ(scene_balloon_status().held, 100);
+	CHECK_EQ(scene_balloon_status().deflating, 0);
+	CHECK_EQ(scene_balloon_status().phase, CF_BALLOON_IDLE);
+	CHECK_EQ(cf_balloon_work(&s.balloon, s.now).when, CF_WHEN_EVENT);
+	/* Nor does a wish that is new wait for what was tried before. */
+	model_balloon_target(s.bal, 1000000);
+	scene_balloon_work();
+	CHECK_EQ(scene_balloon_status().phase, CF_BALLOON_BACKING_OFF);
+	data_drop(500);
+	model_balloon_target(s.bal, 900000);
+	scene_balloon_work();
+	CHECK_EQ(free_frames(), 0);
+	CHECK(data_check() && scene_balloon_check());
+	CHECK(scene_end());
+}
+
+/* What the port does not take back now it is offered later, not at once. */
+static void is_refused(void)
+{
+	struct scene_config config = { .balloon_features = LOW };
+	struct cf_watermarks marks = { 0, 1000, 1500 };
+	struct cf_next next;
+	unsigned low;
+
+	for (low = 0; low < 2; low++) {
+		if (!CHECK(balloon_scene(config)))
+			return;
+		CHECK(scene_balloon_size(15000));
+		CHECK_EQ(cf_zone_set_watermarks(s.map, 0, CF_ZONE_NORMAL,
+						marks), 0);
+		s.port_refuses = true;
+		if (low)
+			CHECK(cf_balloon_low(&s.balloon));
+		else
+			model_balloon_target(s.bal, 14900);
+		scene_balloon_work();
+		CHECK(scene_balloon_status().deflating > 0);
+		CHECK_EQ(scene_balloon_status().phase, CF_BALLOON_DEFLATING);
+		next = cf_balloon_work(&s.balloon, s.now);
+		CHECK_EQ(next.when, CF_WHEN_AT);
+		CHECK_EQ(next.at_ms, s.now + 200);
+		s.port_refuses = false;
+		s.now += 200;
+		scene_balloon_work();
+		CHECK_EQ(scene_balloon_status().deflating, 0);
+		CHECK(scene_balloon_check());
+		CHECK(scene_end());
+	}
+}
+
+/* While an answer is awaited it is not backing off. */
+static void waits_first(void)
+{
+	struct scene_config config = { .balloon.small = true };
+	struct cf_next next;
+
+	if (!CHECK(balloon_scene(config)))
+		return;
+	CHECK(data_add(16000, 0));
+	model_late(&s.bal->model, true);
+	model_balloon_target(s.bal, 1000000);
+	do {
+		model_answer(&s.bal->model, 1);
+		(void)cf_balloon_work(&s.balloon, s.now);
+	} while (free_frames());
+	next = cf_balloon_work(&s.balloon, s.now);
+	CHECK(scene_balloon_status().inflating > 0);
+	CHECK_EQ(scene_balloon_status().phase, CF_BALLOON_INFLATING);
+	CHECK_EQ(next.when, CF_WHEN_EVENT);
+	model_late(&s.bal->model, false);
+	scene_balloon_work();
+	CHECK_EQ(scene_balloon_status().phase, CF_BALLOON_BACKING_OFF);
+	CHECK(scene_end());
+}
+
 /* Blocks full of balloon go offline: the balloon moves. */
 static void migrates(void)
 {
@@ -488,6 +573,10 @@ static void hints_interrupted(void)
 	before = free_frames();
 	model_late(&s.bal->model, true);
 	model_balloon_hint(s.bal, 2);
+	(void)cf_balloon_work(&s.balloon, s.now);
+	/* It has begun, and is not done. */
+	CHECK_EQ(scene_balloon_status().hint_rounds, 1);
+	CHECK(scene_balloon_status().hinting);
 	for (i = 0; i < 40; i++) {
 		(void)cf_balloon_work(&s.balloon, s.now);
 		if (i % 3 == 0)
@@ -499,9 +588,11 @@ static void hints_interrupted(void)
 	scene_balloon_work();
 	/* Not before the device is done with each of them. */
 	CHECK(scene_balloon_status().hinted > 0);
+	CHECK(scene_balloon_status().hinting);
 	model_late(&s.bal->model, false);
 	scene_balloon_work();
 	CHECK_EQ(scene_balloon_status().hinted, 0);
+	CHECK(!scene_balloon_status().hinting);
 	CHECK_EQ(free_frames(), before);
 	CHECK(scene_end());
 }
@@ -582,6 +673,9 @@ int main(void)
 	tap_run("single frames, MMIO, must tell", single_frames);
 	tap_run("memory is really given back", gives_memory_back);
 	tap_run("runs out of memory", runs_out);
+	tap_run("out of memory, then asked to deflate", turns_round);
+	tap_run("the port takes nothing back", is_refused);
+	tap_run("waits for an answer before it backs off", waits_first);
 	tap_run("migrates", migrates);
 	tap_run("migrates, answers are late", migrates_late);
 	tap_run("says why a frame stays", says_why_it_stays);
