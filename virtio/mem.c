@@ -273,7 +273,9 @@ static void finish(struct vmem *vmem, enum cf_vmem_answer answer)
 
 	vmem->purpose = FOR_NOTHING;
 	if (purpose == FOR_STATE) {
-		finish_ask(vmem, answer);
+		if (!vmem->forgotten)
+			finish_ask(vmem, answer);
+		vmem->forgotten = false;
 		return;
 	}
 	if (answer == CF_VMEM_ERROR) {
@@ -497,6 +499,15 @@ int cf_vmem_answer(struct cf_vmem *opaque, enum cf_vmem_state *ret_state)
 	if (!vmem->ask_err)
 		*ret_state = vmem->ask_state;
 	return vmem->ask_err;
+}
+
+void cf_vmem_forget(struct cf_vmem *opaque)
+{
+	struct vmem *vmem = vmem_of(opaque);
+
+	if (vmem->asked && vmem->purpose == FOR_STATE)
+		vmem->forgotten = true;
+	vmem->asked = false;
 }
 
 bool cf_vmem_has(struct cf_vmem *opaque, cf_pfn pfn)

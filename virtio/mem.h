@@ -181,6 +181,14 @@ void cf_vmem_status(const struct cf_vmem *vmem,
 int cf_vmem_ask(struct cf_vmem *vmem, cf_pfn first, cf_pfn last) CF_MUST_CHECK;
 
 /**
+ * cf_vmem_forget() - give up what was asked; another may be asked at once.
+ *
+ * An answer that comes yet is taken and dropped. Nothing asked: nothing done.
+ * Context: not while work runs.
+ */
+void cf_vmem_forget(struct cf_vmem *vmem);
+
+/**
  * cf_vmem_answer() - the answer to cf_vmem_ask().
  * Return:  0, or
  *          -CF_EAGAIN   not there yet

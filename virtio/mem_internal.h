@@ -137,6 +137,7 @@ struct vmem {
 
 	/* cf_vmem_ask() */
 	bool asked, answered;		/* (W) */
+	bool forgotten;			/* (W) the one in flight */
 	int ask_err;			/* (W) */
 	cf_pfn ask_first, ask_last;	/* (W) */
 	enum cf_vmem_state ask_state;	/* (W) */

@@ -120,6 +120,9 @@ static void guest_acts(void)
 		asked |= cf_vmem_ask(&s.vmem, s.region_first,
 				     s.region_first + 512) == 0;
 		break;
+	case 4:
+		cf_vmem_forget(&s.vmem);
+		break;
 	default:
 		break;
 	}

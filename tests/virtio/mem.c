@@ -410,6 +410,34 @@ static void tells_states(void)
 	scene_mem_work();
 	CHECK_EQ(cf_vmem_answer(&s.vmem, &state), 0);
 	CHECK_EQ(state, CF_VMEM_UNPLUGGED);
+	/* Late, given up, and another asked: each has its own answer. */
+	model_late(&s.mem->model, true);
+	CHECK_EQ(cf_vmem_ask(&s.vmem, first + 2048, first + 4096), 0);
+	scene_mem_work();
+	CHECK_EQ(cf_vmem_answer(&s.vmem, &state), -CF_EAGAIN);
+	cf_vmem_forget(&s.vmem);
+	CHECK_EQ(cf_vmem_answer(&s.vmem, &state), -CF_EINVAL);
+	CHECK_EQ(cf_vmem_ask(&s.vmem, first, first + 1024), 0);
+	cf_vmem_forget(&s.vmem);
+	CHECK_EQ(cf_vmem_ask(&s.vmem, first, first + 1024), 0);
+	model_answer(&s.mem->model, 1);
+	(void)cf_vmem_work(&s.vmem, s.now);
+	CHECK_EQ(cf_vmem_answer(&s.vmem, &state), -CF_EAGAIN);
+	model_late(&s.mem->model, false);
+	scene_mem_work();
+	CHECK_EQ(cf_vmem_answer(&s.vmem, &state), 0);
+	CHECK_EQ(state, CF_VMEM_PLUGGED);
+	/* Nothing is lost of one that was not sent yet, or is answered. */
+	CHECK_EQ(cf_vmem_ask(&s.vmem, first, first + 1024), 0);
+	cf_vmem_forget(&s.vmem);
+	scene_mem_work();
+	CHECK_EQ(cf_vmem_ask(&s.vmem, first, first + 2048), 0);
+	scene_mem_work();
+	cf_vmem_forget(&s.vmem);
+	CHECK_EQ(cf_vmem_ask(&s.vmem, first + 2048, first + 4096), 0);
+	scene_mem_work();
+	CHECK_EQ(cf_vmem_answer(&s.vmem, &state), 0);
+	CHECK_EQ(state, CF_VMEM_UNPLUGGED);
 	CHECK(cf_vmem_has(&s.vmem, first + 1023));
 	CHECK(!cf_vmem_has(&s.vmem, first + 1024));
 	CHECK(!cf_vmem_has(&s.vmem, first - 1));
