@@ -12,8 +12,8 @@
 
 #define POLL_NS		500000
 #define REPORT_NS	2000000000	/* between rounds, as guests do */
-#define SHOW_PIECES	64
-#define WORK_MAX	100000000	/* pieces; nothing needs so many */
+#define LOOK_PIECES	64
+#define PIECES_MAX	262144	/* that bring a driver no nearer */
 
 static uint64_t now_ms(void)
 {
@@ -34,13 +34,65 @@ struct cf_next device_work(struct device *device)
 	       cf_balloon_work(&device->balloon, now_ms());
 }
 
+static uint64_t distance(uint64_t a, uint64_t b)
+{
+	return a > b ? a - b : b - a;
+}
+
+/* How near a driver is to its size, and what else it has done, in frames. */
+struct effort {
+	uint64_t to_go, done;
+	uint64_t pieces;		/* of work, in all ... */
+	uint64_t since;			/* ... and since it got on */
+};
+
+static void measure(struct device *device, struct effort *effort)
+{
+	struct cf_balloon_status balloon;
+	struct cf_vmem_status vmem;
+
+	if (device->noun == NOUN_MEM) {
+		cf_vmem_status(&device->vmem, &vmem);
+		effort->to_go = distance(vmem.plugged, device->wanted) /
+				CF_FRAME_BYTES;
+		effort->done = 0;
+		return;
+	}
+	cf_balloon_status(&device->balloon, &balloon);
+	effort->to_go = distance(balloon.held, balloon.target);
+	effort->done = balloon.reported + balloon.hints + balloon.migrated;
+}
+
+/*
+ * A piece was done, and there is more. False: it has been at it for long and
+ * comes no nearer, because the device wants something else all the time.
+ */
+static bool gets_on(struct device *device, struct effort *effort)
+{
+	struct effort now = *effort;
+
+	if (++effort->pieces % LOOK_PIECES)
+		return true;
+	measure(device, &now);
+	if (device->machine->config.progress)
+		progress(device->machine, "frames to go:", now.to_go, 0);
+	if (!effort->since || now.to_go < effort->to_go ||
+	    now.done != effort->done) {
+		effort->to_go = now.to_go;
+		effort->done = now.done;
+		effort->since = effort->pieces;
+	}
+	return effort->pieces - effort->since < PIECES_MAX;
+}
+
 /* As much as it wants to do now. */
 static void work_now(struct device *device)
 {
-	uint64_t left = WORK_MAX;
+	struct effort effort = { 0 };
 
-	while (left-- && device_work(device).when == CF_WHEN_NOW)
-		;
+	while (device_work(device).when == CF_WHEN_NOW)
+		if (!gets_on(device, &effort))
+			return;
 }
 
 static bool is_broken(struct device *device)
@@ -89,35 +141,11 @@ static bool is_over(struct device *device, struct cf_next next,
 	return false;
 }
 
-static uint64_t distance(uint64_t a, uint64_t b)
-{
-	return a > b ? a - b : b - a;
-}
-
-/* How far it is, now and then: for who watches. */
-static void show(struct device *device, uint64_t pieces)
-{
-	struct cf_balloon_status balloon;
-	struct cf_vmem_status vmem;
-	uint64_t frames;
-
-	if (pieces % SHOW_PIECES || !device->machine->config.progress)
-		return;
-	if (device->noun == NOUN_MEM) {
-		cf_vmem_status(&device->vmem, &vmem);
-		frames = distance(vmem.plugged, vmem.requested) /
-			 CF_FRAME_BYTES;
-	} else {
-		cf_balloon_status(&device->balloon, &balloon);
-		frames = distance(balloon.held, balloon.target);
-	}
-	progress(device->machine, "frames to go:", frames, 0);
-}
-
-enum device_end device_wait(struct device *device, device_fn done,
+enum device_end device_wait(struct device *device, device_done_fn done,
 			    uint64_t for_ns)
 {
-	uint64_t began = now_ns(), worked = began, now, pieces = 0;
+	uint64_t began = now_ns(), worked = began, now;
+	struct effort effort = { 0 };
 	enum device_end end;
 	struct cf_next next;
 
@@ -126,7 +154,8 @@ enum device_end device_wait(struct device *device, device_fn done,
 		now = now_ns();
 		if (next.when == CF_WHEN_NOW) {
 			worked = now;
-			show(device, ++pieces);
+			if (!gets_on(device, &effort))
+				return DEVICE_ENDLESS;
 			continue;
 		}
 		if (done(device))
@@ -136,6 +165,20 @@ enum device_end device_wait(struct device *device, device_fn done,
 			return end;
 		rest(POLL_NS);
 	}
+}
+
+int device_say_lost(struct device *device, enum device_end end,
+		    struct outcome *outcome)
+{
+	if (end == DEVICE_ENDLESS)
+		return refuse(outcome, CF_EAGAIN, "%s wants something else all"
+			      " the time", device->name);
+	return refuse(outcome, CF_EAGAIN, "%s does not answer", device->name);
+}
+
+int device_start_error(int err, int removed)
+{
+	return err && removed && err != -CF_EREFUSED ? -CF_EPORT : err;
 }
 
 struct device *device_of(struct machine *machine, const struct step *step,
@@ -195,7 +238,7 @@ int device_load(struct device *device, struct outcome *outcome)
 	if (err)
 		return say_start(device, err, outcome);
 	device->loaded = true;
-	device->reported_ns = now_ns();
+	device->report_began_ns = now_ns();
 	/* What it finds at once, be it left over, or wrong. */
 	work_now(device);
 	return 0;
@@ -223,7 +266,7 @@ static void set_config(struct device *device, const struct step *step)
 	device->zone = (enum cf_zone_kind)step_value(step, KEY_ZONE,
 						     CF_ZONE_MOVABLE);
 	device->big_blocks = step_has(step, KEY_BIG_BLOCKS);
-	device->single = step_has(step, KEY_SMALL_PAGES);
+	device->small_pages = step_has(step, KEY_SMALL_PAGES);
 	device->retry_ms = step_value(step, KEY_RETRY, 0) / 1000000;
 }
 
@@ -472,7 +515,7 @@ static void each_device(struct machine *machine, each_fn fn)
 static void work_and_report(struct device *device)
 {
 	if (device->noun == NOUN_BALLOON &&
-	    now_ns() - device->reported_ns >= REPORT_NS)
+	    now_ns() - device->report_began_ns >= REPORT_NS)
 		device_balloon_report(device);
 	work_now(device);
 }

@@ -26,14 +26,14 @@ struct device {
 	bool loaded;			/* the driver runs */
 	bool opened;		/* ... or could be asked why it does not */
 	uint64_t wanted;		/* bytes, by the host */
-	int answer;			/* to what was asked */
-	enum cf_vmem_state state;	/* ... if it is 0 */
+	int answer_err;			/* of what was asked */
+	enum cf_vmem_state answer;	/* ... if that is 0 */
 	unsigned told;		/* enum cf_vmem_state, or past it: nothing */
-	uint64_t reported_ns;		/* when a round of reports began */
-	uint64_t count;		/* of what is waited for, before */
+	uint64_t report_began_ns;	/* the last round */
+	uint64_t count_before;		/* of what is waited for */
 	/* Of the driver: */
 	enum cf_zone_kind zone;
-	bool big_blocks, single;
+	bool big_blocks, small_pages;
 	uint64_t retry_ms;
 };
 
@@ -43,17 +43,28 @@ enum device_end {
 	DEVICE_BROKEN,
 	DEVICE_BACKS_OFF,	/* tried all it could */
 	DEVICE_SILENT,		/* an answer does not come */
+	DEVICE_ENDLESS,		/* works, and gets no nearer */
 };
 
 /* Is it as it should be?  Asked when the driver has nothing to do now. */
-typedef bool (*device_fn)(struct device *device);
+typedef bool (*device_done_fn)(struct device *device);
 
 /**
  * device_wait() - let the driver work until it is done.
  * @for_ns: how long to wait for retries; 0: not
  */
-enum device_end device_wait(struct device *device, device_fn done,
+enum device_end device_wait(struct device *device, device_done_fn done,
 			    uint64_t for_ns);
+
+/* Why no answer or no end came; @end is one of these. Refuses. */
+int device_say_lost(struct device *device, enum device_end end,
+		    struct outcome *outcome);
+
+/*
+ * What a driver's start comes to. One that failed was removed, with
+ * @removed: it holds nothing; that it may not reset is what broke it, then.
+ */
+int device_start_error(int err, int removed);
 
 /* A bounded piece of work. */
 struct cf_next device_work(struct device *device);

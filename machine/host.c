@@ -21,6 +21,7 @@
 #define MESSAGE_ADDRESS	0xfee00000u	/* where vectors are written to */
 
 _Static_assert(LIE_COUNT == MODEL_TRICK_COUNT, "a word a trick");
+/* tests/virtio/words.c: each trick has its word. */
 _Static_assert(LIE_SILENCE == MODEL_LIE_SILENCE, "the words' order");
 
 struct host_device {

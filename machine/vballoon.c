@@ -20,12 +20,12 @@ int device_balloon_load(struct device *device, const struct host_link *link)
 		.name = device->name,
 		.device_frame = link->device_frame,
 		.context = device->machine,
-		.small = device->single,
+		.small = device->small_pages,
 		.retry_ms = device->retry_ms,
 		/* Rounds begin when a scenario says so, or while it waits. */
 		.report_ms = ~(uint64_t)0,
 	};
-	int err;
+	int err, removed = 0;
 
 	(void)memset(&device->balloon, 0, sizeof(device->balloon));
 	free(device->storage);
@@ -34,11 +34,9 @@ int device_balloon_load(struct device *device, const struct host_link *link)
 		return -CF_ENOMEM;
 	config.reported = device->storage;
 	err = cf_balloon_open(&device->balloon, &config);
-	/* It holds nothing; that it may not reset is what broke it, then. */
-	if (err && cf_balloon_remove(&device->balloon, NULL) &&
-	    err != -CF_EREFUSED)
-		return -CF_EPORT;
-	return err;
+	if (err)
+		removed = cf_balloon_remove(&device->balloon, NULL);
+	return device_start_error(err, removed);
 }
 
 static struct cf_balloon_status status_of(struct device *device)
@@ -59,6 +57,21 @@ static bool is_settled(struct device *device)
 	       status.held == status.target;
 }
 
+/* All was tried: it can have no more, or not give back what it took. */
+static int say_backs_off(const struct cf_balloon_status *status,
+			 struct device *device, struct outcome *outcome)
+{
+	char size[24];
+
+	if (status->deflating)
+		return refuse(outcome, CF_EAGAIN, "%s of %s cannot be taken"
+			      " back yet", machine_size(status->deflating,
+							size), device->name);
+	return refuse(outcome, CF_ENOMEM, "there is no memory for %s more",
+		      machine_size(status->target > status->held ?
+				   status->target - status->held : 0, size));
+}
+
 int device_balloon_settle(struct device *device, uint64_t for_ns,
 			  struct outcome *outcome)
 {
@@ -76,28 +89,49 @@ int device_balloon_settle(struct device *device, uint64_t for_ns,
 	case DEVICE_BROKEN:
 		return device_say_broken(device, outcome);
 	case DEVICE_SILENT:
-		return refuse(outcome, CF_EAGAIN, "%s does not answer",
-			      device->name);
+	case DEVICE_ENDLESS:
+		return device_say_lost(device, end, outcome);
 	case DEVICE_BACKS_OFF:
-		return refuse(outcome, CF_ENOMEM, "there is no memory for %s"
-			      " more",
-			      machine_size(status.target > status.held ?
-					   status.target - status.held : 0,
-					   size));
+		return say_backs_off(&status, device, outcome);
 	case DEVICE_DONE:
 		break;
 	}
 	return 0;
 }
 
+/*
+ * A host takes what the machine has without devices of memory: frames before
+ * the first region.
+ */
+static uint64_t most(const struct machine *machine)
+{
+	cf_pfn last = machine->map_config.last;
+	uint32_t i;
+
+	for (i = 0; i < machine->config.names_count; i++) {
+		const struct device *device = machine->object[i].device;
+
+		if (machine->config.names[i].noun == NOUN_MEM && device &&
+		    device->config.first < last)
+			last = device->config.first;
+	}
+	return last * CF_FRAME_BYTES;
+}
+
 int step_balloon(struct machine *machine, const struct step *step,
 		 struct outcome *outcome)
 {
 	struct device *device = device_of(machine, step, outcome);
+	char size[24];
 	int err;
 
 	if (!device)
 		return outcome->err;
+	if (step->amount.number > most(machine))
+		return refuse(outcome, CF_EINVAL, "the host asks for no such"
+			      " balloon: it gave the machine %s",
+			      machine_size(most(machine) / CF_FRAME_BYTES,
+					   size));
 	err = host_balloon(device->host, step->amount.number);
 	if (err)
 		return refuse(outcome, (enum cf_err)-err,
@@ -111,26 +145,29 @@ int step_balloon(struct machine *machine, const struct step *step,
 	return 0;
 }
 
-/* What goes on and what is waited for. */
-static int wait_for(struct device *device, device_fn done,
+/*
+ * What goes on and what is waited for. That the driver is to look again at
+ * some time is about its size: an answer has as long as answers have.
+ */
+static int wait_for(struct device *device, device_done_fn done,
 		    const struct step *step, struct outcome *outcome)
 {
-	switch (device_wait(device, done, step_value(step, KEY_FOR, 0))) {
-	case DEVICE_BROKEN:
+	uint64_t for_ns = step_value(step, KEY_FOR, 0);
+	enum device_end end;
+
+	if (for_ns < host_patience_ns())
+		for_ns = host_patience_ns();
+	end = device_wait(device, done, for_ns);
+	if (end == DEVICE_DONE)
+		return 0;
+	if (end == DEVICE_BROKEN)
 		return device_say_broken(device, outcome);
-	case DEVICE_SILENT:
-	case DEVICE_BACKS_OFF:
-		return refuse(outcome, CF_EAGAIN, "%s does not answer",
-			      device->name);
-	case DEVICE_DONE:
-		break;
-	}
-	return 0;
+	return device_say_lost(device, end, outcome);
 }
 
 static bool has_sent(struct device *device)
 {
-	return status_of(device).stats_sent > device->count;
+	return status_of(device).stats_sent > device->count_before;
 }
 
 int step_stats(struct machine *machine, const struct step *step,
@@ -143,7 +180,7 @@ int step_stats(struct machine *machine, const struct step *step,
 
 	if (!device)
 		return outcome->err;
-	device->count = status_of(device).stats_sent;
+	device->count_before = status_of(device).stats_sent;
 	if (host_stats(device->host))
 		return refuse(outcome, CF_EAGAIN,
 			      "no buffer for statistics is there");
@@ -159,13 +196,13 @@ int step_stats(struct machine *machine, const struct step *step,
 
 static bool has_reported(struct device *device)
 {
-	return status_of(device).report_rounds > device->count &&
+	return status_of(device).report_rounds > device->count_before &&
 	       !status_of(device).waiting;
 }
 
 void device_balloon_report(struct device *device)
 {
-	device->reported_ns = now_ns();
+	device->report_began_ns = now_ns();
 	(void)cf_balloon_report(&device->balloon);
 }
 
@@ -183,7 +220,7 @@ int step_report(struct machine *machine, const struct step *step,
 	if (!device->config.reporting)
 		return refuse(outcome, CF_EINVAL, "%s has no reporting",
 			      device->name);
-	device->count = status.report_rounds;
+	device->count_before = status.report_rounds;
 	device_balloon_report(device);
 	err = wait_for(device, has_reported, step, outcome);
 	outcome->done = status_of(device).reported - status.reported;
@@ -191,10 +228,12 @@ int step_report(struct machine *machine, const struct step *step,
 	return err;
 }
 
-/* It has told of all it could spare. */
+/* It has told of all it could spare, and the device has taken that. */
 static bool has_hinted(struct device *device)
 {
-	return status_of(device).hint_rounds > device->count;
+	struct cf_balloon_status status = status_of(device);
+
+	return status.hint_rounds > device->count_before && !status.hinting;
 }
 
 static bool has_released(struct device *device)
@@ -214,7 +253,7 @@ int step_hint(struct machine *machine, const struct step *step,
 	if (!device->config.hinting)
 		return refuse(outcome, CF_EINVAL, "%s has no hinting",
 			      device->name);
-	device->count = status_of(device).hint_rounds;
+	device->count_before = status_of(device).hint_rounds;
 	if (host_hint(device->host, HOST_HINT_START))
 		return refuse(outcome, CF_EPORT, "the host cannot begin");
 	err = wait_for(device, has_hinted, step, outcome);
@@ -252,8 +291,11 @@ int device_balloon_unload(struct device *device, bool force, uint64_t for_ns,
 	if (end == DEVICE_BROKEN)
 		return device_say_broken(device, outcome);
 	if (end != DEVICE_DONE)
-		return refuse(outcome, CF_EAGAIN, "%s does not deflate",
-			      device->name);
+		return refuse(outcome, CF_EAGAIN, "%s does not deflate: it has"
+			      " %s yet", device->name,
+			      machine_size(status_of(device).held +
+					   status_of(device).deflating,
+					   size));
 	err = cf_balloon_remove(&device->balloon, &orphans);
 	device->loaded = false;
 	if (err)

@@ -27,7 +27,7 @@ int device_mem_load(struct device *device, const struct host_link *link)
 		.big_blocks = device->big_blocks,
 		.retry_min_ms = device->retry_ms,
 	};
-	int err;
+	int err, removed = 0;
 
 	(void)memset(&device->vmem, 0, sizeof(device->vmem));
 	device->told = CF_VMEM_MIXED + 1;
@@ -39,11 +39,9 @@ int device_mem_load(struct device *device, const struct host_link *link)
 		      cf_vmem_start(&device->vmem, device->storage) :
 		      -CF_ENOMEM;
 	}
-	/* It holds nothing; that it may not reset is what broke it, then. */
-	if (err && cf_vmem_remove(&device->vmem, false) &&
-	    err != -CF_EREFUSED)
-		return -CF_EPORT;
-	return err;
+	if (err)
+		removed = cf_vmem_remove(&device->vmem, false);
+	return device_start_error(err, removed);
 }
 
 static struct cf_vmem_status status_of(struct device *device)
@@ -162,8 +160,8 @@ int device_mem_settle(struct device *device, uint64_t for_ns,
 	case DEVICE_BROKEN:
 		return device_say_broken(device, outcome);
 	case DEVICE_SILENT:
-		return refuse(outcome, CF_EAGAIN, "%s does not answer",
-			      device->name);
+	case DEVICE_ENDLESS:
+		return device_say_lost(device, end, outcome);
 	case DEVICE_BACKS_OFF:
 		return say_failed(device, &status, outcome);
 	case DEVICE_DONE:
@@ -207,8 +205,8 @@ int step_request(struct machine *machine, const struct step *step,
 /* The answer, whatever it is, is there. */
 static bool has_answered(struct device *device)
 {
-	device->answer = cf_vmem_answer(&device->vmem, &device->state);
-	return device->answer != -CF_EAGAIN;
+	device->answer_err = cf_vmem_answer(&device->vmem, &device->answer);
+	return device->answer_err != -CF_EAGAIN;
 }
 
 int step_ask(struct machine *machine, const struct step *step,
@@ -222,17 +220,18 @@ int step_ask(struct machine *machine, const struct step *step,
 	if (cf_vmem_ask(&device->vmem, step->place.first, step->place.last))
 		return refuse(outcome, CF_EINVAL, "no whole blocks of %s's"
 			      " region, or asked already", device->name);
-	device->answer = 0;
-	end = device_wait(device, has_answered, 0);
-	if (end == DEVICE_BROKEN || device->answer == -CF_EREFUSED)
+	device->answer_err = 0;
+	end = device_wait(device, has_answered, host_patience_ns());
+	/* Whatever became of it: the next may be asked. */
+	cf_vmem_forget(&device->vmem);
+	if (end == DEVICE_BROKEN || device->answer_err == -CF_EREFUSED)
 		return device_say_broken(device, outcome);
 	if (end != DEVICE_DONE)
-		return refuse(outcome, CF_EAGAIN, "%s does not answer",
-			      device->name);
-	if (device->answer)
-		return refuse(outcome, (enum cf_err)-device->answer, "%s does"
-			      " not say", device->name);
-	device->told = device->state;
+		return device_say_lost(device, end, outcome);
+	if (device->answer_err)
+		return refuse(outcome, (enum cf_err)-device->answer_err,
+			      "%s does not say", device->name);
+	device->told = device->answer;
 	did(outcome, "%s", property_word(PROPERTY_TOLD, device->told));
 	return 0;
 }
@@ -254,6 +253,24 @@ int device_plug(struct machine *machine, const struct step *step, bool unplug,
 		       device->wanted + bytes, outcome);
 }
 
+/* Not by force: what is in the way. */
+static int say_stays(struct device *device, struct outcome *outcome)
+{
+	struct cf_vmem_status status = status_of(device);
+	char size[24];
+
+	if (status.plugged)
+		return refuse(outcome, CF_EBUSY, "%s has %s plugged",
+			      device->name,
+			      machine_size(status.plugged / CF_FRAME_BYTES,
+					   size));
+	if (status.blocks)
+		return refuse(outcome, CF_EBUSY, "%s has nothing plugged, but"
+			      " %llu of its blocks stay", device->name,
+			      (unsigned long long)status.blocks);
+	return refuse(outcome, CF_EBUSY, "an operation on blocks goes on");
+}
+
 int device_mem_unload(struct device *device, bool force, uint64_t for_ns,
 		      struct outcome *outcome)
 {
@@ -264,10 +281,7 @@ int device_mem_unload(struct device *device, bool force, uint64_t for_ns,
 	(void)for_ns;
 	err = cf_vmem_remove(&device->vmem, force);
 	if (err == -CF_EBUSY)
-		return refuse(outcome, CF_EBUSY, "%s has %s plugged",
-			      device->name,
-			      machine_size(status.plugged / CF_FRAME_BYTES,
-					   size));
+		return say_stays(device, outcome);
 	if (err == -CF_EPORT) {
 		/* It ended, but its queues are the device's for ever. */
 		device->loaded = false;

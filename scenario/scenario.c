@@ -139,8 +139,16 @@ static int read_size_amount(struct scenario *scenario, struct step *step)
 
 static int read_lie(struct scenario *scenario, struct step *step)
 {
+	const struct scenario_name *name = &scenario->name[step->name];
+
 	step->amount.unit = AMOUNT_COUNT;
-	return read_choice(scenario, "lie", lie_name, &step->amount.number);
+	if (read_choice(scenario, "lie", lie_name, &step->amount.number))
+		return -1;
+	if (name->noun == NOUN_MEM || !lie_is_of_mem(step->amount.number))
+		return 0;
+	return scenario_wrong(scenario, "lie: %t is a virtio-balloon, and"
+			      " \"%s\" is a virtio-mem's", &name->text,
+			      lie_name(step->amount.number));
 }
 
 #define DRIVEN_NOUNS	(1u << NOUN_OWNER | 1u << NOUN_MEM)

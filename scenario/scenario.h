@@ -134,9 +134,11 @@ enum over {
 };
 
 /* Words of STEP_LIE, in step->amount. LIE_COUNT: how many. */
-#define LIE_COUNT	33
+#define LIE_COUNT	34
 #define LIE_SILENCE	16	/* no answer, ever */
 const char *lie_name(uint64_t lie);
+/* Only a virtio-mem can tell it. */
+bool lie_is_of_mem(uint64_t lie);
 
 /* What "print" shows. */
 enum print {

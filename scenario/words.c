@@ -552,7 +552,7 @@ static const char *const lies[LIE_COUNT] = {
 	"nothing-done", "short", "long", "id-range", "id-free", "index",
 	"index-back", "twice", "needs-reset", "status", "silence",
 	"block-size", "addr", "region", "requested", "usable",
-	"usable-shrinks", "plugged", "unaligned", "generation",
+	"usable-shrinks", "plugged", "unaligned", "restless", "generation",
 	"no-version-1", "features", "no-queue", "queue-deaf", "no-config",
 	"no-reset", "id",
 };
@@ -604,6 +604,14 @@ const char *over_name(uint64_t over)
 const char *lie_name(uint64_t lie)
 {
 	return lie < LIE_COUNT ? lies[lie] : NULL;
+}
+
+bool lie_is_of_mem(uint64_t lie)
+{
+	enum { NACK = 1, NOTHING_DONE = 6, BLOCK_SIZE = 17, RESTLESS = 25 };
+
+	return (lie >= NACK && lie <= NOTHING_DONE) ||
+	       (lie >= BLOCK_SIZE && lie <= RESTLESS);
 }
 
 /* What only the embedded machine does and has: its devices and files. */

@@ -40,6 +40,7 @@ const char *model_trick_name(enum model_trick trick)
 		[MODEL_LIE_USABLE_SHRINKS] = "usable-shrinks",
 		[MODEL_LIE_PLUGGED] = "plugged",
 		[MODEL_LIE_UNALIGNED] = "unaligned",
+		[MODEL_LIE_RESTLESS] = "restless",
 		[MODEL_LIE_GENERATION] = "generation",
 		[MODEL_LIE_NO_VERSION_1] = "no-version-1",
 		[MODEL_LIE_FEATURES] = "features",

@@ -65,6 +65,7 @@ enum model_trick {
 	MODEL_LIE_USABLE_SHRINKS,
 	MODEL_LIE_PLUGGED,	/* not what was acknowledged */
 	MODEL_LIE_UNALIGNED,	/* requested is no multiple of the block */
+	MODEL_LIE_RESTLESS,	/* requests another size after each answer */
 	MODEL_LIE_GENERATION,	/* never holds still */
 	/* Lies at the start. */
 	MODEL_LIE_NO_VERSION_1,
@@ -218,6 +219,7 @@ struct model_mem {
 	/* A wrong number in the configuration: offset + 1; 0: none. */
 	unsigned tell_at;
 	uint64_t tell_value;
+	uint64_t restless;		/* the other size + 1; 0: not */
 	uint16_t tricked_type;		/* of the request tricked with */
 	uint64_t asked[4];		/* by type */
 };

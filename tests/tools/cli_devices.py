@@ -4,6 +4,7 @@ ones, and every trick a device knows, on both kinds."""
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,7 @@ START = 'machine memory 32M span 256M block 16M cpus 2 nodes 2\n'
 MEM = 'virtio-mem d blocks 4-7 retry 5ms\n'
 BALLOON = 'virtio-balloon d retry 5ms\n'
 
+ROOT = os.path.dirname(os.path.dirname(cli.HERE))
 FOLDER = tempfile.TemporaryDirectory(prefix='coldframe-devices-')
 
 
@@ -73,6 +75,8 @@ WRONG = [
     (MEM + 'lie d often\n', 'lie: "often" is not one of its words'),
     (MEM + 'lie d\n', 'lie: a word is missing'),
     (MEM + 'lie d nack after 0\n', 'after: 0 is less than 1'),
+    (BALLOON + 'lie d nack\n', 'd is a virtio-balloon, and "nack" is a'),
+    (BALLOON + 'lie d restless\n', 'and "restless" is a virtio-mem\'s'),
     (MEM + 'late d soon\n', 'late: "soon" is not understood'),
     (MEM + 'refusing d on\n', 'refusing: "on" is not understood'),
     (BALLOON + 'refusing d\n', 'not a virtio-mem'),
@@ -116,6 +120,19 @@ REFUSED = [
     (MEM + 'ask d block 4\n', 'invalid', 'no whole blocks'),
     (MEM + 'plug d 2M\nlate d\nask d block 4\n', 'again', 'd does not '
      'answer'),
+    (MEM + 'plug d 2M\nlate d\nexpect fails again ask d block 4\n'
+     'late d off\nask d block 4\nexpect virtio-mem d told mixed\n'
+     'ask d block 9\n', 'invalid', 'no whole blocks'),
+    (MEM + 'lie d restless\nplug d 32M\n', 'again', 'd wants something '
+     'else all the time'),
+    (MEM + 'plug d 2M\nsubscriber s veto\nexpect fails busy unplug d 2M\n'
+     'unload d\n', 'busy', 'd has nothing plugged, but 1 of'),
+    (BALLOON + 'expect fails nomem balloon d 32M\nballoon d 1M\n'
+     'expect virtio-balloon d ballooned == 1M state idle\n'
+     'balloon d 256M no-wait\nballoon d 257M no-wait\n', 'invalid',
+     'asks for no such balloon: it gave the machine 256M'),
+    (BALLOON + 'virtio-mem e blocks 4-7\nballoon d 65M\n', 'invalid',
+     'it gave the machine 64M'),
     (MEM + 'plug d 2M\nlie d answer-state\nask d block 4\n', 'refused',
      'd is broken: the state it told is none'),
     (MEM + 'subscriber s veto\nplug d 2M\n', 'busy', 's refused'),
@@ -141,20 +158,21 @@ def refused():
 # Every trick: the step that meets it, and what the device is from then on.
 
 LIES = {
-    'honest': ('no', 'no'), 'nack': ('again no', 'no'),
-    'busy': ('again no', 'no'), 'error': ('answer-error', 'no'),
-    'answer-type': ('answer', 'no'), 'answer-state': ('no', 'no'),
-    'nothing-done': ('plugged', 'no'), 'short': ('answer-short', 'no'),
+    'honest': ('no', 'no'), 'nack': ('again no', None),
+    'busy': ('again no', None), 'error': ('answer-error', None),
+    'answer-type': ('answer', None), 'answer-state': ('no', None),
+    'nothing-done': ('plugged', None), 'short': ('answer-short', 'no'),
     'long': ('ring-length', 'ring-length'), 'id-range': ('ring-id', 'ring-id'),
     'id-free': ('ring-id', 'ring-id'), 'index': ('ring-index', 'ring-index'),
     'index-back': ('ring-index', 'ring-index'),
     'twice': ('ring-index', 'ring-index'),
     'needs-reset': ('needs-reset', 'needs-reset'),
     'status': ('status', 'status'), 'silence': ('again no', 'again no'),
-    'block-size': ('changed', 'no'), 'addr': ('changed', 'no'),
-    'region': ('changed', 'no'), 'requested': ('sizes', 'no'),
-    'usable': ('sizes', 'no'), 'usable-shrinks': ('changed', 'no'),
-    'plugged': ('plugged', 'no'), 'unaligned': ('sizes', 'no'),
+    'block-size': ('changed', None), 'addr': ('changed', None),
+    'region': ('changed', None), 'requested': ('sizes', None),
+    'usable': ('sizes', None), 'usable-shrinks': ('changed', None),
+    'plugged': ('plugged', None), 'unaligned': ('sizes', None),
+    'restless': ('again no', None),
     'generation': ('generation', 'generation'),
 }
 LIES_AT_START = {
@@ -191,7 +209,7 @@ def lies():
     cases = []
     for index, kind in enumerate(('virtio-mem', 'virtio-balloon')):
         cases += [(kind, trick, lie(kind, trick, ends[index]))
-                  for trick, ends in LIES.items()]
+                  for trick, ends in LIES.items() if ends[index]]
         cases += [(kind, trick, lie_at_start(kind, trick, why))
                   for trick, why in LIES_AT_START.items()]
     reports = run_all([text for _, _, text in cases])
@@ -200,11 +218,18 @@ def lies():
                   report.get('checks', []) if not step['ok']]
         ok(report['status'] == 0, '%s: %s' % (kind, trick),
            '%s %s' % (failed, report.get('error')))
-    with open(os.path.join(os.path.dirname(os.path.dirname(cli.HERE)),
-                           'docs', 'scenarios.md'), encoding='utf-8') as file:
+    with open(os.path.join(ROOT, 'docs', 'scenarios.md'),
+              encoding='utf-8') as file:
         manual = file.read()
-    ok(all('`%s`' % trick in manual for trick in [*LIES, *LIES_AT_START]),
-       'the manual has every trick')
+    listed = set(re.findall('`([^`]+)`', manual[
+        manual.index('\nTricks: '):].split('\n\n')[0])) - {'reload'}
+    with open(os.path.join(ROOT, 'scenario', 'words.c'),
+              encoding='utf-8') as file:
+        words = file.read().split('lies[LIE_COUNT] = {')[1].split('}')[0]
+    known = set(re.findall('"([^"]+)"', words))
+    ok(known == listed == {*LIES, *LIES_AT_START},
+       'each trick is known, tried and in the manual',
+       str((known ^ listed, known ^ {*LIES, *LIES_AT_START})))
 
 
 # How it is reached, how it is asked, what is told of it.
@@ -289,8 +314,7 @@ def waiting():
 
 
 def picture():
-    root = os.path.dirname(os.path.dirname(cli.HERE))
-    script = os.path.join(root, 'scripts', 'resident')
+    script = os.path.join(ROOT, 'scripts', 'resident')
     done = subprocess.run([script, COLDFRAME], check=False, text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     drawn = ElementTree.fromstring(done.stdout or '<svg/>')
