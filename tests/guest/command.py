@@ -126,6 +126,71 @@ def check_broken():
        'a guest that does not answer', out)
 
 
+MANY_NODES = '''machine memory 128M span 4G nodes 64
+virtio-mem far blocks 8-11 node 63
+plug far 256M
+expect virtio-mem far plugged == 256M host-plugged == 256M node 63
+unplug far 256M
+'''
+# 512 chunks: many more than there is room for at once.
+HINTS = '''machine memory 1G
+virtio-balloon b hinting retry 5ms
+hint b
+expect virtio-balloon b hint-rounds == 1 hinted > 900M
+expect free == 1G
+hint b
+expect virtio-balloon b hint-rounds == 2 hinted > 900M
+''' + 8 * '''migrating
+migrating off
+''' + '''hint b
+expect virtio-balloon b hint-rounds == 3 hinted > 900M
+'''
+WISHES = '''machine memory 128M span 4G
+virtio-balloon b
+balloon b 4G no-wait
+expect fails invalid balloon b 5G no-wait
+balloon b 0
+'''
+
+
+def check_devices():
+    for what, text in (('64 nodes', MANY_NODES), ('hints', HINTS),
+                       ('a balloon larger than the machine', WISHES)):
+        here = play(text, '--json')
+        there = play(text, *QEMU, '--json', '--verify=step')
+        steps = [[(step['ok'], step.get('error')) for step in
+                  json.loads(report[1]).get('steps', [])]
+                 for report in (here, there)]
+        ok(here[0] == there[0] == 0 and steps[0] == steps[1],
+           what + ': the same on both', '\n'.join(here[1:] + there[1:]))
+
+
+def check_core():
+    """QEMU's core has no name, so an interrupted dump leaves none behind."""
+    with tempfile.TemporaryDirectory() as folder:
+        text = 'machine memory 128M span 4G\nsay now\n' + 99 * (
+            'dump %s/vmcore\n' % folder)
+        path = os.path.join(folder, 'dumps.cf')
+        with open(path, 'w', encoding='utf-8') as file:
+            file.write(text)
+        process = subprocess.Popen(
+            ['stdbuf', '-oL', COMMAND, 'run', *QEMU, path],
+            stdout=subprocess.PIPE, text=True)
+        for line in process.stdout:
+            if line == 'now\n':
+                break
+        left = set()
+        end = time.monotonic() + 2
+        while time.monotonic() < end:
+            left |= set(os.listdir(folder))
+            time.sleep(0.001)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+        left |= set(os.listdir(folder))
+        ok(left <= {'dumps.cf', 'vmcore'}, 'no core stays beside a dump',
+           str(left))
+
+
 def children(pid):
     with open('/proc/%d/task/%d/children' % (pid, pid),
               encoding='utf-8') as file:
@@ -188,6 +253,8 @@ def main():
     if shutil.which(run.PC[0]):
         check_broken()
         check_text()
+        check_devices()
+        check_core()
         check_ends()
     else:
         skip('what the guest does', 'apt-get install ' + run.PC[1])

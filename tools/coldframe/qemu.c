@@ -18,14 +18,15 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "qemu_kind.h"
 
-#define WORDS_MAX	96
+#define WORDS_MAX	512
 #define SLOT_FIRST	0x10		/* on PCI; machine/bare/host.c */
-#define TEXT_BYTES	4096
-#define START_NS	60000000000ull	/* on a busy host */
+#define TEXT_BYTES	32768
+#define END_NS		500000000ull	/* from the last word to the end */
 
 /* What the child finds where. */
 enum {
@@ -39,6 +40,7 @@ struct line {
 	unsigned words;
 	char text[TEXT_BYTES];
 	size_t used;
+	bool cut;			/* more was to be added */
 };
 
 __attribute__((format(printf, 2, 3)))
@@ -51,9 +53,11 @@ static void add(struct line *line, const char *format, ...)
 	va_start(values, format);
 	length = vsnprintf(at, TEXT_BYTES - line->used, format, values);
 	va_end(values);
-	if (line->words == WORDS_MAX ||
-	    (size_t)length >= TEXT_BYTES - line->used)
+	if (line->words == WORDS_MAX || length < 0 ||
+	    (size_t)length >= TEXT_BYTES - line->used) {
+		line->cut = true;
 		return;
+	}
 	line->word[line->words++] = at;
 	line->used += (size_t)length + 1;
 }
@@ -260,12 +264,16 @@ static bool spawn(struct qemu *qemu, const struct qemu_config *config,
 	bool made = line && make_pair(ends.console) &&
 		    make_pair(ends.monitor);
 
+	if (line)
+		make_line(line, config, image);
+
 	ends.scenario = make_file(config->text, config->bytes);
 	ends.errors = qemu->errors = make_file(NULL, 0);
 	channel_open(&qemu->console, ends.console[0]);
 	*ret_monitor = ends.monitor[0];
-	if (made && ends.scenario >= 0 && ends.errors >= 0) {
-		make_line(line, config, image);
+	if (made && line->cut) {
+		(void)failed(qemu, "QEMU's command line would be too long");
+	} else if (made && ends.scenario >= 0 && ends.errors >= 0) {
 		qemu->pid = fork();
 		if (qemu->pid == 0)
 			become_qemu(&ends, line, parent);
@@ -300,6 +308,23 @@ static pid_t wait_for(struct qemu *qemu, int *status)
 	while (got < 0 && errno == EINTR);
 	qemu->pid = 0;
 	return got;
+}
+
+/* Has it ended by itself, or does so now?  It stays to be waited for. */
+static bool has_ended(const struct qemu *qemu)
+{
+	static const struct timespec nap = { 0, 5000000 };
+	uint64_t until_ns = channel_now() + END_NS;
+	siginfo_t info;
+
+	do {
+		info.si_pid = 0;
+		if (waitid(P_PID, (id_t)qemu->pid, &info,
+			   WEXITED | WNOHANG | WNOWAIT) || info.si_pid)
+			return true;
+		(void)nanosleep(&nap, NULL);
+	} while (channel_now() < until_ns);
+	return false;
 }
 
 /* The guest's last words say most, then QEMU's, then how it ended. */
@@ -380,10 +405,22 @@ json_t *qemu_ask(struct qemu *qemu, const char *command,
 	return NULL;
 }
 
-/* Its first object says how many steps it has read. */
-static bool await_guest(struct qemu *qemu)
+/*
+ * No monitor: QEMU is gone and said why, or it is there and does not answer,
+ * which is not to be taken for the end that it has here.
+ */
+static void explain_start(struct qemu *qemu)
 {
-	json_t *object = next_object(qemu, START_NS);
+	if (has_ended(qemu))
+		explain_end(qemu);
+	else
+		(void)failed(qemu, qemu->monitor.error);
+}
+
+/* Its first object says how many steps it has read. */
+static bool await_guest(struct qemu *qemu, uint64_t patience_ns)
+{
+	json_t *object = next_object(qemu, patience_ns);
 	const char *wrong = json_string_value(json_object_get(object,
 							      "wrong"));
 	bool ready = object && !wrong;
@@ -406,13 +443,12 @@ bool qemu_start(struct qemu *qemu, const struct qemu_config *config,
 		(void)close(fd);
 		return false;
 	}
-	if (!monitor_open(&qemu->monitor, fd, START_NS)) {
-		/* Whoever ended it: it says why. */
-		(void)kill(qemu->pid, SIGTERM);
-		explain_end(qemu);
+	if (!monitor_open(&qemu->monitor, fd, config->start_ns)) {
+		explain_start(qemu);
 		return false;
 	}
-	if (!await_guest(qemu))
+	qemu->monitor.patience_ns = config->patience_ns;
+	if (!await_guest(qemu, config->start_ns))
 		return false;
 	qemu->said = (uint64_t)lseek(qemu->errors, 0, SEEK_END);
 	return true;

@@ -23,6 +23,7 @@ bool qemu_cpu_kind(const char *word, enum cpu_kind *ret_kind);
 /* A device that the scenario declares. Sizes are bytes. */
 struct qemu_device {
 	enum noun kind;			/* NOUN_MEM, NOUN_BALLOON */
+	struct text name;		/* in the scenario */
 	uint32_t line;
 	uint64_t first, last;		/* of the region, from frame 0 on */
 	uint64_t block;
@@ -47,7 +48,8 @@ struct qemu_config {
 	uint64_t place, frames;
 	struct qemu_device device[QEMU_DEVICES_MAX];
 	unsigned devices;
-	uint64_t patience_ns;		/* with a step */
+	uint64_t start_ns;		/* patience with the start ... */
+	uint64_t patience_ns;		/* ... and then with a step */
 };
 
 struct qemu {
@@ -107,6 +109,22 @@ uint64_t qemu_resident_range(const struct qemu *qemu, uint64_t first,
 uint32_t qemu_plan(struct qemu_config *config, const struct scenario *scenario,
 		   const struct step *step, size_t steps,
 		   const char **ret_why);
+
+/* Bytes that QEMU has plugged of a virtio-mem, or in the balloon. */
+bool qemu_plugged(struct qemu *qemu, unsigned number, uint64_t *ret_bytes);
+bool qemu_ballooned(struct qemu *qemu, const struct qemu_config *config,
+		    uint64_t *ret_bytes);
+
+/**
+ * qemu_agrees() - does QEMU say of its devices what the guest does?
+ * @report: with the guest's, as print devices has them
+ */
+bool qemu_agrees(struct qemu *qemu, const struct qemu_config *config,
+		 const json_t *report, char *why, size_t bytes);
+
+/* Have its events told, to the last, what is plugged and ballooned now? */
+bool qemu_told(struct qemu *qemu, const struct qemu_config *config, char *why,
+	       size_t bytes);
 
 /**
  * qemu_answer() - do for the guest what only the host can.

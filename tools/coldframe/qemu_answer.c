@@ -15,7 +15,8 @@
 
 #define UNKNOWN		(~(uint64_t)0)
 #define SLOWLY		4096		/* bytes a second of a migration */
-#define HINT_NS		30000000000ull
+#define BEGIN_NS	30000000000ull	/* of a migration */
+#define END_NS		30000000000ull
 #define STATS_S		3600		/* until QEMU asks again by itself */
 
 struct question {
@@ -66,14 +67,61 @@ static int stats(const struct question *question)
 			   STATS_S) ? 0 : CF_EPORT;
 }
 
+/* "active", "cancelling", ...; "none". False: QEMU does not say. */
+static bool migration_status(struct monitor *monitor, char status[24])
+{
+	const char *word;
+	json_t *answer;
+
+	if (!monitor_do(monitor, "query-migrate", NULL, &answer))
+		return false;
+	word = json_string_value(json_object_get(answer, "status"));
+	(void)snprintf(status, 24, "%s", word ? word : "none");
+	json_decref(answer);
+	return true;
+}
+
+/* Wait until the migration is in one of those states. */
+static bool await_migration(struct monitor *monitor,
+			    const char *const *words, uint64_t for_ns)
+{
+	static const struct timespec nap = { 0, 2000000 };
+	uint64_t end_ns = channel_now() + for_ns;
+	char status[24];
+	unsigned i;
+
+	while (migration_status(monitor, status)) {
+		for (i = 0; words[i]; i++)
+			if (!strcmp(status, words[i]))
+				return true;
+		if (channel_now() > end_ns)
+			return false;
+		(void)nanosleep(&nap, NULL);
+	}
+	return false;
+}
+
+/*
+ * Cancelling takes its time, and QEMU says yes when it begins with that.
+ * Until it is done a device is BUSY, and no other migration can begin.
+ */
+static int end_migration(struct monitor *monitor)
+{
+	static const char *const ended[] = {
+		"none", "cancelled", "completed", "failed", NULL,
+	};
+
+	return monitor_do(monitor, "migrate_cancel", NULL, NULL) &&
+	       await_migration(monitor, ended, END_NS) ? 0 : CF_EPORT;
+}
+
 /* A migration to nowhere that lasts until it is cancelled. */
 static int migrating(const struct question *question)
 {
 	struct monitor *monitor = &question->qemu->monitor;
 
 	if (!question->value)
-		return monitor_do(monitor, "migrate_cancel", NULL, NULL) ?
-		       0 : CF_EPORT;
+		return end_migration(monitor);
 	return monitor_do(monitor, "migrate-set-parameters",
 			  json_pack("{s:i}", "max-bandwidth", SLOWLY),
 			  NULL) &&
@@ -83,33 +131,17 @@ static int migrating(const struct question *question)
 }
 
 /* Hints are asked for when a migration has begun to look at memory. */
-static bool has_begun(struct monitor *monitor)
-{
-	const char *status;
-	json_t *answer;
-	bool begun;
-
-	if (!monitor_do(monitor, "query-migrate", NULL, &answer))
-		return false;
-	status = json_string_value(json_object_get(answer, "status"));
-	begun = status && !strcmp(status, "active");
-	json_decref(answer);
-	return begun;
-}
-
 static int hint(const struct question *question)
 {
-	static const struct timespec nap = { 0, 2000000 };
-	uint64_t end = channel_now() + HINT_NS;
+	static const char *const begun[] = { "active", NULL };
+	struct monitor *monitor = &question->qemu->monitor;
 	int err = migrating(question);
 
-	while (!err && question->value &&
-	       !has_begun(&question->qemu->monitor)) {
-		if (channel_now() > end)
-			return CF_EPORT;
-		(void)nanosleep(&nap, NULL);
-	}
-	return err;
+	if (err || !question->value ||
+	    await_migration(monitor, begun, BEGIN_NS))
+		return err;
+	(void)end_migration(monitor);
+	return CF_EPORT;
 }
 
 /* Where QEMU has an address: "Host virtual address for ... is 0x7f...". */
@@ -173,11 +205,8 @@ static int resident(const struct question *question, uint64_t *ret_bytes)
 static bool view_mem(const struct question *question, uint64_t *plugged,
 		     uint64_t *ret_resident)
 {
-	char name[24];
-
-	name_device(question, name);
 	*ret_resident = resident_region(question, question->number);
-	return monitor_get(&question->qemu->monitor, name, "size", plugged);
+	return qemu_plugged(question->qemu, question->number, plugged);
 }
 
 static uint64_t stat_of(const json_t *stats, const char *name)
@@ -214,15 +243,8 @@ static bool view_stats(const struct question *question, uint64_t told[3])
 static bool view_balloon(const struct question *question, uint64_t *ballooned,
 			 uint64_t told[3])
 {
-	json_t *answer;
-
-	if (!monitor_do(&question->qemu->monitor, "query-balloon", NULL,
-			&answer))
-		return false;
-	*ballooned = question->config->memory - (uint64_t)json_integer_value(
-			json_object_get(answer, "actual"));
-	json_decref(answer);
-	return view_stats(question, told);
+	return qemu_ballooned(question->qemu, question->config, ballooned) &&
+	       view_stats(question, told);
 }
 
 /* Plugged, ballooned, resident, free, total, available, complaints. */

@@ -14,10 +14,24 @@ static bool failed(struct monitor *monitor, const char *command,
 	return false;
 }
 
-static void count_event(struct monitor *monitor, const char *event)
+static uint64_t number_of(const json_t *data, const char *member)
 {
-	monitor->size_changes += !strcmp(event, "MEMORY_DEVICE_SIZE_CHANGE");
-	monitor->balloon_changes += !strcmp(event, "BALLOON_CHANGE");
+	return (uint64_t)json_integer_value(json_object_get(data, member));
+}
+
+static void note_event(struct monitor *monitor, const json_t *object)
+{
+	const char *event = json_string_value(json_object_get(object,
+							      "event"));
+	const json_t *data = json_object_get(object, "data");
+	const char *id = json_string_value(json_object_get(data, "id"));
+	unsigned number;
+
+	if (event && !strcmp(event, "BALLOON_CHANGE"))
+		monitor->ram_told = number_of(data, "actual");
+	if (event && !strcmp(event, "MEMORY_DEVICE_SIZE_CHANGE") && id &&
+	    sscanf(id, "device%u", &number) == 1 && number < MONITOR_DEVICES)
+		monitor->size_told[number] = number_of(data, "size");
 }
 
 /* "Unknown" is the largest number of 64 bits, which jansson does not read. */
@@ -35,7 +49,6 @@ static void make_readable(char *line)
 static json_t *next_object(struct monitor *monitor, uint64_t until_ns,
 			   enum channel_read *read)
 {
-	const json_t *event;
 	json_t *object;
 	char *line;
 
@@ -45,37 +58,52 @@ static json_t *next_object(struct monitor *monitor, uint64_t until_ns,
 			return NULL;
 		make_readable(line);
 		object = json_loads(line, 0, NULL);
-		event = json_object_get(object, "event");
-		if (!event)
+		if (!json_object_get(object, "event"))
 			return object ? object : json_object();
-		count_event(monitor, json_string_value(event));
+		note_event(monitor, object);
 		json_decref(object);
 	}
 }
 
+/* An earlier command's, of which nobody waits for the answer any more. */
+static bool is_late(const struct monitor *monitor, const json_t *object)
+{
+	const json_t *id = json_object_get(object, "id");
+
+	return json_is_integer(id) &&
+	       (uint64_t)json_integer_value(id) != monitor->commands;
+}
+
 static json_t *await(struct monitor *monitor, const char *command)
 {
+	uint64_t until_ns = channel_now() + monitor->patience_ns;
 	enum channel_read read;
-	json_t *object = next_object(monitor, channel_now() +
-				     monitor->patience_ns, &read);
+	json_t *object;
 
+	while ((object = next_object(monitor, until_ns, &read)) != NULL &&
+	       is_late(monitor, object))
+		json_decref(object);
 	if (!object)
 		(void)failed(monitor, command, read == CHANNEL_LATE ?
 			     "QEMU does not answer" : "QEMU is gone");
 	return object;
 }
 
-void monitor_look(struct monitor *monitor)
+bool monitor_hear(struct monitor *monitor, uint64_t until_ns)
 {
 	enum channel_read read;
+	json_t *object;
 
-	json_decref(next_object(monitor, 0, &read));
+	while ((object = next_object(monitor, until_ns, &read)) != NULL)
+		json_decref(object);
+	return read == CHANNEL_LATE;
 }
 
 static bool say(struct monitor *monitor, const char *command,
 		json_t *arguments)
 {
-	json_t *object = json_pack("{s:s}", "execute", command);
+	json_t *object = json_pack("{s:s, s:I}", "execute", command, "id",
+				   (json_int_t)++monitor->commands);
 	char *line;
 	bool said;
 
@@ -116,8 +144,12 @@ bool monitor_do(struct monitor *monitor, const char *command,
 bool monitor_open(struct monitor *monitor, int fd, uint64_t patience_ns)
 {
 	json_t *greeting;
+	unsigned i;
 
-	*monitor = (struct monitor){ .patience_ns = patience_ns };
+	*monitor = (struct monitor){ .patience_ns = patience_ns,
+				     .ram_told = ~(uint64_t)0 };
+	for (i = 0; i < MONITOR_DEVICES; i++)
+		monitor->size_told[i] = ~(uint64_t)0;
 	channel_open(&monitor->channel, fd);
 	greeting = await(monitor, "the monitor");
 	if (!greeting)
@@ -145,17 +177,4 @@ bool monitor_set(struct monitor *monitor, const char *device,
 	(void)json_object_set_new(arguments, "value",
 				  json_integer((json_int_t)value));
 	return monitor_do(monitor, "qom-set", arguments, NULL);
-}
-
-bool monitor_get(struct monitor *monitor, const char *device,
-		 const char *property, uint64_t *ret_value)
-{
-	json_t *answer;
-
-	if (!monitor_do(monitor, "qom-get", property_of(device, property),
-			&answer))
-		return false;
-	*ret_value = (uint64_t)json_integer_value(answer);
-	json_decref(answer);
-	return true;
 }

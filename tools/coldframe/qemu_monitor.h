@@ -6,16 +6,21 @@
 
 #include "qemu_channel.h"
 
+#define MONITOR_DEVICES	8
+
 /*
- * QEMU's monitor, by its protocol QMP: one JSON object a line. Events that
- * come between answers are counted; QEMU holds them back for a second, so
- * they are hints and no answers.
+ * QEMU's monitor, by its protocol QMP: one JSON object a line. Each command
+ * has a number, so that an answer nobody waits for any more is not taken for
+ * the next one's. Events that come between answers are noted; QEMU holds them
+ * back for up to a second, the last of several comes in any case.
  */
 struct monitor {
 	struct channel channel;
 	uint64_t patience_ns;		/* for an answer */
-	unsigned size_changes;		/* MEMORY_DEVICE_SIZE_CHANGE */
-	unsigned balloon_changes;	/* BALLOON_CHANGE */
+	uint64_t commands;		/* the last one's number */
+	/* What events said last, ~0: nothing yet. */
+	uint64_t size_told[MONITOR_DEVICES];	/* "deviceN" has plugged */
+	uint64_t ram_told;		/* RAM that is in no balloon */
 	char error[160];		/* of the command that failed last */
 };
 
@@ -33,13 +38,11 @@ void monitor_close(struct monitor *monitor);
 bool monitor_do(struct monitor *monitor, const char *command,
 		json_t *arguments, json_t **ret_answer);
 
-/* Count events that wait. */
-void monitor_look(struct monitor *monitor);
+/* Note events that come until then. False: QEMU is gone. */
+bool monitor_hear(struct monitor *monitor, uint64_t until_ns);
 
-/* A property of a device: "/machine/peripheral/" @device. */
+/* Set a property of a device: "/machine/peripheral/" @device. */
 bool monitor_set(struct monitor *monitor, const char *device,
 		 const char *property, uint64_t value);
-bool monitor_get(struct monitor *monitor, const char *device,
-		 const char *property, uint64_t *ret_value);
 
 #endif

@@ -12,11 +12,13 @@
 /* Regions begin there: RAM must end there, and frames before it have RAM. */
 #define FRAMES_MAX	(256 * GIB)
 
-static struct qemu_device device_of(const struct step *step)
+static struct qemu_device device_of(const struct scenario *scenario,
+				    const struct step *step)
 {
 	return (struct qemu_device){
 		.kind = step->kind == STEP_VIRTIO_MEM ? NOUN_MEM :
 							NOUN_BALLOON,
+		.name = scenario->name[step->name].text,
 		.line = step->line,
 		.first = step->place.first * CF_FRAME_BYTES,
 		.last = step->place.last * CF_FRAME_BYTES,
@@ -31,9 +33,10 @@ static struct qemu_device device_of(const struct step *step)
 
 /* NULL, or why QEMU cannot have it. */
 static const char *add_device(struct qemu_config *config,
+			      const struct scenario *scenario,
 			      const struct step *step)
 {
-	struct qemu_device device = device_of(step);
+	struct qemu_device device = device_of(scenario, step);
 	unsigned i;
 
 	if (config->devices == QEMU_DEVICES_MAX)
@@ -107,7 +110,7 @@ uint32_t qemu_plan(struct qemu_config *config, const struct scenario *scenario,
 	for (i = 0; i < steps && !*ret_why; i++)
 		if (step[i].kind == STEP_VIRTIO_MEM ||
 		    step[i].kind == STEP_VIRTIO_BALLOON)
-			*ret_why = add_device(config, &step[i]);
+			*ret_why = add_device(config, scenario, &step[i]);
 	if (*ret_why)
 		return step[i - 1].line;
 	*ret_why = lay_out(config, scenario->span_frames * CF_FRAME_BYTES);

@@ -6,6 +6,7 @@
  */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -17,6 +18,7 @@ struct session {
 	struct qemu qemu;
 	json_t *refused;	/* of the last step, or NULL */
 	bool on;
+	bool finished;		/* no step follows */
 };
 
 /* What the guest tells before it answers. */
@@ -90,13 +92,37 @@ static void show(struct session *session, const struct step *step)
 	json_decref(report);
 }
 
-/* QEMU's dump of all the guest's memory, beside where ours is to be. */
-static bool take_core(struct session *session, const char *core,
+/* A file without a name, beside @path: nothing is left, whatever ends us. */
+static int open_core(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char folder[4096] = ".", name[4120];
+	int fd;
+
+	if (!strcmp(path, "-"))
+		(void)snprintf(folder, sizeof(folder), "/tmp");
+	else if (slash)
+		(void)snprintf(folder, sizeof(folder), "%.*s",
+			       (int)(slash - path) + 1, path);
+	fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (fd >= 0)
+		return fd;
+	/* Not every file system has such. */
+	(void)snprintf(name, sizeof(name), "%s/.coldframe-XXXXXX", folder);
+	fd = mkostemp(name, O_CLOEXEC);
+	if (fd >= 0)
+		(void)unlink(name);
+	return fd;
+}
+
+/* QEMU's dump of all the guest's memory, into a file of ours. */
+static bool take_core(struct session *session, int fd,
 		      struct outcome *outcome)
 {
-	char place[4200];
+	char place[64];
 
-	(void)snprintf(place, sizeof(place), "file:%s", core);
+	(void)snprintf(place, sizeof(place), "file:/proc/%ld/fd/%d",
+		       (long)getpid(), fd);
 	if (monitor_do(&session->qemu.monitor, "dump-guest-memory",
 		       json_pack("{s:b, s:s, s:s}", "paging", 0, "protocol",
 				 place, "format", "kdump-zlib"), NULL))
@@ -108,10 +134,10 @@ static bool take_core(struct session *session, const char *core,
 }
 
 static void filter_core(const struct session *session, const struct step *step,
-			const char *path, const char *core,
-			struct outcome *outcome)
+			const char *path, int fd, struct outcome *outcome)
 {
 	const struct machine_config *machine = session->config->machine;
+	char core[64];
 	const struct machine_dump request = {
 		.core = core, .path = path,
 		.level = (unsigned)step_value(step, KEY_LEVEL, 1),
@@ -119,6 +145,7 @@ static void filter_core(const struct session *session, const struct step *step,
 	};
 	char text[OUTCOME_TEXT_BYTES];
 
+	(void)snprintf(core, sizeof(core), "/proc/self/fd/%d", fd);
 	outcome->err = machine->dump(machine->dump_context, &request, text,
 				     sizeof(text)) ? -CF_EPORT : 0;
 	(void)snprintf(outcome->err ? outcome->why : outcome->what,
@@ -129,7 +156,7 @@ static void filter_core(const struct session *session, const struct step *step,
 static void play_dump(struct session *session, const struct step *step,
 		      struct outcome *outcome)
 {
-	char path[4096], core[4120];
+	char path[4096];
 	int fd;
 
 	*outcome = (struct outcome){ .err = -CF_EINVAL };
@@ -141,19 +168,16 @@ static void play_dump(struct session *session, const struct step *step,
 	}
 	(void)memcpy(path, step->text.start, step->text.length);
 	path[step->text.length] = '\0';
-	(void)snprintf(core, sizeof(core), "%s.XXXXXX",
-		       strcmp(path, "-") ? path : "/tmp/coldframe-core");
-	fd = mkstemp(core);
+	fd = open_core(path);
 	if (fd < 0) {
 		outcome->err = -CF_EPORT;
 		(void)snprintf(outcome->why, sizeof(outcome->why),
-			       "%.200s: %s", core, strerror(errno));
+			       "beside %.200s: %s", path, strerror(errno));
 		return;
 	}
+	if (take_core(session, fd, outcome))
+		filter_core(session, step, path, fd, outcome);
 	(void)close(fd);
-	if (take_core(session, core, outcome))
-		filter_core(session, step, path, core, outcome);
-	(void)unlink(core);
 }
 
 static void play_step(void *self, const struct step *step,
@@ -201,64 +225,34 @@ static bool check(struct session *session, const char *command, char *why,
 	return holds;
 }
 
-/* A driver that is at rest and QEMU count the same. */
-static bool agrees(const json_t *device, const char *member,
-		   const char *host_member, char *why, size_t bytes)
-{
-	json_int_t own = json_integer_value(json_object_get(device, member));
-	json_int_t host = json_integer_value(json_object_get(device,
-							     host_member));
-	const char *state = json_string_value(json_object_get(device,
-							      "state"));
-
-	if (own == host || !state || (strcmp(state, "idle") &&
-				      strcmp(state, "backing-off")))
-		return true;
-	(void)snprintf(why, bytes, "%s has %lld bytes %s, and %lld by QEMU's"
-		       " account", json_string_value(json_object_get(device,
-								     "name")),
-		       (long long)own, member, (long long)host);
-	return false;
-}
-
-static bool qemu_agrees(const json_t *report, char *why, size_t bytes)
-{
-	const json_t *device;
-	size_t i;
-
-	json_array_foreach(json_object_get(report, "virtio-mem"), i, device)
-		if (!agrees(device, "plugged", "host-plugged", why, bytes))
-			return false;
-	json_array_foreach(json_object_get(report, "virtio-balloon"), i,
-			   device)
-		if (!agrees(device, "ballooned", "host-ballooned", why,
-			    bytes))
-			return false;
-	return true;
-}
-
 /* Every equation of the engine; and that QEMU sees what the guest does. */
 static bool play_verify(void *self, char *why, size_t bytes)
 {
-	const struct session *session = self;
+	struct session *session = self;
+	const struct qemu_config *config = &session->config->qemu;
 	char command[32];
 	json_t *report;
 	bool holds;
 
 	if (!check(self, "verify", why, bytes))
 		return false;
-	if (!session->config->qemu.devices)
+	if (!config->devices)
 		return true;
 	(void)snprintf(command, sizeof(command), "shown %u",
 		       (unsigned)PRINT_DEVICES);
 	report = ask(self, command);
-	holds = qemu_agrees(report, why, bytes);
+	holds = qemu_agrees(&session->qemu, config, report, why, bytes);
 	json_decref(report);
-	return holds;
+	/* Events come late: once, when nothing changes any more. */
+	return holds && (!session->finished ||
+			 qemu_told(&session->qemu, config, why, bytes));
 }
 
 static bool play_finish(void *self, char *why, size_t bytes)
 {
+	struct session *session = self;
+
+	session->finished = true;
 	return check(self, "finish", why, bytes);
 }
 

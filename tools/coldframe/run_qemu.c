@@ -13,6 +13,7 @@
 #include "session.h"
 
 #define COMMAND		"coldframe run"
+#define START_S		60		/* on a busy host */
 #define PATIENCE_S	600
 #define PATIENCE_S_MAX	86400
 #define CPUS_MIN	2
@@ -115,6 +116,7 @@ int run_qemu_play(void *context, const struct program *program,
 			.bytes = program->bytes,
 			.seed = config->seed,
 			.cpus = guest_cpus(program),
+			.start_ns = START_S * 1000000000ull,
 			.patience_ns = (run->patience_given ?
 					run->patience_s : PATIENCE_S) *
 				       1000000000,
