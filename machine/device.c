@@ -193,7 +193,7 @@ struct device *device_of(struct machine *machine, const struct step *step,
 	return NULL;
 }
 
-static void on_interrupt(void *context, uint8_t isr)
+void device_interrupt(void *context, uint8_t isr)
 {
 	struct device *device = context;
 
@@ -260,7 +260,7 @@ static void set_config(struct device *device, const struct step *step)
 		.must_tell_host = step_has(step, KEY_MUST_TELL_HOST),
 		.reporting = step_has(step, KEY_REPORTING),
 		.hinting = step_has(step, KEY_HINTING),
-		.interrupt = on_interrupt,
+		.interrupt = device_interrupt,
 		.context = device,
 	};
 	device->zone = (enum cf_zone_kind)step_value(step, KEY_ZONE,

@@ -66,6 +66,9 @@ int device_say_lost(struct device *device, enum device_end end,
  */
 int device_start_error(int err, int removed);
 
+/* As config.interrupt; @context: the device. */
+void device_interrupt(void *context, uint8_t isr);
+
 /* A bounded piece of work. */
 struct cf_next device_work(struct device *device);
 

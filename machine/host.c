@@ -12,9 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "host.h"
-#include "internal.h"
-#include "machine/virtio/model.h"
+#include "host_internal.h"
 
 #define SHARED_BYTES	(HOST_SHARED_FRAMES / HOST_DEVICES_MAX *	\
 			 CF_FRAME_BYTES)
@@ -23,19 +21,6 @@
 _Static_assert(LIE_COUNT == MODEL_TRICK_COUNT, "a word a trick");
 /* tests/virtio/words.c: each trick has its word. */
 _Static_assert(LIE_SILENCE == MODEL_LIE_SILENCE, "the words' order");
-
-struct host_device {
-	struct machine *machine;
-	struct host_config config;
-	unsigned slot;			/* of the shared memory */
-	struct model *model;
-	struct model_mem *mem;		/* NOUN_MEM */
-	struct model_balloon *balloon;	/* NOUN_BALLOON */
-	struct cf_pci_access access;
-	struct cf_virtio_pci pci;
-	struct cf_virtio_mmio mmio;
-	uint32_t hint_round;
-};
 
 /* With messages, the data is what the vector stands for. */
 static void on_interrupt(void *context, bool msix, uint64_t address,

@@ -149,6 +149,8 @@ void bits_free(struct bits *bits);
 void bits_set(struct bits *bits, cf_pfn first, cf_pfn last, bool value);
 bool bits_get(const struct bits *bits, cf_pfn pfn);
 uint64_t bits_count(const struct bits *bits);
+/* Memory of it that depends on what is set. */
+uint64_t bits_bytes(const struct bits *bits);
 
 /* How many of [first, last) are set. */
 uint64_t bits_within(const struct bits *bits, cf_pfn first, cf_pfn last);
@@ -200,7 +202,6 @@ struct watcher {
 
 void watcher_free(struct watcher *watcher);
 
-
 struct walker {
 	struct machine *machine;	/* (C) */
 	pthread_t thread;
@@ -214,7 +215,6 @@ struct walker {
 };
 
 void walker_free(struct walker *walker);
-
 
 /* Until walkers_go_on() all walkers stand still, and hold nothing. */
 void walkers_rest(struct machine *machine);

@@ -15,6 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "save_objects.h"
+
 int restore_wrong(struct restore *restore, const char *format, ...)
 {
 	char text[SAVE_WHY_BYTES];
@@ -143,10 +145,14 @@ struct restore *restore_open(const char *path, char *why)
 
 void restore_close(struct restore *restore)
 {
+	uint32_t i;
+
 	save_reader_close(restore->reader);
 	restore_map_free(restore);
 	bits_free(restore->claimed);
 	owner_free(restore->load_owner);
+	for (i = 0; i < SCENARIO_NAMES_MAX; i++)
+		free(restore->aside[i]);
 	free(restore);
 }
 
@@ -172,6 +178,13 @@ uint64_t restore_seed(const struct restore *restore)
 
 /* ---- contents ---- */
 
+/* Frozen, and its owner says that nobody else may read it? */
+static bool is_private(struct cf_map *map, const struct fact_run *run)
+{
+	return !run->refs && cf_owner_traits(map, run->owner) &
+			     (CF_OWNER_PRIVATE | CF_OWNER_GONE);
+}
+
 /* May contents stand in all of [first, last)?  Only what is in use has any. */
 static bool is_used(struct restore *restore, cf_pfn first, cf_pfn last)
 {
@@ -183,7 +196,10 @@ static bool is_used(struct restore *restore, cf_pfn first, cf_pfn last)
 	cf_walk_begin(machine->map);
 	while (used && cf_walk_next(machine->map, &first, last, &span)) {
 		run.type = (uint8_t)span.type;
-		used = span.kind == CF_SPAN_RUN && run_has_contents(&run);
+		run.owner = (uint16_t)span.owner;
+		run.refs = span.refs;
+		used = span.kind == CF_SPAN_RUN && run_has_contents(&run) &&
+		       !is_private(machine->map, &run);
 	}
 	cf_walk_end(machine->map);
 	return used;
@@ -219,6 +235,79 @@ static int restore_content(struct restore *restore, struct code *code)
 
 /* ---- the end ---- */
 
+/* Frames of a run in use that nobody may read: as the filter has it. */
+static uint64_t left_out_of(struct restore *restore,
+			    const struct fact_run *run)
+{
+	struct machine *machine = restore->machine;
+	cf_pfn at = run->first, last = run->first + run_frames(run);
+	uint64_t frames = 0;
+
+	if (is_private(machine->map, run))
+		return run_frames(run);
+	while ((at = bad_next(machine, at, last)) < last) {
+		frames++;
+		at++;
+	}
+	return frames;
+}
+
+/* What is in use, against what was said of it. */
+static int count_used(struct restore *restore, uint64_t *ret_used,
+		      uint64_t *ret_left_out)
+{
+	struct machine *machine = restore->machine;
+	struct save_runs runs = { NULL, 0, 0 };
+	cf_pfn block, pfn;
+	size_t i;
+	int err = 0;
+
+	*ret_used = 0;
+	*ret_left_out = 0;
+	for (block = machine->added_first; !err && block < machine->added_last;
+	     block += machine->block_frames) {
+		err = save_runs_of(machine, block, &runs, &pfn);
+		for (i = 0; !err && i < runs.count; i++) {
+			const struct fact_run *run = &runs.run[i];
+
+			if (!run_has_contents(run))
+				continue;
+			*ret_used += run_frames(run);
+			*ret_left_out += left_out_of(restore, run);
+		}
+	}
+	save_runs_free(&runs);
+	return err;
+}
+
+static int check_counts(struct restore *restore, const struct fact_end *said)
+{
+	const struct fact_end *end = &restore->end;
+	uint64_t used, left_out;
+
+	if (said->runs != end->runs || said->contents != end->contents)
+		return restore_wrong(restore, "damaged: %llu runs and %llu"
+				     " frames with contents were saved, %llu"
+				     " and %llu are there",
+				     (unsigned long long)said->runs,
+				     (unsigned long long)said->contents,
+				     (unsigned long long)end->runs,
+				     (unsigned long long)end->contents);
+	if (count_used(restore, &used, &left_out))
+		return restore_wrong(restore, "the map does not come to rest");
+	used += restore->device_used;
+	if (said->left_out != left_out ||
+	    said->contents + said->zeroes + said->left_out != used)
+		return restore_wrong(restore, "damaged: %llu frames were left"
+				     " out and %llu zero, %llu and %llu are",
+				     (unsigned long long)said->left_out,
+				     (unsigned long long)said->zeroes,
+				     (unsigned long long)left_out,
+				     (unsigned long long)(used - left_out -
+							  said->contents));
+	return 0;
+}
+
 static int restore_end(struct restore *restore, struct code *code)
 {
 	struct fact_end *end = &restore->end, said;
@@ -227,13 +316,8 @@ static int restore_end(struct restore *restore, struct code *code)
 	fact_end(code, &said);
 	if (code->failed)
 		return 0;
-	if (said.runs != end->runs || said.contents != end->contents)
-		return restore_wrong(restore, "damaged: %llu runs and %llu"
-				     " frames were saved, %llu and %llu are"
-				     " there", (unsigned long long)said.runs,
-				     (unsigned long long)said.contents,
-				     (unsigned long long)end->runs,
-				     (unsigned long long)end->contents);
+	if (check_counts(restore, &said))
+		return -1;
 	end->zeroes = said.zeroes;
 	end->left_out = said.left_out;
 	if (save_runs_sum(restore->machine, &end->sum, &runs))
@@ -280,14 +364,19 @@ static const restore_fn functions[SAVE_KIND_COUNT] = {
 	[SAVE_LOAD] = restore_load,
 	[SAVE_WORKER] = restore_worker,
 	[SAVE_SLOT] = restore_slot_run,
+	[SAVE_OBJECT] = restore_object,
+	[SAVE_GIVEN] = restore_given,
+	[SAVE_ADDED] = restore_added,
+	[SAVE_PART] = restore_part,
 };
 
 /* Kinds rise; what the map is made of is complete when the next ones begin. */
 static int check_kind(struct restore *restore, enum save_kind kind)
 {
+	unsigned rank = save_kind_rank(kind);
 	bool ends = kind == SAVE_END;
 
-	if ((kind < restore->kind && !ends) || !functions[kind])
+	if (rank < save_kind_rank(restore->kind) || !functions[kind])
 		return restore_wrong(restore, "damaged: a record of kind"
 				     " \"%s\" stands behind one of kind"
 				     " \"%s\"", save_kind_name(kind),
@@ -295,8 +384,11 @@ static int check_kind(struct restore *restore, enum save_kind kind)
 	restore->kind = kind;
 	if (kind != SAVE_KEPT)
 		restore_kept_end(restore);
-	if ((kind > SAVE_RUN || ends) && !restore->rebuild.made &&
+	if (rank > save_kind_rank(SAVE_RUN) && !restore->rebuild.made &&
 	    restore_map_end(restore))
+		return -1;
+	if (rank > save_kind_rank(SAVE_PART) && !restore->finished &&
+	    restore_objects_end(restore))
 		return -1;
 	if (ends && restore->fact.workers && !restore->machine->load)
 		return restore_wrong(restore, "the load is missing");

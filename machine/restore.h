@@ -16,6 +16,9 @@
 /* As many as a scenario can ask for. */
 #define RESTORE_BAD_MAX	65536
 
+/* Memory for bits of owners whose frames are scattered, all together. */
+#define RESTORE_BITS_MAX	((uint64_t)64 << 20)
+
 /*
  * Making the map.  Frames whose owner is gone are made by a stand-in that
  * then unregisters; so are blocks with frames that were never exposed and
@@ -24,6 +27,7 @@
  */
 struct rebuild {
 	struct owner *of_id[CF_OWNERS_MAX];
+	bool other[CF_OWNERS_MAX];	/* ids of devices and their like */
 	uint32_t id_last;		/* the last one given */
 	uint32_t gap[CF_OWNERS_MAX];	/* ids of owners that are gone ... */
 	uint32_t gaps;			/* ... held so that nobody gets them */
@@ -51,9 +55,13 @@ struct restore {
 	enum save_kind kind;		/* of the record before */
 	struct rebuild rebuild;
 	struct fact_end end;		/* counted here */
+	uint64_t device_used;		/* frames of devices in use */
 	cf_pfn content_last;		/* contents come in order */
+	uint64_t bits_bytes;		/* of owners' bits */
 	struct bits *claimed;		/* heads of runs that are in a set */
 	struct owner *load_owner;	/* until the load takes it */
+	void *aside[SCENARIO_NAMES_MAX];	/* what such a one waits for */
+	bool finished;			/* so are devices and their like */
 	struct owner *kept_of;		/* whose list of kept runs ... */
 	struct run **kept_end;		/* ... ends here */
 };
@@ -86,6 +94,10 @@ int restore_map_end(struct restore *restore);
 void restore_map_free(struct restore *restore);
 
 /* ---- restore_known.c ---- */
+
+/* Names of a report, as they live as long as the machine. */
+void restore_words(struct restore *restore, struct cf_report *report,
+		   const struct fact_report_text *text);
 
 int restore_set(struct restore *restore, struct code *code);
 int restore_member(struct restore *restore, struct code *code);

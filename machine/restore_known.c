@@ -360,8 +360,8 @@ static const char *word_of(struct restore *restore, const char *text)
 	return NULL;
 }
 
-static void give_words(struct restore *restore, struct cf_report *report,
-		       const struct fact_report_text *text)
+void restore_words(struct restore *restore, struct cf_report *report,
+		   const struct fact_report_text *text)
 {
 	report->who = word_of(restore, text->who);
 	report->detail = word_of(restore, text->detail);
@@ -398,7 +398,7 @@ int restore_operation(struct restore *restore, struct code *code)
 	if (!operation)
 		return restore_wrong(restore, "out of memory");
 	*operation = read;
-	give_words(restore, &operation->before.report, &text);
+	restore_words(restore, &operation->before.report, &text);
 	slot->operation = operation;
 	return resume_operation(restore, operation,
 				restore->machine->name[number]);
@@ -470,7 +470,7 @@ int restore_last(struct restore *restore, struct code *code)
 
 	fact_last(code, last, &text);
 	if (!code->failed)
-		give_words(restore, &last->report, &text);
+		restore_words(restore, &last->report, &text);
 	return 0;
 }
 

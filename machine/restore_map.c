@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "restore.h"
+#include "save_objects.h"
 
 static int engine_refused(struct restore *restore, const struct fact_run *run,
 			  int err)
@@ -91,8 +91,7 @@ static int dismiss_stand_in(struct restore *restore)
  * Ids are given in rising order: one that is passed over belonged to an owner
  * that is gone, and is held until the map is made.
  */
-static int register_as(struct restore *restore, struct owner *owner,
-		       uint32_t id)
+static int hold_ids_below(struct restore *restore, uint32_t id)
 {
 	static const struct cf_owner_ops nothing;
 	struct rebuild *rebuild = &restore->rebuild;
@@ -106,7 +105,7 @@ static int register_as(struct restore *restore, struct owner *owner,
 		if (!err)
 			rebuild->gap[rebuild->gaps++] = got;
 	}
-	return err ? err : owner_register(restore->machine, owner);
+	return err;
 }
 
 static int close_gaps(struct restore *restore)
@@ -127,7 +126,8 @@ static int adopt_id(struct restore *restore, struct owner *owner, uint32_t id)
 	if (id <= rebuild->id_last || id >= CF_OWNERS_MAX)
 		return restore_wrong(restore, "owner %s has the id %u, after"
 				     " %u", owner->name, id, rebuild->id_last);
-	if (!owner->registered && register_as(restore, owner, id))
+	if (!owner->registered && (hold_ids_below(restore, id) ||
+				   owner_register(restore->machine, owner)))
 		return restore_wrong(restore, "owner %s cannot be registered",
 				     owner->name);
 	if (owner->id != id)
@@ -136,6 +136,23 @@ static int adopt_id(struct restore *restore, struct owner *owner, uint32_t id)
 	rebuild->id_last = id;
 	rebuild->of_id[id] = owner;
 	owner->ops.online = expose_block;
+	return 0;
+}
+
+/* A device or one of its like: all else of it is known. */
+static int start_object(struct restore *restore, const struct fact_owner *fact)
+{
+	struct rebuild *rebuild = &restore->rebuild;
+
+	if (fact->id <= rebuild->id_last || fact->id >= CF_OWNERS_MAX ||
+	    !fact->registered || hold_ids_below(restore, fact->id))
+		return restore_wrong(restore, "%s cannot have the id %u",
+				     restore->machine->name[fact->number],
+				     fact->id);
+	if (restore_start(restore, fact->number, fact->id))
+		return -1;
+	rebuild->id_last = fact->id;
+	rebuild->other[fact->id] = true;
 	return 0;
 }
 
@@ -181,6 +198,9 @@ int restore_owner(struct restore *restore, struct code *code)
 	if (code->failed)
 		return 0;
 	named = fact.number != FACT_FOLIOS && fact.number != FACT_LOAD;
+	if (named && fact.number < restore->names &&
+	    object_kind(restore->name[fact.number].noun))
+		return start_object(restore, &fact);
 	owner = make_owner(restore, fact.number);
 	if (!owner)
 		return restore_wrong(restore, "out of memory");
@@ -206,8 +226,10 @@ int restore_owner(struct restore *restore, struct code *code)
 
 int restore_bits(struct restore *restore, struct code *code, bool plugged)
 {
+	const struct machine *machine = restore->machine;
 	struct fact_range fact;
 	struct owner *owner;
+	struct bits *bits;
 
 	fact_range(code, &fact);
 	if (code->failed)
@@ -215,12 +237,17 @@ int restore_bits(struct restore *restore, struct code *code, bool plugged)
 	owner = restore_find(restore, fact.number, NOUN_OWNER);
 	if (!owner)
 		return -1;
-	if (fact.first >= fact.last ||
-	    fact.last > restore->machine->map_config.last)
+	if (fact.first >= fact.last || fact.first < machine->added_first ||
+	    fact.last > machine->added_last)
 		return restore_wrong(restore, "%s has frames where there can"
 				     " be none", owner->name);
-	bits_set(plugged ? owner->plugged : owner->ballooned, fact.first,
-		 fact.last, true);
+	bits = plugged ? owner->plugged : owner->ballooned;
+	restore->bits_bytes -= bits_bytes(bits);
+	bits_set(bits, fact.first, fact.last, true);
+	restore->bits_bytes += bits_bytes(bits);
+	if (restore->bits_bytes > RESTORE_BITS_MAX)
+		return restore_wrong(restore, "frames of %s are scattered"
+				     " over more than can be", owner->name);
 	return 0;
 }
 
@@ -335,6 +362,8 @@ static uint32_t making_id(struct restore *restore, uint32_t id, int *ret_err)
 	*ret_err = 0;
 	if (id == CF_OWNER_NONE)
 		return CF_OWNER_NONE;
+	if (id < CF_OWNERS_MAX && restore->rebuild.other[id])
+		return id;
 	if (id == CF_OWNER_ORPHAN)
 		owner = stand_in(restore);
 	if (!owner)
@@ -497,7 +526,9 @@ static bool is_odd(struct restore *restore, const struct fact_block *block)
 	const struct save_runs *runs = &restore->rebuild.runs;
 	size_t i;
 
-	if (block->orphan)
+	/* A driver of a device would expose what is there now. */
+	if (block->orphan || (block->range_owner < CF_OWNERS_MAX &&
+			      restore->rebuild.other[block->range_owner]))
 		return true;
 	for (i = 0; i < runs->count; i++)
 		if (runs->run[i].flags & CF_FLAG_NEVER_ONLINED &&
@@ -513,7 +544,9 @@ static int give_block(struct restore *restore, struct fact_block *block)
 	struct owner *owner = owner_of(restore, block->range_owner);
 	int err;
 
-	if (!block->orphan && block->range_owner && !owner)
+	if (!block->orphan && block->range_owner && !owner &&
+	    !(block->range_owner < CF_OWNERS_MAX &&
+	      restore->rebuild.other[block->range_owner]))
 		return restore_wrong(restore, "the block at frame %llu is of"
 				     " nobody's range",
 				     (unsigned long long)block->first);

@@ -19,6 +19,7 @@
 
 #include "save_facts.h"
 #include "save_map.h"
+#include "save_objects.h"
 
 #define DRAIN_TRIES	100
 #define WINDOW_FRAMES	CF_CHUNK_FRAMES
@@ -35,12 +36,18 @@ struct saving {
 	bool failed;
 	char *why;			/* SAVE_WHY_BYTES */
 	unsigned char *window;		/* WINDOW_FRAMES frames */
+	struct fact_object object;	/* the one that is written */
+	struct code bytes;		/* in that */
 };
 
-static int fail(struct saving *saving, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
+#define fail saving_fail
 
-static int fail(struct saving *saving, const char *format, ...)
+struct machine *saving_machine(struct saving *saving)
+{
+	return saving->machine;
+}
+
+int saving_fail(struct saving *saving, const char *format, ...)
 {
 	va_list values;
 
@@ -65,6 +72,40 @@ static struct code *record(struct saving *saving, enum save_kind kind)
 	saving->failed = true;		/* the close knows why */
 	nowhere.failed = true;
 	return &nowhere;
+}
+
+struct code *saving_begin(struct saving *saving, uint32_t number,
+			  uint32_t sort)
+{
+	struct fact_object *object = &saving->object;
+
+	object->number = number;
+	object->sort = sort;
+	saving->bytes = (struct code){
+		object->bytes, object->bytes + sizeof(object->bytes), false,
+		false,
+	};
+	return &saving->bytes;
+}
+
+void saving_end(struct saving *saving, enum save_kind kind)
+{
+	struct fact_object *object = &saving->object;
+
+	object->count = (uint16_t)(saving->bytes.at - object->bytes);
+	if (saving->bytes.failed)
+		(void)fail(saving, "%s does not fit into a record",
+			   saving->machine->name[object->number]);
+	fact_object(record(saving, kind), object);
+}
+
+void saving_range(struct saving *saving, enum save_kind kind,
+		  const struct fact_range *range)
+{
+	struct fact_range fact = *range;
+
+	if (!saving->failed)
+		fact_range(record(saving, kind), &fact);
 }
 
 static void save_names(struct saving *saving)
@@ -115,6 +156,16 @@ static void save_owner(struct saving *saving, uint32_t number,
 	fact_owner(record(saving, SAVE_OWNER), &fact, owner);
 }
 
+/* An object of some other noun, whose record has no more than its id. */
+static void save_object_owner(struct saving *saving, uint32_t id)
+{
+	struct owner nobody = { .machine = NULL };
+	struct fact_owner fact = { .id = id, .registered = true };
+
+	if (objects_owner(saving->machine, id, &fact.number))
+		fact_owner(record(saving, SAVE_OWNER), &fact, &nobody);
+}
+
 /* In the order of their ids, so that each can get its own again. */
 static void save_owners(struct saving *saving)
 {
@@ -129,6 +180,8 @@ static void save_owners(struct saving *saving)
 			owner = load;
 		if (owner)
 			save_owner(saving, number_of(machine, owner), owner);
+		else
+			save_object_owner(saving, id);
 	}
 	for (i = 0; i < machine->config.names_count; i++)
 		if (is_object(machine, i, NOUN_OWNER) &&
@@ -202,7 +255,8 @@ static void save_blocks(struct saving *saving)
 
 	for (at = machine->added_first; at < machine->added_last;
 	     at += machine->block_frames) {
-		if (cf_block_info(machine->map, at, &info))
+		if (cf_block_info(machine->map, at, &info) ||
+		    info.zone == CF_ZONE_DEVICE)
 			continue;
 		fact = (struct fact_block){
 			.first = at,
@@ -235,10 +289,6 @@ static void save_block_runs(struct saving *saving, cf_pfn block)
 	for (i = 0; i < saving->runs.count; i++) {
 		struct fact_run *run = &saving->runs.run[i];
 
-		if (run->type == CF_TYPE_DEVICE)
-			(void)fail(saving, "frame %llu is memory of a device,"
-				   " which no file can keep",
-				   (unsigned long long)run->first);
 		saving->end.sum = fact_run_sum(saving->end.sum, run);
 		if (run_has_contents(run))
 			saving->used_sum = fact_run_sum(saving->used_sum, run);
@@ -606,8 +656,10 @@ static void save_load(struct saving *saving)
 static void save_all(struct saving *saving)
 {
 	static void (*const parts[])(struct saving *saving) = {
-		save_names, save_owners, save_all_bits, save_bad, save_pieces,
-		save_blocks, save_runs, save_sets, save_kept, save_frames,
+		save_names, objects_save, save_owners, save_all_bits,
+		save_bad, save_pieces, objects_save_added, save_blocks,
+		save_runs, objects_save_given, objects_save_parts, save_sets,
+		save_kept, save_frames,
 		save_watchers, save_walkers, save_operations, save_marks,
 		save_zones, save_last, check_moment, save_contents, save_load,
 	};
@@ -643,7 +695,7 @@ static bool is_kept(enum noun noun)
 	case NOUN_MARK:
 		return true;
 	default:
-		return false;
+		return object_kind(noun) != NULL;
 	}
 }
 
@@ -660,7 +712,7 @@ bool machine_save_refused(struct machine *machine, char *why)
 		if (machine->object[i].any && !is_kept(config->names[i].noun))
 			break;
 	if (i == config->names_count)
-		return false;
+		return objects_refused(machine, why);
 	(void)snprintf(why, SAVE_WHY_BYTES, "%s is a %s, whose state no file"
 		       " keeps", machine->name[i],
 		       noun_name(config->names[i].noun));

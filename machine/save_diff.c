@@ -56,6 +56,7 @@ static void pass_known(struct code *code, unsigned kind)
 		struct fact_report_text text;
 		struct fact_load load;
 		struct fact_worker worker;
+		struct fact_object object;
 	} fact;
 	struct outcome outcome = { .err = 0 };
 	struct cf_offline_status status = { .steps = 0 };
@@ -93,6 +94,9 @@ static void pass_known(struct code *code, unsigned kind)
 	case SAVE_LAST:
 		fact_last(code, &outcome, &fact.text);
 		break;
+	case SAVE_OBJECT: case SAVE_PART:
+		fact_object(code, &fact.object);
+		break;
 	case SAVE_LOAD:
 		fact_load(code, &fact.load);
 		break;
@@ -126,7 +130,8 @@ static void pass(struct code *code, unsigned kind)
 	case SAVE_NAME:
 		fact_name(code, &fact.name);
 		break;
-	case SAVE_PLUGGED: case SAVE_BALLOONED:
+	case SAVE_PLUGGED: case SAVE_BALLOONED: case SAVE_GIVEN:
+	case SAVE_ADDED:
 		fact_range(code, &fact.range);
 		break;
 	case SAVE_BAD:
@@ -182,7 +187,8 @@ static int advance(struct side *side)
 	kind = save_reader_next(side->reader, &side->code);
 	if (kind < 0)
 		return -1;
-	if (kind != SAVE_END && (unsigned)kind < before && before != KIND_NONE)
+	if (before != KIND_NONE &&
+	    save_kind_rank((unsigned)kind) < save_kind_rank(before))
 		return save_reader_fail(side->reader, "damaged: its records"
 					" are out of order");
 	side->kind = (unsigned)kind;
@@ -324,25 +330,17 @@ static int compare_contents(struct comparing *comparing)
 
 /* ---- all others ---- */
 
-/* Which kind comes first: the end comes last, and nothing after it. */
-static unsigned rank(unsigned kind)
-{
-	if (kind == KIND_NONE)
-		return SAVE_KIND_COUNT + 1;
-	return kind == SAVE_END ? SAVE_KIND_COUNT : kind;
-}
-
 static int compare_others(struct comparing *comparing)
 {
 	struct side *a = &comparing->a, *b = &comparing->b;
 	struct save_diff *diff = comparing->diff;
 	bool same;
 
-	if (rank(a->kind) < rank(b->kind)) {
+	if (save_kind_rank(a->kind) < save_kind_rank(b->kind)) {
 		diff->records[a->kind][SAVE_ONLY_FIRST]++;
 		return advance(a);
 	}
-	if (rank(b->kind) < rank(a->kind)) {
+	if (save_kind_rank(b->kind) < save_kind_rank(a->kind)) {
 		diff->records[b->kind][SAVE_ONLY_SECOND]++;
 		return advance(b);
 	}
@@ -355,16 +353,17 @@ static int compare_others(struct comparing *comparing)
 
 static bool at_kind(const struct comparing *comparing, unsigned kind)
 {
-	unsigned a = rank(comparing->a.kind), b = rank(comparing->b.kind);
+	unsigned a = save_kind_rank(comparing->a.kind);
+	unsigned b = save_kind_rank(comparing->b.kind);
 
-	return (a < b ? a : b) == kind;
+	return (a < b ? a : b) == save_kind_rank(kind);
 }
 
 static int compare(struct comparing *comparing)
 {
 	int err = advance(&comparing->a) || advance(&comparing->b) ? -1 : 0;
 
-	while (!err && !at_kind(comparing, SAVE_KIND_COUNT + 1)) {
+	while (!err && !at_kind(comparing, KIND_NONE)) {
 		if (at_kind(comparing, SAVE_RUN))
 			err = compare_runs(comparing);
 		else if (at_kind(comparing, SAVE_CONTENT))

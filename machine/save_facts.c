@@ -339,6 +339,21 @@ void fact_zone(struct code *code, struct fact_zone *fact)
 	code_bool(code, &fact->low);
 }
 
+void fact_object(struct code *code, struct fact_object *fact)
+{
+	unsigned char *at;
+
+	code_u32(code, &fact->number);
+	code_u32(code, &fact->sort);
+	code_u16(code, &fact->count);
+	code->failed |= fact->count > sizeof(fact->bytes);
+	at = code_bytes(code, fact->count);
+	if (at && code->reading)
+		(void)memcpy(fact->bytes, at, fact->count);
+	else if (at)
+		(void)memcpy(at, fact->bytes, fact->count);
+}
+
 void fact_end(struct code *code, struct fact_end *fact)
 {
 	code_u64(code, &fact->runs);

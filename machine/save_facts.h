@@ -96,6 +96,17 @@ struct fact_zone {
 	bool low;			/* fewer are free than its low mark */
 };
 
+/*
+ * A device or a reference owner, or a part of what one knows.  What the bytes
+ * are, whoever saved them says; others pass over them.
+ */
+struct fact_object {
+	uint32_t number;		/* of its name */
+	uint32_t sort;			/* of part */
+	uint16_t count;
+	unsigned char bytes[1536];
+};
+
 struct fact_end {
 	uint64_t runs;			/* records of that kind */
 	uint64_t contents;		/* frames with contents in the file */
@@ -130,6 +141,7 @@ void fact_zone(struct code *code, struct fact_zone *fact);
 void fact_load(struct code *code, struct fact_load *fact);
 void fact_worker(struct code *code, struct fact_worker *fact);
 void fact_slot(struct code *code, struct fact_member *fact);
+void fact_object(struct code *code, struct fact_object *fact);
 void fact_end(struct code *code, struct fact_end *fact);
 
 /* Between the texts and the report's own pointers stands the caller. */

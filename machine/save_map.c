@@ -51,11 +51,16 @@ int save_runs_of(struct machine *machine, cf_pfn block,
 		 struct save_runs *runs, cf_pfn *ret_pfn)
 {
 	cf_pfn at = block, last = block + machine->block_frames;
+	struct cf_block_info info;
 	struct fact_run run;
 	struct cf_span span;
 	int err = 0;
 
 	runs->count = 0;
+	/* Memory of devices is its owner's to tell of. */
+	if (!cf_block_info(machine->map, block, &info) &&
+	    info.zone == CF_ZONE_DEVICE)
+		return 0;
 	cf_walk_begin(machine->map);
 	while (!err && cf_walk_next(machine->map, &at, last, &span)) {
 		*ret_pfn = span.first;

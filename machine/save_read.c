@@ -69,9 +69,33 @@ const char *save_kind_name(enum save_kind kind)
 		[SAVE_LOAD] = "load",
 		[SAVE_WORKER] = "worker",
 		[SAVE_SLOT] = "slot",
+		[SAVE_OBJECT] = "object",
+		[SAVE_GIVEN] = "given",
+		[SAVE_ADDED] = "added",
+		[SAVE_PART] = "part",
 	};
 
 	return (unsigned)kind < SAVE_KIND_COUNT ? names[kind] : "unknown";
+}
+
+/* Kinds that came to be early stand in the order of their numbers. */
+unsigned save_kind_rank(unsigned kind)
+{
+	switch (kind) {
+	case SAVE_END:
+		return 4 * SAVE_KIND_COUNT;
+	case SAVE_OBJECT:
+		return 4 * SAVE_NAME + 1;
+	case SAVE_GIVEN:
+		return 4 * SAVE_RUN + 1;
+	case SAVE_ADDED:
+		return 4 * SAVE_PIECE + 1;
+	case SAVE_PART:
+		return 4 * SAVE_RUN + 2;
+	default:
+		return kind < SAVE_KIND_COUNT ? 4 * kind :
+		       4 * SAVE_KIND_COUNT + 1;
+	}
 }
 
 int save_reader_fail(struct save_reader *reader, const char *format, ...)

@@ -54,6 +54,10 @@ enum save_kind {
 	SAVE_LOAD	= 22,	/* workers that were at it */
 	SAVE_WORKER	= 23,
 	SAVE_SLOT	= 24,	/* a run a worker holds */
+	SAVE_OBJECT	= 25,	/* a device or a reference owner */
+	SAVE_GIVEN	= 26,	/* frames a host has plugged, or was given */
+	SAVE_ADDED	= 27,	/* blocks a driver added together */
+	SAVE_PART	= 28,	/* what such an object knows of its frames */
 	SAVE_KIND_COUNT
 };
 
@@ -61,6 +65,12 @@ enum save_kind {
 #define SAVE_OPTIONAL	0x80000000u
 
 const char *save_kind_name(enum save_kind kind);
+
+/*
+ * Where records of a kind stand: those that refer to others come after them.
+ * The end comes last; what is no kind, after that.
+ */
+unsigned save_kind_rank(unsigned kind);
 
 #define SAVE_WHY_BYTES	256
 

@@ -231,6 +231,22 @@ void model_balloon_destroy(struct model_balloon *balloon)
 	free(balloon);
 }
 
+bool model_balloon_give(struct model_balloon *balloon, uint64_t first,
+			uint64_t last)
+{
+	bool fits = first < last && last <= balloon->frames;
+
+	model_lock(&balloon->model);
+	fits = fits && !memchr(balloon->held + first, 1,
+			       (size_t)(last - first));
+	if (fits) {
+		memset(balloon->held + first, 1, (size_t)(last - first));
+		balloon->ballooned += last - first;
+	}
+	model_unlock(&balloon->model);
+	return fits;
+}
+
 void model_balloon_target(struct model_balloon *balloon, uint32_t frames)
 {
 	model_lock(&balloon->model);

@@ -340,6 +340,28 @@ bool model_mem_request(struct model_mem *mem, uint64_t bytes)
 	return true;
 }
 
+bool model_mem_give(struct model_mem *mem, uint64_t addr, uint64_t bytes)
+{
+	uint64_t first = (addr - mem->addr) / mem->block;
+	uint64_t count = bytes / mem->block;
+	bool fits = addr >= mem->addr && addr % mem->block == 0 && count &&
+		    bytes % mem->block == 0 &&
+		    addr - mem->addr <= mem->region &&
+		    bytes <= mem->region - (addr - mem->addr);
+
+	model_lock(&mem->model);
+	fits = fits && !blocks_plugged(mem, first, count);
+	if (fits)
+		set_blocks(mem, first, count, true);
+	model_unlock(&mem->model);
+	return fits;
+}
+
+void model_mem_refresh(struct model_mem *mem)
+{
+	write_config(mem);
+}
+
 bool model_mem_has(struct model_mem *mem, uint64_t addr)
 {
 	bool has;

@@ -231,6 +231,15 @@ void model_mem_destroy(struct model_mem *mem);
 /** model_mem_request() - the size the host wants; false: not possible. */
 bool model_mem_request(struct model_mem *mem, uint64_t bytes);
 
+/**
+ * model_mem_give() - [@addr, @addr + @bytes) is plugged already.
+ * Return: false: no blocks of the region that are not plugged.
+ */
+bool model_mem_give(struct model_mem *mem, uint64_t addr, uint64_t bytes);
+
+/* A number the device tells has changed behind its back. The lock is held. */
+void model_mem_refresh(struct model_mem *mem);
+
 /** model_mem_has() - is a block plugged? */
 bool model_mem_has(struct model_mem *mem, uint64_t addr);
 
@@ -268,6 +277,12 @@ struct model_balloon {
 struct model_balloon *model_balloon_create(struct cf_host_memory *memory,
 					   uint64_t features);
 void model_balloon_destroy(struct model_balloon *balloon);
+/**
+ * model_balloon_give() - frames [@first, @last) are in the balloon already.
+ * Return: false: no such frames, or some are.
+ */
+bool model_balloon_give(struct model_balloon *balloon, uint64_t first,
+			uint64_t last);
 /** model_balloon_target() - frames the host wants. */
 void model_balloon_target(struct model_balloon *balloon, uint32_t frames);
 uint32_t model_balloon_actual(struct model_balloon *balloon);
