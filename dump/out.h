@@ -7,28 +7,26 @@
  * its bytes in order, or flattened.
  */
 
+#include "files/whole.h"
 #include "info.h"
 
 struct out {
 	const char *path;
-	int fd;
-	int given;			/* not to be closed */
+	struct whole file;
 	bool stream;			/* bytes can only be appended */
 	bool flat;			/* ... as records with their places */
-	bool unnamed;			/* O_TMPFILE */
-	char *part;			/* the name until then, or NULL */
 	uint64_t at;			/* of a stream: bytes written */
 };
 
 /**
  * out_open() - begin to write.
- * @out:  fd: what "-" is
- * @path: "-": a stream that is open already
+ * @path: written as files/whole.h says
+ * @fd:   what "-" is
  * @flat: how a stream gets bytes that are not in order
  *
  * Pair with out_commit() or out_cancel(). Return: 0, or -1 with @why.
  */
-int out_open(struct out *out, const char *path, bool flat,
+int out_open(struct out *out, const char *path, int fd, bool flat,
 	     struct dump_why *why);
 
 /*

@@ -460,11 +460,11 @@ static int work_all(struct writer *writer)
 
 static int write_all(struct writer *writer, const char *path)
 {
+	int fd = writer->options->stream ? writer->options->stream :
+					   STDOUT_FILENO;
 	int err;
 
-	writer->out.fd = writer->options->stream ? writer->options->stream :
-						   STDOUT_FILENO;
-	if (out_open(&writer->out, path,
+	if (out_open(&writer->out, path, fd,
 		     writer->options->format == DUMP_KDUMP, writer->why))
 		return -1;
 	err = writer->sink->begin(writer);

@@ -2,50 +2,34 @@
 #include "pack.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "capture.h"
+#include "files/whole.h"
 
 #ifdef HAVE_ZSTD
 #include <zstd.h>
 
+#define FILE_MODE	0600		/* addresses are nobody else's */
 #define PACKED_BYTES	65536
 #define LEVEL		3
 
 struct lx_pack {
 	const char *path;
-	char *target, *part;		/* of a file that gets its name at the
-					 * end */
-	int fd;
-	bool is_stdout;
+	struct whole file;
 	ZSTD_CCtx *context;
 	uint64_t word, run;		/* not written yet */
 	uint64_t left;			/* frames of the words to come */
 	char packed[PACKED_BYTES];
 };
 
-static int write_all(struct lx_pack *pack, size_t count, struct lx_error *err)
+static int failed(const struct lx_pack *pack, struct lx_error *err)
 {
-	const char *at = pack->packed;
-	ssize_t did;
-
-	while (count) {
-		did = write(pack->fd, at, count);
-		if (did < 0 && errno == EINTR)
-			continue;
-		if (did < 0)
-			return lx_fail(err, LX_EREAD, "%s: %s", pack->path,
-				       strerror(errno));
-		at += did;
-		count -= (size_t)did;
-	}
-	return 0;
+	return lx_fail(err, LX_EREAD, "%s: %s", pack->path, strerror(errno));
 }
 
 static int put(struct lx_pack *pack, const void *bytes, size_t count,
@@ -53,7 +37,6 @@ static int put(struct lx_pack *pack, const void *bytes, size_t count,
 {
 	ZSTD_inBuffer in = { bytes, count, 0 };
 	size_t left;
-	int ret;
 
 	do {
 		ZSTD_outBuffer out = { pack->packed, PACKED_BYTES, 0 };
@@ -63,9 +46,8 @@ static int put(struct lx_pack *pack, const void *bytes, size_t count,
 		if (ZSTD_isError(left))
 			return lx_fail(err, LX_EREAD, "%s: %s", pack->path,
 				       ZSTD_getErrorName(left));
-		ret = write_all(pack, out.pos, err);
-		if (ret)
-			return ret;
+		if (whole_write(&pack->file, pack->packed, out.pos))
+			return failed(pack, err);
 	} while (in.pos < in.size || (directive == ZSTD_e_end && left));
 	return 0;
 }
@@ -90,62 +72,20 @@ static bool set_up(struct lx_pack *pack)
 			ZSTD_c_checksumFlag, 1));
 }
 
-/*
- * Is there something that cannot be replaced: a device, a pipe, or a file that
- * no name leads to, as those in memory?
- */
-static bool is_fixed(const char *path, const char *real)
-{
-	struct stat status, named;
-
-	if (stat(path, &status))
-		return false;
-	return !S_ISREG(status.st_mode) || !real || stat(real, &named) ||
-	       named.st_dev != status.st_dev || named.st_ino != status.st_ino;
-}
-
-/*
- * What cannot be replaced is written to.  Else a file of another name beside
- * the one that is wanted, which is what it was until all is written.
- */
-static int open_file(struct lx_pack *pack)
-{
-	pack->target = realpath(pack->path, NULL);
-	if (is_fixed(pack->path, pack->target))
-		return open(pack->path, O_WRONLY | O_TRUNC | O_CLOEXEC);
-	if (!pack->target)
-		pack->target = strdup(pack->path);
-	if (!pack->target ||
-	    asprintf(&pack->part, "%s.XXXXXX", pack->target) < 0) {
-		pack->part = NULL;
-		errno = ENOMEM;
-		return -1;
-	}
-	return mkostemp(pack->part, O_CLOEXEC);
-}
-
 static void free_pack(struct lx_pack *pack)
 {
 	ZSTD_freeCCtx(pack->context);
-	free(pack->target);
-	free(pack->part);
 	free(pack);
 }
 
 static int open_output(struct lx_pack *pack, struct lx_error *err)
 {
-	pack->is_stdout = !strcmp(pack->path, "-");
-	if (pack->is_stdout) {
-		pack->fd = STDOUT_FILENO;
-		if (!isatty(pack->fd))
-			return 0;
+	if (whole_is_stdout(pack->path) && isatty(STDOUT_FILENO))
 		return lx_fail(err, LX_EREAD, "standard output is a terminal; "
 			       "a capture is not for reading");
-	}
-	pack->fd = open_file(pack);
-	if (pack->fd >= 0)
-		return 0;
-	return lx_fail(err, LX_EREAD, "%s: %s", pack->path, strerror(errno));
+	if (whole_open(&pack->file, pack->path, STDOUT_FILENO, FILE_MODE))
+		return failed(pack, err);
+	return 0;
 }
 
 int lx_pack_open(const char *path, bool addresses, bool whole,
@@ -236,14 +176,10 @@ int lx_pack_close(struct lx_pack *pack, bool good, struct lx_error *err)
 
 	if (good)
 		ret = put(pack, "end\n", 4, ZSTD_e_end, err);
-	if (!pack->is_stdout && close(pack->fd) && !ret && good)
-		ret = lx_fail(err, LX_EREAD, "%s: %s", pack->path,
-			      strerror(errno));
-	if (!ret && good && pack->part && rename(pack->part, pack->target))
-		ret = lx_fail(err, LX_EREAD, "%s: %s", pack->path,
-			      strerror(errno));
-	if ((ret || !good) && pack->part)
-		(void)unlink(pack->part);
+	if (ret || !good)
+		whole_cancel(&pack->file);
+	else if (whole_commit(&pack->file))
+		ret = failed(pack, err);
 	free_pack(pack);
 	return ret;
 }

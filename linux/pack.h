@@ -12,7 +12,8 @@ struct lx_pack;
 
 /**
  * lx_pack_open() - begin a capture. Pair with lx_pack_close().
- * @path:      created, or emptied, for its owner only; "-": standard output
+ * @path:      written as files/whole.h says, new for its owner only; "-":
+ *             standard output
  * @addresses: frames stand where they were
  * @whole:     not of a copy of kpageflags alone
  *

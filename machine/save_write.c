@@ -14,11 +14,14 @@
 #include <zlib.h>
 #include <zstd.h>
 
-#include "save_file.h"
+#include "files/whole.h"
 #include "save_stream.h"
 
+#define FILE_MODE	0600	/* whole memories are nobody else's */
+
 struct save_writer {
-	struct save_file file;
+	struct whole file;
+	const char *path;	/* as it was named */
 	int level;
 	int err;		/* of the first write that failed; or 0 */
 	enum save_kind kind;	/* of the records in @raw */
@@ -41,7 +44,7 @@ static void put(struct save_writer *writer, const void *bytes, size_t count)
 {
 	if (writer->err)
 		return;
-	if (save_file_write(&writer->file, bytes, count))
+	if (whole_write(&writer->file, bytes, count))
 		fail(writer, errno);
 	else
 		writer->bytes += count;
@@ -151,7 +154,8 @@ struct save_writer *save_writer_open(const char *path, int out, int level,
 	writer->context = ZSTD_createCCtx();
 	if (!writer->packed || !writer->context)
 		return give_up(writer, why, path, ENOMEM);
-	if (save_file_open(&writer->file, path, out))
+	writer->path = path;
+	if (whole_open(&writer->file, path, out, FILE_MODE))
 		return give_up(writer, why, path, errno);
 	writer->code.at = writer->raw;
 	put_head(writer);
@@ -161,14 +165,16 @@ struct save_writer *save_writer_open(const char *path, int out, int level,
 int save_writer_close(struct save_writer *writer, bool keep,
 		      uint64_t *ret_bytes, char *why)
 {
-	const char *path = writer->file.path;
+	const char *path = writer->path;
 	int err;
 
 	if (keep)
 		flush(writer);
 	*ret_bytes = writer->bytes;
 	err = writer->err;
-	if (save_file_close(&writer->file, keep && !err) && !err)
+	if (!keep || err)
+		whole_cancel(&writer->file);
+	else if (whole_commit(&writer->file))
 		err = errno;
 	if (!err) {
 		(void)ZSTD_freeCCtx(writer->context);

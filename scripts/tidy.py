@@ -38,8 +38,8 @@ FREESTANDING = {
     'guest': (['virtio', 'owners', 'scenario', 'port/bare', 'tests'],
               COMPILER_HEADERS),
 }
-HOSTED = ['port/host', 'owners/elastic', 'machine', 'linux', 'dump', 'tools',
-          'bench', 'examples', 'tests']
+HOSTED = ['port/host', 'owners/elastic', 'files', 'machine', 'linux', 'dump',
+          'tools', 'bench', 'examples', 'tests']
 UNIT = 'tests/unit'                     # the only tests that look into core/
 
 

@@ -2,6 +2,7 @@
 #include "common.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "files/whole.h"
 #include "linux/capture.h"
 
 static void say(const char *command, const char *format, va_list args)
@@ -270,4 +272,23 @@ unsigned int common_width(void)
 	if (!ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) && size.ws_col)
 		return size.ws_col;
 	return 80;
+}
+
+int common_give_stdout(const char *command, const char *what,
+		       const char **path, int *ret_out)
+{
+	int out;
+
+	if (!whole_is_stdout(*path))
+		return EXIT_OK;
+	if (isatty(STDOUT_FILENO))
+		return common_wrong(command, "standard output is a terminal; a "
+				    "%s is not for reading", what);
+	(void)fflush(stdout);
+	out = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	if (out < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
+		return common_failed(command, "%s", strerror(errno));
+	*path = "-";
+	*ret_out = out;
+	return EXIT_OK;
 }

@@ -109,6 +109,17 @@ int common_source_open(const struct common_source *source,
 		       const char **ret_root, struct lx_error *err);
 void common_source_close(const struct common_source *source);
 
+/**
+ * common_give_stdout() - where a file is to be written that is not for reading.
+ * @what:    which kind of file
+ * @path:    in and out: "-" if it is standard output by another name
+ * @ret_out: what "-" is from now on; what is said goes to standard error then
+ *
+ * Return: an exit status: EXIT_OK, or said.
+ */
+int common_give_stdout(const char *command, const char *what,
+		       const char **path, int *ret_out);
+
 /*
  * common_progress() - an lx_progress_fn: on a terminal, from the third second
  * on, how far it is and how long it will take. Pair with

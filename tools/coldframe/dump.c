@@ -226,21 +226,6 @@ static int dump_dump(struct options *options)
 	return EXIT_OK;
 }
 
-/* Standard output is the file's: what is said goes to standard error. */
-static int give_stdout(struct options *options)
-{
-	if (strcmp(options->path, "-"))
-		return EXIT_OK;
-	if (isatty(STDOUT_FILENO))
-		return common_wrong(COMMAND, "standard output is a terminal; a"
-				    " dump is not for reading");
-	options->dump.stream = dup(STDOUT_FILENO);
-	if (options->dump.stream < 0 ||
-	    dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
-		return common_failed(COMMAND, "%s", strerror(errno));
-	return EXIT_OK;
-}
-
 static int parse_number(const char *name, const char *text, uint64_t most,
 			uint64_t *ret_number)
 {
@@ -364,7 +349,8 @@ int cmd_dump(int argc, char **argv)
 		return status;
 	/* A reader that went away is an error like others. */
 	(void)signal(SIGPIPE, SIG_IGN);
-	status = give_stdout(&options);
+	status = common_give_stdout(COMMAND, "dump", &options.path,
+				    &options.dump.stream);
 	if (status)
 		return status;
 	status = options.from ? dump_dump(&options) :

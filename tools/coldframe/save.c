@@ -112,21 +112,6 @@ static int save_file(void *context, const char *file,
 	return status;
 }
 
-/* Standard output is the file's: what is said goes to standard error. */
-static int give_stdout(struct options *options)
-{
-	if (strcmp(options->path, "-"))
-		return EXIT_OK;
-	if (isatty(STDOUT_FILENO))
-		return common_wrong(COMMAND, "standard output is a terminal; a"
-				    " saved machine is not for reading");
-	options->config.out = dup(STDOUT_FILENO);
-	if (options->config.out < 0 ||
-	    dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
-		return common_failed(COMMAND, "%s", strerror(errno));
-	return EXIT_OK;
-}
-
 static int parse_level(const char *text, struct options *options)
 {
 	char *end;
@@ -175,7 +160,8 @@ int cmd_save(int argc, char **argv)
 	options.path = argv[optind + 1];
 	/* A reader that went away is an error like others. */
 	(void)signal(SIGPIPE, SIG_IGN);
-	status = give_stdout(&options);
+	status = common_give_stdout(COMMAND, "saved machine", &options.path,
+				    &options.config.out);
 	if (!status)
 		status = session_child(&options.session, argv[optind],
 				       save_file, &options);
