@@ -10,6 +10,7 @@
 
 #include "device.h"
 
+#define POLL_MIN_NS	20000
 #define POLL_NS		500000
 #define REPORT_NS	2000000000	/* between rounds, as guests do */
 #define LOOK_PIECES	64
@@ -18,6 +19,14 @@
 static uint64_t now_ms(void)
 {
 	return now_ns() / 1000000;
+}
+
+/* Longer and longer: most answers come at once, some after long. */
+static uint64_t nap_of(uint64_t idle_ns)
+{
+	uint64_t ns = idle_ns / 4;
+
+	return ns < POLL_MIN_NS ? POLL_MIN_NS : ns > POLL_NS ? POLL_NS : ns;
 }
 
 static void rest(uint64_t ns)
@@ -163,7 +172,7 @@ enum device_end device_wait(struct device *device, device_done_fn done,
 		if (is_over(device, next, now - worked, now - began < for_ns,
 			    &end))
 			return end;
-		rest(POLL_NS);
+		rest(nap_of(now - worked));
 	}
 }
 

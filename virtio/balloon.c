@@ -211,6 +211,7 @@ int cf_balloon_open(struct cf_balloon *opaque,
 	if (balloon->config.report_ms == NEVER)
 		balloon->report_at = NEVER;
 	balloon_hooks_init(balloon);
+	balloon_fresh(balloon);
 	err = connect(balloon);
 	if (err)
 		return err;
@@ -230,7 +231,7 @@ static void look_at_config(struct balloon *balloon)
 	uint32_t target = balloon->target;
 
 	if (read_config(balloon) == 0 && balloon->target != target)
-		balloon->retry_at = 0;
+		balloon_fresh(balloon);
 }
 
 /* What came back, and what the device wants now. */

@@ -46,7 +46,7 @@ struct cf_balloon_config {
 	cf_pfn (*device_frame)(void *context, cf_pfn pfn);
 	void *context;
 
-	bool small;		/* single frames only, never 2 MiB runs */
+	bool small;		/* single frames only, no runs up to 2 MiB */
 	bool no_reporting;	/* do not report free memory */
 	bool no_hinting;
 	bool poisoned;		/* free frames hold @poison, and must */
@@ -99,7 +99,7 @@ struct cf_balloon_status {
 
 /* The driver.  Opaque but for its size; see virtio/balloon_internal.h. */
 struct cf_balloon {
-	uint64_t opaque[1536];
+	uint64_t opaque[2048];
 };
 
 /* Memory to be shared with the device. */

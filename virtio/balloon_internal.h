@@ -12,7 +12,7 @@
 #include "virtio/balloon.h"
 
 #define BATCH_FRAMES	512	/* numbers in a buffer */
-#define BATCH_RUNS	256	/* runs they come from */
+#define BATCH_PARTS	256	/* stretches they lie in, deflating */
 #define REPORT_RUNS	32	/* chunks in a report */
 #define HINT_RUNS	32	/* hints in flight */
 #define WALK_SPANS	4096	/* looked at in one call of work */
@@ -41,7 +41,7 @@ struct sending {
 	bool done;		/* (D) came back, to be seen to */
 };
 
-/* A part, the first, of a run. */
+/* Whole runs one after the other, and of the last at least a first part. */
 struct part {
 	cf_pfn first, last, run_last;
 };
@@ -74,12 +74,13 @@ struct balloon {
 
 	/* Inflating: runs of one order. */
 	struct sending in;
-	cf_pfn in_head[BATCH_RUNS];	/* (W) */
+	cf_pfn in_head[BATCH_FRAMES];	/* (W) */
 	unsigned in_runs, in_order;	/* (W) */
+	unsigned in_order_max;		/* (W) there was nothing larger */
 
-	/* Deflating: parts of runs. */
+	/* Deflating. */
 	struct sending out;
-	struct part out_part[BATCH_RUNS];	/* (W) */
+	struct part out_part[BATCH_PARTS];	/* (W) */
 	unsigned out_parts;		/* (W) */
 	cf_pfn cursor;			/* (W) where to look for frames */
 
@@ -192,6 +193,8 @@ void balloon_hooks_init(struct balloon *balloon);
 void balloon_settle_move(struct balloon *balloon);
 
 /* balloon_size.c: each true if it did something. */
+/* Nothing that was tried before counts. */
+void balloon_fresh(struct balloon *balloon);
 bool balloon_finish_in(struct balloon *balloon);
 bool balloon_finish_out(struct balloon *balloon);
 bool balloon_inflate(struct balloon *balloon, uint64_t frames);

@@ -6,6 +6,10 @@
 
 #include "virtio/balloon_internal.h"
 
+#define ORDER_STEP	3	/* 2 MiB, 256 KiB, 32 KiB, 4 KiB */
+
+_Static_assert(CF_CHUNK_ORDER % ORDER_STEP == 0, "down to single frames");
+
 bool balloon_finish_in(struct balloon *balloon)
 {
 	unsigned i;
@@ -32,10 +36,10 @@ static void untake(struct balloon *balloon, const cf_pfn *pfn, size_t count,
 				   pfn[i] + ((cf_pfn)1 << order));
 }
 
-/* Tell the host of runs that are OFFLINE. */
-static bool send_runs(struct balloon *balloon, const cf_pfn *pfn, size_t count,
-		      unsigned order)
+/* Tell the host of the first @count runs of in_head, which are OFFLINE. */
+static bool send_runs(struct balloon *balloon, size_t count, unsigned order)
 {
+	const cf_pfn *pfn = balloon->in_head;
 	cf_pfn frames = (cf_pfn)1 << order;
 	unsigned i;
 
@@ -44,7 +48,6 @@ static bool send_runs(struct balloon *balloon, const cf_pfn *pfn, size_t count,
 			untake(balloon, pfn, count, order);
 			return false;
 		}
-		balloon->in_head[i] = pfn[i];
 		balloon_put_frames(balloon, &balloon->in, i << order, pfn[i],
 				   pfn[i] + frames);
 	}
@@ -59,34 +62,52 @@ static bool send_runs(struct balloon *balloon, const cf_pfn *pfn, size_t count,
 	return false;
 }
 
+void balloon_fresh(struct balloon *balloon)
+{
+	balloon->retry_at = 0;
+	balloon->in_order_max = balloon->config.small ? 0 : CF_CHUNK_ORDER;
+}
+
+/* Runs of one order into in_head, a buffer full. */
+static size_t take_runs(struct balloon *balloon, uint64_t frames,
+			unsigned order)
+{
+	size_t count = BATCH_FRAMES >> order, done = 0;
+
+	if (frames >> order < count)
+		count = (size_t)(frames >> order);
+	/* That there were no more is seen when there are none. */
+	return cf_offline_alloc_bulk(balloon->config.map, balloon->owner,
+				     order, CF_FLAG_MOVABLE, count,
+				     balloon->in_head, &done) ? done : count;
+}
+
+/*
+ * The larger the runs are, the less there is to do for each frame. An order
+ * of which nothing was left is not tried again before the next try of all.
+ */
 bool balloon_inflate(struct balloon *balloon, uint64_t frames)
 {
-	unsigned order = CF_CHUNK_ORDER;
-	cf_pfn pfn[BATCH_RUNS];
-	size_t count, done = 0;
-	int err = -CF_ENOMEM;
+	unsigned order = balloon->in_order_max;
+	size_t done;
 
 	if (balloon->in_runs)
 		return false;
-	if (frames >= CF_CHUNK_FRAMES && !balloon->config.small)
-		err = cf_offline_alloc_bulk(balloon->config.map,
-					    balloon->owner, order,
-					    CF_FLAG_MOVABLE, 1, pfn, &done);
-	if (!done) {
-		order = 0;
-		count = frames < BATCH_RUNS ? (size_t)frames : BATCH_RUNS;
-		err = cf_offline_alloc_bulk(balloon->config.map,
-					    balloon->owner, order,
-					    CF_FLAG_MOVABLE, count, pfn,
-					    &done);
+	while (order && frames >> order == 0)
+		order -= ORDER_STEP;
+	while ((done = take_runs(balloon, frames, order)) == 0 && order) {
+		order -= ORDER_STEP;
+		balloon->in_order_max = order;
 	}
-	if (err)
-		balloon->retry_at = balloon->now + balloon->config.retry_ms;
-	return done && send_runs(balloon, pfn, done, order);
+	if (done)
+		return send_runs(balloon, done, order);
+	balloon_fresh(balloon);
+	balloon->retry_at = balloon->now + balloon->config.retry_ms;
+	return false;
 }
 
-/* What is left of a run of which a part has gone is held as before. */
-static void keep_rest(struct balloon *balloon, cf_pfn first, cf_pfn last)
+/* Runs, or what is left of one of which a part has gone, are held as before. */
+static void keep_held(struct balloon *balloon, cf_pfn first, cf_pfn last)
 {
 	struct cf_snapshot snapshot;
 
@@ -120,13 +141,29 @@ bool balloon_finish_out(struct balloon *balloon)
 			balloon->out_part[left++] = *part;
 			continue;
 		}
-		keep_rest(balloon, part->last, part->run_last);
+		keep_held(balloon, part->last, part->run_last);
 	}
 	balloon->out_parts = left;
 	if (!left)
 		return balloon_take_done(balloon, &balloon->out);
 	balloon->out_retry_at = balloon->now + balloon->config.retry_ms;
 	return false;
+}
+
+/* A first part of a run behind the others; @last: where the run ends. */
+static void add_part(struct balloon *balloon, cf_pfn first, cf_pfn last,
+		     cf_pfn run_last)
+{
+	struct part *part = &balloon->out_part[balloon->out_parts];
+
+	if (balloon->out_parts && part[-1].last == first &&
+	    part[-1].run_last == first) {
+		part[-1].last = last;
+		part[-1].run_last = run_last;
+		return;
+	}
+	*part = (struct part){ first, last, run_last };
+	balloon->out_parts++;
 }
 
 /* Collect up to @frames that are held. */
@@ -138,7 +175,7 @@ static unsigned collect(struct balloon *balloon, uint64_t frames)
 
 	if (!balloon_collect_begin(balloon))
 		return 0;
-	while (count < frames && balloon->out_parts < BATCH_RUNS &&
+	while (count < frames && balloon->out_parts < BATCH_PARTS &&
 	       balloon_find(balloon, FRAME_HELD, &balloon->cursor, &spans,
 			    &span)) {
 		last = span.last;
@@ -147,9 +184,7 @@ static unsigned collect(struct balloon *balloon, uint64_t frames)
 		balloon_set_state(balloon, span.first, FRAME_DEFLATING);
 		balloon_put_frames(balloon, &balloon->out, count, span.first,
 				   last);
-		balloon->out_part[balloon->out_parts++] = (struct part){
-			span.first, last, span.last,
-		};
+		add_part(balloon, span.first, last, span.last);
 		count += (unsigned)(last - span.first);
 	}
 	balloon_collect_end(balloon);
@@ -175,8 +210,8 @@ bool balloon_deflate(struct balloon *balloon, uint64_t frames, bool low)
 		return true;
 	}
 	for (i = 0; i < balloon->out_parts; i++)
-		balloon_set_state(balloon, balloon->out_part[i].first,
-				  FRAME_HELD);
+		keep_held(balloon, balloon->out_part[i].first,
+			  balloon->out_part[i].last);
 	balloon->out_parts = 0;
 	balloon_count(balloon, count);
 	return false;

@@ -65,7 +65,7 @@ static void single_frames(void)
 	CHECK_EQ(scene_balloon_status().features,
 		 CF_VIRTIO_F_VERSION_1 | MUST_TELL);
 	CHECK(scene_balloon_size(3000));
-	CHECK_EQ(s.bal->chunk_max, 256);
+	CHECK_EQ(s.bal->chunk_max, 512);
 	CHECK(scene_balloon_size(1500));
 	CHECK(scene_balloon_check());
 	CHECK(scene_end());
@@ -116,6 +116,49 @@ static void runs_out(void)
 	s.now += 200;
 	scene_balloon_work();
 	CHECK_EQ(scene_balloon_status().held, held + 1000);
+	CHECK(data_check() && scene_balloon_check());
+	CHECK(scene_end());
+}
+
+static uint64_t runs_held(void)
+{
+	struct cf_span span;
+	uint64_t runs = 0;
+	cf_pfn at = 0;
+
+	cf_walk_begin(s.map);
+	while (cf_walk_next(s.map, &at, s.boot_last, &span))
+		runs += span.kind == CF_SPAN_RUN &&
+			span.type == CF_TYPE_OFFLINE;
+	cf_walk_end(s.map);
+	return runs;
+}
+
+/* Where no 2 MiB are left it takes what is largest, a buffer full of it. */
+static void takes_pieces(void)
+{
+	uint64_t answers, held;
+
+	if (!CHECK(balloon_scene((struct scene_config){ 0 })))
+		return;
+	CHECK(data_add(15000, 0));
+	data_thin(128);
+	CHECK(data_check());
+	held = free_frames();
+	answers = s.bal->model.answers;
+	CHECK(scene_balloon_size((uint32_t)held));
+	CHECK_EQ(free_frames(), 0);
+	/* 2 MiB, 64 and 8 frames at a time, and the rest. */
+	CHECK(s.bal->model.answers - answers <= held / 512 + 4);
+	CHECK_EQ(s.bal->chunk_max, 512);
+	CHECK(runs_held() < held / 8);
+	CHECK(data_check() && scene_balloon_check());
+	/* What lies side by side goes in one piece, whatever it is in. */
+	answers = s.bal->model.answers;
+	CHECK(scene_balloon_size((uint32_t)held - 5000));
+	CHECK(s.bal->model.answers - answers <= 5000 / 512 + 1);
+	CHECK(scene_balloon_size(0));
+	CHECK_EQ(free_frames(), held);
 	CHECK(data_check() && scene_balloon_check());
 	CHECK(scene_end());
 }
@@ -671,6 +714,7 @@ int main(void)
 	cf_host_enter();
 	tap_run("inflates and deflates", inflates_and_deflates);
 	tap_run("single frames, MMIO, must tell", single_frames);
+	tap_run("takes the largest pieces there are", takes_pieces);
 	tap_run("memory is really given back", gives_memory_back);
 	tap_run("runs out of memory", runs_out);
 	tap_run("out of memory, then asked to deflate", turns_round);
