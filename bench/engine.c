@@ -40,7 +40,7 @@ void engine_create(cf_pfn frames, enum engine_pages pages)
 		.huge = pages == ENGINE_HUGE,
 		.huge_meta = pages != ENGINE_SMALL,
 	};
-	const struct cf_map_config config = { .cpus = THREADS_MAX };
+	const struct cf_map_config config = { .cpus = threads_usable() };
 	const struct cf_block_config blocks = { .meta = CF_META_PORT };
 	int err;
 

@@ -79,7 +79,7 @@ static bool stock_freed(struct cf_map *map, struct freed *freed)
 		return false;
 	cfi_list_stock(map, cpu);
 	while (freed->count > 0 &&
-	       cfi_cache_push(&cpu->cache[freed->zone], 0,
+	       cfi_cache_push(map, &cpu->cache[freed->zone], 0,
 			      freed->frame[freed->count - 1])) {
 		freed->count--;
 		pushed++;

@@ -54,10 +54,22 @@ bool cfi_caches_stocked(struct cf_map *map)
 	return false;
 }
 
+/* Frames that one context may keep in runs of up to @order. */
+static uint64_t stock_frames(const struct cf_map *map, unsigned order)
+{
+	unsigned small = order < map->block_shift ? order : map->block_shift;
+	/* Smaller orders double it; below 2 MiB there is more of each. */
+	uint64_t frames = (uint64_t)cfi_stack_most(small) << (small + 1);
+
+	/* Of those above a block's order there is one. */
+	return order > small ? frames + ((uint64_t)1 << order) : frames;
+}
+
 /*
  * How large runs of a zone contexts may keep, whose number of blocks has
- * changed: so that all that all of them can keep is at most a sixth of it.
- * Caller holds map->hotplug.
+ * changed: so that all that all of them can keep is at most an eighth of it,
+ * and with one run of several blocks for each at most a third.  Caller holds
+ * map->hotplug.
  */
 void cfi_set_stock_order(const struct cf_map *map, struct cfi_zone *zone)
 {
@@ -65,12 +77,24 @@ void cfi_set_stock_order(const struct cf_map *map, struct cfi_zone *zone)
 	uint64_t frames = cfi_load_relaxed(&zone->blocks) << map->block_shift;
 	unsigned order = 1;
 
-	/* Smaller orders double it; below 2 MiB there is more of each. */
-	while (order <= CF_MAX_ORDER && (uint64_t)map->config.cpus *
-	       cfi_stack_most(order) << (order + 1) <= frames / 8)
+	while (order <= CF_MAX_ORDER && map->config.cpus *
+	       stock_frames(map, order) <=
+	       frames / (order > map->block_shift ? 3 : 8))
 		order++;
 	/* Relaxed: a hint. */
 	cfi_store_relaxed(&zone->stock_order, order - 1);
+}
+
+/* Is there a run of several blocks?  A context keeps one, of any order. */
+bool cfi_keeps_blocks(const struct cf_map *map, const struct cfi_cache *cache)
+{
+	unsigned order;
+
+	for (order = map->block_shift + 1; order <= CF_MAX_ORDER; order++)
+		/* Relaxed: as in cfi_cache_pop(). */
+		if (cfi_load_relaxed(&cache->stack[order].count) > 0)
+			return true;
+	return false;
 }
 
 /* Refills stop early enough that watermarks are the slow path's decision. */

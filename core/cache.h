@@ -19,6 +19,7 @@ cf_pfn cfi_magazine_empty(struct cf_map *map, struct cfi_magazine *magazine);
 cf_pfn cfi_cache_empty(struct cf_map *map, struct cfi_cpu *cpu);
 bool cfi_cache_empty_own(struct cf_map *map);
 bool cfi_caches_stocked(struct cf_map *map);
+bool cfi_keeps_blocks(const struct cf_map *map, const struct cfi_cache *cache);
 
 /*
  * The fast side of caches, inlined where runs are allocated and freed: what
@@ -123,7 +124,8 @@ static inline cf_pfn cfi_cache_pop(struct cfi_cache *cache, unsigned order)
 }
 
 /* Take a run into stock; false: there is no room for it. */
-static inline bool cfi_cache_push(struct cfi_cache *cache, unsigned order,
+static inline bool cfi_cache_push(const struct cf_map *map,
+				  struct cfi_cache *cache, unsigned order,
 				  cf_pfn pfn)
 {
 	struct cfi_magazine *magazine = cache->loaded;
@@ -135,11 +137,12 @@ static inline bool cfi_cache_push(struct cfi_cache *cache, unsigned order,
 	if (order > 0) {
 		count = &cache->stack[order].count;
 		runs = cache->stack[order].run;
-		most = cfi_stack_most(order);
+		most = order > map->block_shift && cfi_keeps_blocks(map, cache)
+			? 0 : cfi_stack_most(order);
 	}
 	/* Relaxed: as in cfi_cache_pop(). */
 	there = cfi_load_relaxed(count);
-	if (__builtin_expect(there == most, 0))
+	if (__builtin_expect(there >= most, 0))
 		return false;
 	runs[there] = pfn;
 	cfi_store_relaxed(count, there + 1);
@@ -192,7 +195,7 @@ static inline bool cfi_cache_free(struct cf_map *map, unsigned number,
 	if (!cpu)
 		return false;
 	cfi_list_stock(map, cpu);
-	pushed = cfi_cache_push(&cpu->cache[zone], order, pfn);
+	pushed = cfi_cache_push(map, &cpu->cache[zone], order, pfn);
 	if (__builtin_expect(pushed, 1))
 		cfi_count_here(cpu, word_type(word),
 			       -(int64_t)word_frames(word));

@@ -128,6 +128,7 @@ static void runs_in_stock(void)
 	struct machine_config config = { .blocks = 16, .block_order = 12 };
 	struct cf_stat stat;
 	unsigned most;
+	cf_pfn other;
 
 	if (!CHECK(machine_make(config)))
 		return;
@@ -150,10 +151,23 @@ static void runs_in_stock(void)
 	config = (struct machine_config){ .blocks = 128 };
 	if (!CHECK(machine_make(config)))
 		return;
-	CHECK_EQ(cfi_load_relaxed(&m.map->zone[0].stock_order), 12);
+	CHECK_EQ(cfi_load_relaxed(&m.map->zone[0].stock_order), 14);
 	CHECK_EQ(kept(12, 2), 1);
 	CHECK_EQ(alloc(kernel(12)), frame[0]);
 	cf_put(m.map, frame[0]);
+	/* One, whatever its order; smaller ones do not count. */
+	other = alloc(kernel(14));
+	frame[1] = alloc(kernel(10));
+	cf_put(m.map, other);
+	cf_put(m.map, frame[1]);
+	cf_stat(m.map, &stat);
+	CHECK_EQ(stat.cached, (1 << 12) + (1 << 10));
+	CHECK_EQ(alloc(kernel(12)), frame[0]);
+	cf_put(m.map, alloc(kernel(14)));
+	cf_put(m.map, frame[0]);
+	cf_stat(m.map, &stat);
+	CHECK_EQ(stat.cached, (1 << 14) + (1 << 10));
+	CHECK_EQ(kept(15, 1), 0);
 	CHECK_EQ(cf_drain(m.map), 0);
 	cf_stat(m.map, &stat);
 	CHECK_EQ(stat.cached, 0);
