@@ -11,7 +11,7 @@
 #define NODES "sys/devices/system/node"
 
 /* Frames are numbered below this, so that nothing here can overflow. */
-#define PFN_END ((uint64_t)1 << 52)
+#define PFN_END LX_COUNT_MAX
 
 static int read_block_size(const char *root, struct lx_blocks *blocks,
 			   struct lx_error *err)

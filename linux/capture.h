@@ -31,7 +31,7 @@
 /* What a capture may be at most; the kernel stays far below. */
 #define LX_CAPTURE_FILES_MAX	(1u << 18)
 #define LX_CAPTURE_BYTES_MAX	(24u << 20)	/* of all files */
-#define LX_CAPTURE_FRAMES_MAX	(UINT64_C(1) << 40)
+#define LX_CAPTURE_FRAMES_MAX	(UINT64_C(1) << 34)	/* 64 TiB */
 #define LX_CAPTURE_WINDOW_LOG	20		/* memory to unpack: 1 MiB */
 
 struct lx_capture_file {

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "counters.h"
 
+#include <coldframe/types.h>
 #include <string.h>
+
+#define KIB_MAX	(LX_COUNT_MAX << (CF_FRAME_SHIFT - 10))
 
 struct reader {
 	const char *root, *name;
@@ -34,10 +37,10 @@ static int read_line(void *context, char *line)
 		return 0;
 	value = line + length + strspn(line + length, ": ");
 	if (!lx_number(value, 10, &end, &counter->value) ||
-	    (*end && strcmp(end, " kB")))
+	    (*end && (strcmp(end, " kB") || counter->value >= KIB_MAX)))
 		return lx_fail(reader->err, LX_EFORMAT,
-			       "%s: %s: not a number: %.60s", reader->root,
-			       reader->name, line);
+			       "%s: %s: no number that can be: %.60s",
+			       reader->root, reader->name, line);
 	counter->found = true;
 	return 0;
 }

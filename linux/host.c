@@ -176,7 +176,10 @@ static int read_events(struct lx_host *host, struct lx_error *err)
 	host->has_pins = event[4].found && event[5].found;
 	if (host->has_pins)
 		host->pins = minus(event[4].value, event[5].value);
-	return 0;
+	if (host->balloon < LX_COUNT_MAX && host->pins < LX_COUNT_MAX)
+		return 0;
+	return lx_fail(err, LX_EFORMAT, "%s: proc/vmstat: more frames in a "
+		       "balloon or pinned than any machine has", host->root);
 }
 
 int lx_host_read(const char *root, struct lx_host *host, struct lx_error *err)

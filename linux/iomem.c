@@ -44,6 +44,9 @@ static int add_line(void *context, char *line)
 	first = (first >> CF_FRAME_SHIFT) + !!(first % CF_FRAME_BYTES);
 	end = (end >> CF_FRAME_SHIFT) + (end % CF_FRAME_BYTES ==
 					 CF_FRAME_BYTES - 1);
+	if (end > LX_COUNT_MAX)
+		return lx_fail(iomem->err, LX_EFORMAT, "%s: proc/iomem: no "
+			       "memory can be there: %.80s", iomem->root, line);
 	return lx_ranges_add(iomem->ram, first, end, iomem->err);
 }
 

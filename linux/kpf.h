@@ -93,6 +93,7 @@ enum lx_kind {
 	LX_KIND_BALLOON,	/* offline, and its owner can move it */
 	LX_KIND_POISON,
 	LX_KIND_BLOCK_OFFLINE,	/* its block is not in use */
+	LX_KIND_UNKNOWN,	/* in use or not: nobody may say */
 	LX_KIND_ABSENT,		/* no memory there */
 	LX_KIND_COUNT
 };

@@ -136,21 +136,18 @@ static void count_unknown(struct lx_scan *scan, struct lx_piece *piece,
 		scan->bit[__builtin_ctzll(bits)] += frames;
 }
 
-/*
- * How long the free run is that a frame of the batch heads. Linux joins two
- * free halves, so it goes as far as its alignment allows and all is free.
- */
-static uint64_t free_run(const struct lx_scan *scan, size_t at)
+/* Linux joins two free halves, so it goes on as long as all is free. */
+uint64_t lx_free_run(const uint64_t *word, size_t count, uint64_t pfn)
 {
-	uint64_t pfn = scan->pfn + (at - scan->next), frames = 1;
-	size_t i = at + 1;
+	uint64_t frames = 1;
+	size_t i = 1;
 
 	while (!(pfn & frames) && frames < FREE_FRAMES) {
-		for (; i < at + 2 * frames && i < scan->count; i++) {
-			if (lx_class_of(scan->batch[i]) != LX_CLASS_FREE)
+		for (; i < 2 * frames && i < count; i++) {
+			if (lx_class_of(word[i]) != LX_CLASS_FREE)
 				return frames;
 		}
-		if (i < at + 2 * frames)
+		if (i < 2 * frames)
 			return frames;
 		frames *= 2;
 	}
@@ -167,7 +164,10 @@ static void count_free(struct lx_scan *scan, struct lx_piece *piece,
 	if (class == LX_CLASS_REPORTED) {
 		size_t head = scan->next + (size_t)(last - 1 - pfn);
 
-		scan->reported_last = last - 1 + free_run(scan, head);
+		scan->reported_last = last - 1 +
+				      lx_free_run(scan->batch + head,
+						  scan->count - head,
+						  last - 1);
 	} else if (pfn < stop) {
 		stop = smaller(stop, last);
 		count(scan, piece, LX_CLASS_REPORTED, pfn, stop - pfn);

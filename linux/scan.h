@@ -80,6 +80,13 @@ int lx_scan_piece(struct lx_scan *scan, uint64_t first, uint64_t last,
 /* Whether a chunk, or what was counted of it, is free, movable or spoiled. */
 void lx_chunk_judge(const struct lx_host *host, struct lx_piece *chunk);
 
+/*
+ * lx_free_run() - how long the free run is that a frame heads.
+ * @word:  of the frame, and @count - 1 that follow it
+ * @pfn:   of the frame: a run goes no further than its alignment allows
+ */
+uint64_t lx_free_run(const uint64_t *word, size_t count, uint64_t pfn);
+
 /* Add what was counted; keeps the earlier first frames. */
 void lx_piece_add(struct lx_piece *sum, const struct lx_piece *piece);
 

@@ -21,6 +21,12 @@ enum lx_err {
 	LX_EDENIED	= 4,	/* there, and not for this user */
 };
 
+/*
+ * No file that counts frames says as many as this, 8 PiB: so sums of them over
+ * all zones fit into 64 bits also as bytes, with a sign.
+ */
+#define LX_COUNT_MAX	(UINT64_C(1) << 41)
+
 struct lx_error {
 	char text[4608];	/* room for any path and a sentence */
 };

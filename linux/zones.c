@@ -89,16 +89,17 @@ static int parse_field(struct reader *reader, struct lx_zone *zone, char *line)
 		uint64_t cached;
 
 		if (lx_number(number + 1, 10, NULL, &cached) &&
-		    cached <= UINT64_MAX - zone->cached)
+		    cached < LX_COUNT_MAX - zone->cached)
 			zone->cached += cached;
 		return 0;
 	}
 	value = field_of(zone, name, length);
-	if (!value || lx_number(number + 1, 10, NULL, value))
+	if (!value || (lx_number(number + 1, 10, NULL, value) &&
+		       *value < LX_COUNT_MAX))
 		return 0;
 	return lx_fail(reader->err, LX_EFORMAT,
-		       "%s: proc/zoneinfo: not a number: %.60s", reader->root,
-		       line);
+		       "%s: proc/zoneinfo: no number of frames: %.60s",
+		       reader->root, line);
 }
 
 static int read_line(void *context, char *line)

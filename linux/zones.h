@@ -4,7 +4,7 @@
 
 #include "sysroot.h"
 
-/* A zone of proc/zoneinfo; all sizes in frames. */
+/* A zone of proc/zoneinfo; all sizes in frames, below LX_COUNT_MAX. */
 struct lx_zone {
 	char name[24];
 	uint64_t node;

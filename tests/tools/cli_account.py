@@ -64,6 +64,24 @@ def test_statement():
     ok('MemTotal' in out and '-256M' in out, 'as a table', out)
 
 
+def test_hostile():
+    """Counts that would wrap, each alone."""
+    big = 1 << 63
+    for name, text in (
+            ('proc/zoneinfo', 'Node 0, zone   Normal\n        present  %d\n'
+             '        managed  1\n' % big),
+            ('proc/zoneinfo', 'Node 0, zone   Normal\n        present  1\n'
+             '        managed  %d\n' % (1 << 41)),
+            ('proc/meminfo', 'MemTotal: %d kB\n' % big),
+            ('proc/meminfo', 'MemTotal: 4 kB\nMemFree: %d kB\n' % big),
+            ('proc/vmstat', 'balloon_inflate %d\nballoon_deflate 1\n' % big),
+            ('proc/vmstat', 'nr_balloon_pages %d\n' % big),
+            ('proc/iomem', '0-ffffffffffffffff : System RAM\n')):
+        root = some(2 * BLOCK, 2 * BLOCK).write(name, text)
+        fails(run('account', '-s', root.path), 1, name,
+              'a count that no machine has: %s' % text.split('\n')[-2].strip())
+
+
 def test_usage():
     root = some(2 * BLOCK, 2 * BLOCK)
     fails(run('account', '-s', root.path, '7'), 2, "'7'", 'an argument')
@@ -76,6 +94,6 @@ def test_usage():
     fails(run('account', '-s', root.path), 1, 'zoneinfo', 'no zoneinfo')
 
 
-for test in (test_statement, test_usage):
+for test in (test_statement, test_hostile, test_usage):
     test()
 cli.done()

@@ -83,6 +83,15 @@ def test_lines():
        '-n: neither')
     ok(run('blocks', '-s', root.path, '--summary')[1].startswith('Memory'),
        '--summary: it alone')
+    for options in (['-P', '--summary=only'], ['--summary', '-r'],
+                    ['--summary=always', '-J'], ['-J', '-o', 'BLOCK'],
+                    ['-o', 'BLOCK', '-J'], ['--prometheus', '-o', 'BLOCK']):
+        fails(run('blocks', '-s', root.path, *options), 2, 'does not go',
+              'not in silence: ' + ' '.join(options))
+    ok(run('blocks', '-s', root.path, '-P', '--summary=never')[0] == 0,
+       'no summary is no contradiction')
+    fails(run('chunks', '-s', root.path, '--summary'), 2, 'summary',
+          'a command that has no summary')
     ok(len(table(root, '-o', '+FIRST')[0]) == 8, '-o +COLUMN: one more')
     all_columns = run('blocks', '-s', root.path, '--output-all')[1]
     named = re.findall(r'^ [* ]([A-Z-]+) ', run('blocks', '--help')[1], re.M)

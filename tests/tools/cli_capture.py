@@ -2,8 +2,10 @@
 """coldframe capture: what comes out of a capture is what went in, and of a
 file that is no capture every command says so."""
 
+import ctypes
 import os
 import stat
+import struct
 
 import cli
 from cli import fails, guest, ok, run, same
@@ -64,6 +66,30 @@ def test_no_addresses():
          '4', 'tails stay what their head was')
 
 
+def test_reported():
+    """Of a reported run only the head shows it; the counts stay."""
+    free, told, slab = 0x400, 0x408, 0x80
+    words = ([told] + 1023 * [free] +                   # 4 MiB
+             256 * [0x2c] + [told] + 63 * [free] + 192 * [slab] +
+             8 * [0x2c] + [told] + 7 * [free] + 496 * [free | 0x10] +
+             512 * [free] +
+             [told] + 511 * [free] + [slab] + 511 * [free])
+    root = cli.Sysroot().words(words)
+    root.blocks(2 << 20, {number: 'online'
+                          for number in range(len(words) // 512)})
+    full = capture(['-s', root.path])
+    file = capture(['-s', root.path], '--no-addresses')
+    for command in (['blocks', '-a', '-r', '-n', '-o', 'BLOCK,REPORTED,FREE'],
+                    ['chunks', '-r', '-n']):
+        same(run(*command, '-F', file)[1], run(*command, '-F', full)[1],
+             'without addresses what was reported stays: ' + command[0])
+    told = [line.split()[1] for line in run(
+        'blocks', '-a', '-r', '-n', '-o', 'BLOCK,REPORTED', '-F',
+        file)[1].splitlines()]
+    ok(told == ['2M', '2M', '256K', '32K', '0B', '2M', '0B'],
+       'and is as much as it was', repr(told))
+
+
 def test_raw():
     root = guest()
     raw = os.path.join(root.path, 'proc/kpageflags')
@@ -71,6 +97,22 @@ def test_raw():
         same(run(*command, '-F', capture(['-F', raw]))[1],
              run(*command, '-F', raw)[1],
              'a capture of a raw file says the same: ' + command[0])
+
+
+def test_too_many():
+    """A few bytes that claim more frames than any machine has."""
+    zstd = ctypes.CDLL('libzstd.so.1')
+    zstd.ZSTD_compress.restype = ctypes.c_size_t
+    for frames, status in ((1 << 20, 0), ((1 << 34) + 1, 1), (1 << 40, 1)):
+        text = (b'coldframe capture 1\nwords proc/kpageflags %d\n' % frames +
+                struct.pack('<QQ', 0x400, frames) + b'end\n')
+        room = ctypes.create_string_buffer(1 << 12)
+        size = zstd.ZSTD_compress(room, ctypes.c_size_t(len(room)), text,
+                                  ctypes.c_size_t(len(text)), 3)
+        root = cli.Sysroot().write('c', room.raw[:size])
+        result = run('blocks', '-F', root.path + '/c')
+        ok(result[0] == status and ('more frames' in result[2]) == bool(status),
+           '%d bytes with %d frames' % (size, frames), repr(result))
 
 
 def test_no_capture():
@@ -144,7 +186,7 @@ probe = run('capture', '-s', guest().path, root_of_all.path + '/x')
 if 'built without' in probe[2]:
     cli.skip('captures', 'built without zstd')
 else:
-    for test in (test_round_trip, test_no_addresses, test_raw,
-                 test_no_capture, test_nothing_lost, test_usage):
+    for test in (test_round_trip, test_no_addresses, test_reported, test_raw,
+                 test_too_many, test_no_capture, test_nothing_lost, test_usage):
         test()
 cli.done()

@@ -69,19 +69,41 @@ def test_capacity():
     out = run('plan', '-s', root.path, '--shrink', '8M')[1]
     ok('MOVABLE:KERNEL is 25 % afterwards; that is more' in out,
        'a ratio above the limit of the kernel', out)
+    for field in ('pages free', 'high', 'present'):
+        root.write('proc/zoneinfo', 'Node 0, zone   Normal\n  %s     %d\n'
+                   % (field, 1 << 63))
+        fails(run('plan', '-s', root.path, '--shrink', '8M'), 1, 'zoneinfo',
+              'a count that no machine has: ' + field)
     root.remove('proc/zoneinfo')
     ok('not known' in run('plan', '-s', root.path, '--shrink', '8M')[1],
        'no zoneinfo')
 
 
+def test_without_words():
+    root = some().remove('proc/kpageflags')
+    status, blocks, found, err = plan(root, '--shrink', '8M')
+    ok(status == 0 and blocks == [4] and
+       'movable_frames' not in found['steps'][0] and
+       'moved_frames' not in found and
+       found['steps'][0]['verdict'] == 'unknown' and
+       'this is what sysfs tells' in err and len(err.splitlines()) == 1,
+       'without kpageflags there is hope for zone Movable',
+       json.dumps(found) + err)
+    status, blocks, _, err = plan(root, '--shrink', '16M')
+    ok(status == 64 and blocks == [4] and '--doubtful' in err,
+       'and for no other', err)
+    ok(plan(root, '--shrink', '24M', '--doubtful')[1] == [4, 5, 3],
+       '--doubtful: for all of them')
+
+
 def test_usage():
     root = some()
     fails(run('plan', '-s', root.path), 2, '--shrink', 'how much is missing')
-    for size in ('8', '0G', '-1G', 'x', '', '1Z'):
+    for size in ('8', '0G', '-1G', 'x', '', '1Z', '8192P'):
         fails(run('plan', '-s', root.path, '--shrink', size), 2,
               "'%s'" % size, 'a size without a unit, or none: "%s"' % size)
 
 
-for test in (test_order, test_capacity, test_usage):
+for test in (test_order, test_capacity, test_without_words, test_usage):
     test()
 cli.done()

@@ -258,7 +258,8 @@ static void iomem(void)
 		   "100000000-17fffffff : virtio0\n"
 		   "  100000000-10fffffff : System RAM (virtio_mem)\n"
 		   "  110000800-1100017ff : System RAM\n"
-		   "fffffffffffff000-ffffffffffffffff : System RAM\n");
+		   "1ffffffffff000-1fffffffffffff : System RAM\n"
+		   "fffffffffffff000-ffffffffffffffff : Reserved\n");
 	CHECK_EQ(lx_iomem_ram(root, &ram, &hidden, &err), 0);
 	CHECK(!hidden);
 	if (CHECK_EQ(ram.count, 4)) {
@@ -267,14 +268,16 @@ static void iomem(void)
 		      ram.range[1].last == 0x3ffe0);
 		CHECK(ram.range[2].first == 0x100000 &&
 		      ram.range[2].last == 0x110000);
-		CHECK(ram.range[3].first == UINT64_MAX >> 12 &&
-		      ram.range[3].last == UINT64_C(1) << 52);
+		CHECK(ram.range[3].first == LX_COUNT_MAX - 1 &&
+		      ram.range[3].last == LX_COUNT_MAX);
 	}
 	lx_ranges_free(&ram);
 	write_text("proc/iomem", "00000000-00000000 : Reserved\n"
 				 "00000000-00000000 : System RAM\n");
 	CHECK_EQ(lx_iomem_ram(root, &ram, &hidden, &err), 0);
 	CHECK(hidden && !ram.count);
+	write_text("proc/iomem", "00001000-20000000000fff : System RAM\n");
+	CHECK_EQ(lx_iomem_ram(root, &ram, &hidden, &err), -LX_EFORMAT);
 	write_text("proc/iomem", "00001000-0009fbff : System RAM\n12-x\n");
 	CHECK_EQ(lx_iomem_ram(root, &ram, &hidden, &err), -LX_EFORMAT);
 	CHECK(!ram.range && strstr(err.text, "proc/iomem") != NULL);

@@ -82,7 +82,7 @@ static const char help[] =
 "  -a, --all           a line for every block\n"
 "  -S, --split LIST    a new line when one of these columns changes, or none\n"
 "      --prometheus    a text file for Prometheus\n"
-TABLE_HELP SELECT_HELP COMMON_HELP;
+TABLE_HELP TABLE_SUMMARY_HELP SELECT_HELP COMMON_HELP;
 
 /* "slab:120,untyped:3" */
 static const char *print_reasons(const struct lx_judgement *judgement,
@@ -572,6 +572,7 @@ static const struct option long_options[] = {
 	{ "split", required_argument, NULL, 'S' },
 	{ "prometheus", no_argument, NULL, TABLE_PROMETHEUS_OPTION },
 	TABLE_OPTIONS,
+	TABLE_SUMMARY_OPTIONS,
 	SELECT_OPTIONS,
 	COMMON_OPTIONS,
 	{ NULL, 0, NULL, 0 },

@@ -146,21 +146,59 @@ static int pack_files(struct capture *capture)
 	return ret == -LX_EMISSING ? 0 : ret;
 }
 
+static bool is_reported(uint64_t word)
+{
+	return lx_class_of(word) == LX_CLASS_REPORTED;
+}
+
+/* Reported frames come last: nothing behind them can be of their run. */
 static int compare_words(const void *a, const void *b)
 {
 	const uint64_t *left = a, *right = b;
+	bool left_last = is_reported(*left), right_last = is_reported(*right);
 
+	if (left_last != right_last)
+		return left_last - right_last;
 	return (*left > *right) - (*left < *right);
 }
 
 /*
- * Give up the order within each chunk. A tail that says nothing gets the
- * word of its head first: it could not be found again.
+ * Only the head of a free run shows that it was reported. In a chunk that has
+ * other things too, all frames of the run get its word.
  */
-static void shuffle(struct capture *capture, size_t count)
+static void spread_reports(uint64_t *word, size_t count, uint64_t pfn)
+{
+	uint64_t frames, k;
+	size_t i;
+
+	for (i = 0; i < count; i += frames) {
+		frames = 1;
+		if (!is_reported(word[i]))
+			continue;
+		frames = lx_free_run(&word[i], count - i, pfn + i);
+		for (k = 1; frames < CF_CHUNK_FRAMES && k < frames; k++)
+			word[i + k] = word[i];
+	}
+}
+
+/* Of a chunk that is all free the order tells nothing, but who was told. */
+static bool is_all_free(const uint64_t *word, size_t count)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		if (lx_class_of(word[i]) != LX_CLASS_FREE &&
+		    (i || !is_reported(word[i])))
+			return false;
+	}
+	return true;
+}
+
+/* A tail that says nothing gets the word of its head. */
+static void spread_heads(struct capture *capture, size_t count)
 {
 	uint64_t *word = capture->batch;
-	size_t i, part;
+	size_t i;
 
 	for (i = 0; i < count; i++) {
 		if (lx_class_of(word[i]) != LX_CLASS_COUNT) {
@@ -172,10 +210,24 @@ static void shuffle(struct capture *capture, size_t count)
 		if (lx_class_of(word[i]) == LX_CLASS_COUNT)
 			word[i] = 0;
 	}
+}
+
+/*
+ * Give up the order within each chunk, once each frame says for itself what
+ * only its head says: that could not be found again.
+ */
+static void shuffle(struct capture *capture, size_t count, uint64_t pfn)
+{
+	uint64_t *word = capture->batch;
+	size_t i, part;
+
+	spread_heads(capture, count);
+	spread_reports(word, count, pfn);
 	for (i = 0; i < count; i += part) {
 		part = count - i < CF_CHUNK_FRAMES ? count - i :
 						     CF_CHUNK_FRAMES;
-		qsort(&word[i], part, sizeof(*word), compare_words);
+		if (!is_all_free(&word[i], part))
+			qsort(&word[i], part, sizeof(*word), compare_words);
 	}
 }
 
@@ -214,7 +266,7 @@ static int pack_frames(struct capture *capture, bool flags, uint64_t frames)
 		if (ret)
 			break;
 		if (!capture->addresses && flags)
-			shuffle(capture, count);
+			shuffle(capture, count, frames - left);
 		ret = pack_batch(capture, count);
 		left -= count;
 		common_progress(NULL, frames - left, frames);

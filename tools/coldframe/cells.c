@@ -8,6 +8,17 @@
 /* Tails say nothing; the head of a run is at most this far to their left. */
 #define RUN_FRAMES ((uint64_t)1 << CF_MAX_ORDER)
 
+static void start(struct cells *cells)
+{
+	cells->pfn = 0;
+	cells->last = UINT64_MAX;
+	cells->next = 0;
+	cells->count = 0;
+	cells->began = false;
+	cells->head = LX_KIND_KERNEL;
+	cells->known_last = 0;
+}
+
 int cells_open(struct cells *cells, const char *root, struct lx_error *err)
 {
 	int ret;
@@ -20,19 +31,25 @@ int cells_open(struct cells *cells, const char *root, struct lx_error *err)
 		free(cells->batch);
 		return ret;
 	}
-	cells->pfn = 0;
-	cells->last = UINT64_MAX;
-	cells->next = 0;
-	cells->count = 0;
-	cells->began = false;
-	cells->head = LX_KIND_KERNEL;
-	cells->known_last = 0;
+	start(cells);
 	return 0;
+}
+
+void cells_open_blind(struct cells *cells)
+{
+	const struct lx_blocks *blocks = &cells->place->blocks;
+
+	cells->batch = NULL;
+	cells->blind = true;
+	cells->words.frames = (blocks->block[blocks->count - 1].id + 1) *
+			      blocks->frames;
+	start(cells);
 }
 
 void cells_close(struct cells *cells)
 {
-	lx_words_close(&cells->words);
+	if (!cells->blind)
+		lx_words_close(&cells->words);
 	free(cells->batch);
 }
 
@@ -196,11 +213,33 @@ static int read_batch(struct cells *cells, struct lx_error *err)
 	return ret;
 }
 
+/* What blocks and ranges tell of the frames up to @last. */
+static void count_blind(struct cells *cells, struct cell *cell, uint64_t last)
+{
+	last = smaller(last, cells->words.frames);
+	while (cells->pfn < last) {
+		enum lx_kind kind;
+		uint64_t stop;
+
+		look_up(cells, cells->pfn);
+		kind = cells->known == LX_KIND_KERNEL ? LX_KIND_UNKNOWN :
+							cells->known;
+		stop = smaller(last, cells->known_last);
+		cell->kind[kind] += stop - cells->pfn;
+		cell->frames += stop - cells->pfn;
+		cells->pfn = stop;
+	}
+}
+
 static int count_frames(struct cells *cells, struct cell *cell, uint64_t last,
 			struct lx_error *err)
 {
 	int ret;
 
+	if (cells->blind) {
+		count_blind(cells, cell, last);
+		return 0;
+	}
 	while (cells->pfn < last) {
 		if (cells->next == cells->count) {
 			if (pass_over(cells, cell, last))
@@ -227,7 +266,7 @@ int cells_from(struct cells *cells, uint64_t first, uint64_t last,
 	if (last <= UINT64_MAX - rest)
 		last = (last + rest) & ~rest;
 	cells->pfn = first & ~(RUN_FRAMES - 1);
-	ret = lx_words_seek(&cells->words, cells->pfn, err);
+	ret = cells->blind ? 0 : lx_words_seek(&cells->words, cells->pfn, err);
 	if (!ret)
 		ret = count_frames(cells, &before, first, err);
 	cells->last = last;

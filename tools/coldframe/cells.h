@@ -32,6 +32,7 @@ struct cells {
 	uint64_t *batch;		/* from frame pfn on: [next, count) */
 	size_t next, count;
 	bool began;			/* the file has a word at least */
+	bool blind;			/* there is no file */
 	enum lx_kind head;		/* what tails that say nothing are */
 	enum lx_kind known;		/* what a frame with a mute word is, */
 	uint64_t known_last;		/* from pfn up to here */
@@ -45,6 +46,12 @@ struct cells {
  */
 int cells_open(struct cells *cells, const char *root, struct lx_error *err);
 void cells_close(struct cells *cells);
+
+/*
+ * The same without a file, up to the last block: frames of blocks in use are
+ * of a kind that nobody knows.
+ */
+void cells_open_blind(struct cells *cells);
 
 /**
  * cells_from() - walk only frames [@first, @last), widened to whole cells.

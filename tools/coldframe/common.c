@@ -111,7 +111,8 @@ bool common_wanted(const char *text, uint64_t *ret_bytes)
 	size_t length = strlen(text);
 
 	return length && strchr("KMGTPkmgtpBb", text[length - 1]) &&
-	       common_size(text, ret_bytes) && *ret_bytes;
+	       common_size(text, ret_bytes) && *ret_bytes &&
+	       *ret_bytes <= INT64_MAX;
 }
 
 const char *common_bytes(uint64_t bytes, char buffer[24])

@@ -19,6 +19,7 @@ static const char *const meanings[LX_KIND_COUNT] = {
 	[LX_KIND_BALLOON]	= "logically offline, movable",
 	[LX_KIND_POISON]	= "bad, retired",
 	[LX_KIND_BLOCK_OFFLINE]	= "in a block that is offline",
+	[LX_KIND_UNKNOWN]	= "in a block that is in use: not known",
 	[LX_KIND_ABSENT]	= "no memory",
 };
 

@@ -22,6 +22,7 @@ struct options {
 	bool legend;
 	const char *image;		/* file to draw into, or NULL */
 	enum picture_format format;
+	bool no_words;			/* only sysfs tells something */
 };
 
 static const char help[] =
@@ -55,11 +56,13 @@ static int read_place(const struct options *options, struct place *place,
 		return ret;
 	place->has_blocks = !ret;
 	ret = lx_iomem_ram(options->root, &place->ram, &hidden, err);
-	if (ret == -LX_EMISSING || hidden)
+	if (options->no_words)
+		ret = ret == -LX_EMISSING ? 0 : ret;
+	else if (ret == -LX_EMISSING || hidden)
 		common_note(options->command, "note: %s; a hole may show as "
 			    "kernel memory", hidden ? "proc/iomem hides its "
-			    "addresses from whoever captured it" : err->text);
-	else if (ret)
+			    "addresses from all but root" : err->text);
+	if (ret && ret != -LX_EMISSING)
 		return ret;
 	place->has_ram = !ret && !hidden && place->ram.count;
 	return 0;
@@ -272,6 +275,16 @@ static int draw(const struct options *options, struct cells *cells,
 	return ret;
 }
 
+/* Without the words there are the blocks, and what they are is not known. */
+static int open_cells(const struct options *options, struct cells *cells,
+		      struct lx_error *err)
+{
+	if (!options->no_words)
+		return cells_open(cells, options->root, err);
+	cells_open_blind(cells);
+	return 0;
+}
+
 static int map_frames(const struct options *options, const struct place *place,
 		      struct lx_error *err)
 {
@@ -281,7 +294,7 @@ static int map_frames(const struct options *options, const struct place *place,
 	if (options->cell_is_block && !place->has_blocks)
 		return lx_fail(err, LX_EMISSING, "how large a block is is not "
 			       "known: give --cell a size");
-	ret = cells_open(&cells, options->root, err);
+	ret = open_cells(options, &cells, err);
 	if (ret)
 		return ret;
 	if (cells.words.frames && place->has_blocks)
@@ -293,6 +306,26 @@ static int map_frames(const struct options *options, const struct place *place,
 	return ret;
 }
 
+/* Blocks are enough to draw something; then one line says what is missing. */
+static int probe_words(struct options *options, struct lx_error *err)
+{
+	struct lx_blocks blocks = { .count = 0 };
+	struct lx_error ignored;
+	struct lx_words words;
+	int ret = lx_words_open(&words, options->root, "proc/kpageflags", err);
+
+	if (!ret)
+		lx_words_close(&words);
+	if (ret != -LX_EDENIED && ret != -LX_EMISSING)
+		return ret;
+	if (lx_blocks_read(options->root, &blocks, &ignored) || !blocks.count)
+		return ret;
+	lx_blocks_free(&blocks);
+	options->no_words = true;
+	common_no_flags(options->command, ret, err);
+	return 0;
+}
+
 static int map(struct options *options)
 {
 	struct place place = { .has_blocks = false };
@@ -300,6 +333,8 @@ static int map(struct options *options)
 	int ret;
 
 	ret = common_source_open(&options->source, &options->root, &err);
+	if (!ret)
+		ret = probe_words(options, &err);
 	if (!ret)
 		ret = read_place(options, &place, &err);
 	if (!ret)

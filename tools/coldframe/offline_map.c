@@ -98,7 +98,7 @@ static const char help[] =
 "free. What is found is compared with the counters of the kernel.\n"
 "\n"
 "  -l, --list          every run of frames\n"
-TABLE_HELP SELECT_HELP COMMON_HELP;
+TABLE_HELP TABLE_SUMMARY_HELP SELECT_HELP COMMON_HELP;
 
 static const char *print_cell(const void *context, unsigned int column,
 			      bool bytes, char buffer[512])
@@ -414,6 +414,7 @@ static int offline_map(struct options *options)
 static const struct option long_options[] = {
 	{ "list", no_argument, NULL, 'l' },
 	TABLE_OPTIONS,
+	TABLE_SUMMARY_OPTIONS,
 	SELECT_OPTIONS,
 	COMMON_OPTIONS,
 	{ NULL, 0, NULL, 0 },

@@ -42,6 +42,8 @@ static const struct sign {
 				    0x212529 },
 	[LX_KIND_BLOCK_OFFLINE]	= { '=', '~', "90", "90",
 				    0xced4da },
+	[LX_KIND_UNKNOWN]	= { '?', '?', "37", "37",
+				    0xadb5bd },
 	[LX_KIND_ABSENT]	= { '-', '-', "90", "90",
 				    0xf1f3f5 },
 };

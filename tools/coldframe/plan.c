@@ -34,6 +34,7 @@ struct step {
 struct row {
 	const struct step *step;
 	uint64_t order, sum;
+	bool flags;			/* what is to be moved is known */
 };
 
 /* Frames of the host, before or after. */
@@ -62,8 +63,9 @@ static const char help[] =
 "in them fits elsewhere, and print what would do it. Nothing is executed.\n"
 "\n"
 "      --shrink SIZE   how much, with a unit: 512M, 8G\n"
-"      --doubtful      doubtful blocks too, last\n"
-TABLE_HELP SELECT_HELP COMMON_HELP;
+"      --doubtful      doubtful blocks too, last; without root blocks of any\n"
+"                      zone\n"
+TABLE_HELP TABLE_SUMMARY_HELP SELECT_HELP COMMON_HELP;
 
 static const char *print_size(uint64_t bytes, bool exact, char buffer[512])
 {
@@ -85,6 +87,8 @@ static const char *print_cell(const void *context, unsigned int column,
 	case COL_ZONE:
 		return lx_block_zone_name((enum lx_block_zone)step->zone);
 	case COL_MOVABLE:
+		if (!row->flags)
+			return "";
 		return print_size(step->movable << CF_FRAME_SHIFT, bytes,
 				  buffer);
 	case COL_SUM:
@@ -110,7 +114,7 @@ static int compare_steps(const void *a, const void *b)
 {
 	static const unsigned char rank[LX_VERDICT_COUNT] = {
 		[LX_VERDICT_EMPTY] = 0, [LX_VERDICT_CANDIDATE] = 1,
-		[LX_VERDICT_DOUBTFUL] = 2,
+		[LX_VERDICT_DOUBTFUL] = 2, [LX_VERDICT_UNKNOWN] = 3,
 	};
 	const struct step *left = a, *right = b;
 	bool left_fixed = left->zone != LX_ZONE_MOVABLE;
@@ -123,6 +127,16 @@ static int compare_steps(const void *a, const void *b)
 	if (left->movable != right->movable)
 		return left->movable < right->movable ? -1 : 1;
 	return (left->id < right->id) - (left->id > right->id);
+}
+
+/* Of zone Movable there is hope also when the frames may not be read. */
+static bool could_go(const struct options *options,
+		     const struct surveyed *found)
+{
+	return !options->survey.flags &&
+	       found->judgement.verdict == LX_VERDICT_UNKNOWN &&
+	       found->block->state == LX_BLOCK_ONLINE &&
+	       (found->block->zone == LX_ZONE_MOVABLE || options->doubtful);
 }
 
 static bool can_go(const struct options *options, enum lx_verdict verdict)
@@ -139,7 +153,8 @@ static int collect(struct options *options)
 	int ret;
 
 	while ((ret = survey_next(survey, &found)) > 0) {
-		if (!can_go(options, found.judgement.verdict))
+		if (!can_go(options, found.judgement.verdict) &&
+		    !could_go(options, &found))
 			continue;
 		options->step[options->count++] = (struct step){
 			.id = found.block->id,
@@ -283,14 +298,16 @@ static void print_checks(const struct options *options)
 static json_t *json_step(const struct row *row)
 {
 	const struct step *step = row->step;
-	json_t *object = json_pack("{s:I, s:s, s:s, s:I, s:I, s:o}",
+	json_t *object = json_pack("{s:I, s:s, s:s, s:I, s:o}",
 		"block", (json_int_t)step->id,
 		"verdict", lx_verdict_name((enum lx_verdict)step->verdict),
 		"zone", lx_block_zone_name((enum lx_block_zone)step->zone),
-		"movable_frames", (json_int_t)step->movable,
 		"sum_bytes", (json_int_t)row->sum, "command",
 		json_sprintf("chmem -d -b %" PRIu64, step->id));
 
+	if (row->flags)
+		json_object_set_new(object, "movable_frames",
+				    json_integer((json_int_t)step->movable));
 	if (step->node >= 0)
 		json_object_set_new(object, "node", json_integer(step->node));
 	return object;
@@ -300,15 +317,18 @@ static json_t *json_tail(const struct options *options)
 {
 	uint64_t bytes = options->survey.host.blocks.frames << CF_FRAME_SHIFT;
 	struct sums sums = add_up(options);
-
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}",
+	json_t *object = json_pack("{s:I, s:I, s:I, s:I, s:I}",
 		"asked_bytes", (json_int_t)options->size,
 		"planned_bytes", (json_int_t)(options->chosen * bytes),
 		"free_frames", (json_int_t)options->balance.free,
 		"watermark_frames", (json_int_t)options->balance.high,
-		"moved_frames", (json_int_t)sums.movable,
 		"movable_ratio", (json_int_t)ratio_after(&options->balance,
 							 &sums));
+
+	if (options->survey.flags)
+		json_object_set_new(object, "moved_frames",
+				    json_integer((json_int_t)sums.movable));
+	return object;
 }
 
 static bool print_plan(struct options *options)
@@ -321,7 +341,8 @@ static bool print_plan(struct options *options)
 	if (json)
 		good = json_begin(table, json_object());
 	for (i = 0; good && i < options->chosen; i++) {
-		struct row row = { &options->step[i], i + 1, (i + 1) * bytes };
+		struct row row = { &options->step[i], i + 1, (i + 1) * bytes,
+				   options->survey.flags };
 
 		good = json ? json_add(table, json_step(&row)) :
 			      table_add(table, &row);
@@ -355,7 +376,9 @@ static int plan(struct options *options)
 		return status;
 	common_note(survey->command, options->chosen < options->count ?
 		    "more would not fit: what is left free would be less than "
-		    "the watermarks" :
+		    "the watermarks" : !survey->flags ?
+		    "without root there is hope for blocks of zone Movable "
+		    "only; --doubtful takes others, too" :
 		    "no more blocks can be expected to go; 'coldframe why "
 		    "--spoilers' tells what is in the way");
 	return options->chosen ? EXIT_PARTLY : EXIT_FAILED;
@@ -367,6 +390,7 @@ static const struct option long_options[] = {
 	{ "shrink", required_argument, NULL, OPT_SHRINK },
 	{ "doubtful", no_argument, NULL, OPT_DOUBTFUL },
 	TABLE_OPTIONS,
+	TABLE_SUMMARY_OPTIONS,
 	SELECT_OPTIONS,
 	COMMON_OPTIONS,
 	{ NULL, 0, NULL, 0 },
@@ -417,7 +441,7 @@ static int parse_options(struct options *options, int argc, char **argv)
 int cmd_plan(int argc, char **argv)
 {
 	struct options options = {
-		.survey = { .command = argv[0], .needs_flags = true,
+		.survey = { .command = argv[0],
 			    .select = { .node = LX_NODE_UNKNOWN } },
 		.table = { .command = argv[0], .column = columns,
 			   .columns = COL_COUNT, .cell = print_cell,

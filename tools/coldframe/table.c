@@ -66,6 +66,22 @@ void table_help(const struct table *table)
 		       table->column[i].name, table->column[i].help);
 }
 
+/* What would be passed over in silence is refused. */
+static int check(const struct table *table)
+{
+	if (table->mode == TABLE_JSON && table->selected)
+		return common_wrong(table->command, "--json has all there is: "
+				    "--output does not go with it");
+	if (table->mode == TABLE_PROMETHEUS && table->selected)
+		return common_wrong(table->command, "--prometheus has no "
+				    "columns: --output does not go with it");
+	if (table->mode != TABLE_ALIGNED && table->summary > SUMMARY_NEVER)
+		return common_wrong(table->command, "--summary does not go "
+				    "with --json, --pairs, --raw and "
+				    "--prometheus");
+	return 0;
+}
+
 static int set_summary(struct table *table, const char *when)
 {
 	static const char *const words[] = {
@@ -83,7 +99,7 @@ static int set_summary(struct table *table, const char *when)
 		return common_wrong(table->command, "--summary: '%s' is none "
 				    "of never, always, only", when);
 	table->summary = when ? (enum table_summary)i : SUMMARY_ONLY;
-	return 0;
+	return check(table);
 }
 
 static int set_mode(struct table *table, enum table_mode mode)
@@ -92,7 +108,7 @@ static int set_mode(struct table *table, enum table_mode mode)
 		return common_wrong(table->command, "of --json, --pairs, "
 				    "--raw and --prometheus only one can be");
 	table->mode = mode;
-	return 0;
+	return check(table);
 }
 
 int table_option(struct table *table, int option, const char *value)
@@ -118,7 +134,8 @@ int table_option(struct table *table, int option, const char *value)
 	case 'o':
 		if (table_choose(table, value, &err))
 			return common_wrong(table->command, "%s", err.text);
-		return 0;
+		table->selected = true;
+		return check(table);
 	case TABLE_OUTPUT_ALL:
 		for (i = 0; i < table->columns; i++)
 			table->chosen[i] = i;

@@ -55,6 +55,7 @@ struct table {
 	enum table_mode mode;
 	enum table_summary summary;
 	bool no_headings, bytes, color;
+	bool selected;				/* by --output */
 	unsigned int chosen[TABLE_COLUMNS_MAX];
 	unsigned int count;			/* of chosen */
 	struct libscols_table *scols;
@@ -77,7 +78,10 @@ enum {
 	{ "noheadings", no_argument, NULL, 'n' },			\
 	{ "bytes", no_argument, NULL, 'b' },				\
 	{ "output", required_argument, NULL, 'o' },			\
-	{ "output-all", no_argument, NULL, TABLE_OUTPUT_ALL },		\
+	{ "output-all", no_argument, NULL, TABLE_OUTPUT_ALL }
+
+/* Of listings with a summary, besides. */
+#define TABLE_SUMMARY_OPTIONS						\
 	{ "summary", optional_argument, NULL, TABLE_SUMMARY }
 
 #define TABLE_HELP							\
@@ -87,11 +91,16 @@ enum {
 "  -P, --pairs         COLUMN=\"value\" pairs\n"			\
 "  -r, --raw           columns with one blank between\n"		\
 "  -n, --noheadings    no headings\n"					\
-"  -b, --bytes         sizes in bytes\n"				\
+"  -b, --bytes         sizes in bytes\n"
+
+#define TABLE_SUMMARY_HELP						\
 "      --summary=WHEN  never, always or only\n"
 
 /**
  * table_option() - take one of the options above.
+ *
+ * Those that do not go together are wrong usage, in whichever order they come.
+ *
  * Return: -1: not one of them; 0; or an exit status.
  */
 int table_option(struct table *table, int option, const char *value);
