@@ -8,18 +8,10 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#include "owners/guestmem.h"
 #include "pools.h"
 
 #define GUEST_HOLDS	1024
 #define PAGES_MAX	((uint64_t)1 << 20)
-
-struct guest {
-	struct guestmem *memory;
-	struct guestmem_conversion conversion;
-	uint64_t pages;
-	unsigned order;
-};
 
 static int protect(struct machine *machine, cf_pfn pfn, unsigned order,
 		   int how)
@@ -100,24 +92,45 @@ static int say(struct outcome *outcome, int err)
 	return 0;
 }
 
-/* A guest of some memory, all of it shared. */
-static int make(struct machine *machine, const struct guestmem_config *config,
-		struct guest *guest)
+bool guest_fits(const struct guest *guest)
 {
-	size_t bytes = guestmem_bytes(machine->map, config);
+	return guest->pages && guest->pages <= PAGES_MAX &&
+	       guest->order <= CF_CHUNK_ORDER;
+}
+
+int guest_start(struct machine *machine, uint32_t number, struct guest *guest)
+{
+	const struct guestmem_config config = {
+		.name = machine->name[number],
+		.pages = guest->pages,
+		.order = guest->order,
+		.holds = GUEST_HOLDS,
+		.zone = guest->zone,
+		.firmware = guest->movable ? &moving : &fixed,
+		.context = machine,
+	};
+	size_t bytes = guestmem_bytes(machine->map, &config);
 	void *storage = bytes ? calloc(1, bytes) : NULL;
 	int err;
 
 	if (!storage)
 		return bytes ? -CF_ENOMEM : -CF_EINVAL;
-	err = guestmem_create(machine->map, config, storage, &guest->memory);
-	if (err) {
+	err = guestmem_create(machine->map, &config, storage, &guest->memory);
+	if (err)
 		free(storage);
+	return err;
+}
+
+/* A guest of some memory, all of it shared. */
+static int make(struct machine *machine, uint32_t number, struct guest *guest)
+{
+	int err = guest_start(machine, number, guest);
+
+	if (err)
 		return err;
-	}
-	err = guestmem_populate(guest->memory, 0, config->pages);
+	err = guestmem_populate(guest->memory, 0, guest->pages);
 	if (err && !guestmem_destroy(guest->memory, NULL))
-		free(storage);
+		free(guest->memory);
 	return err;
 }
 
@@ -126,16 +139,6 @@ int step_guest(struct machine *machine, const struct step *step,
 {
 	unsigned order = (unsigned)step_value(step, KEY_ORDER, 0);
 	uint64_t pages = step->amount.number / CF_FRAME_BYTES >> order;
-	const struct guestmem_config config = {
-		.name = machine->name[step->name],
-		.pages = pages,
-		.order = order,
-		.holds = GUEST_HOLDS,
-		.zone = (enum cf_zone_kind)step_value(step, KEY_ZONE,
-						      CF_ZONE_NORMAL),
-		.firmware = step_has(step, KEY_MOVABLE) ? &moving : &fixed,
-		.context = machine,
-	};
 	struct guest *guest;
 	int err;
 
@@ -148,7 +151,10 @@ int step_guest(struct machine *machine, const struct step *step,
 		return say(outcome, -CF_ENOMEM);
 	guest->pages = pages;
 	guest->order = order;
-	err = make(machine, &config, guest);
+	guest->zone = (enum cf_zone_kind)step_value(step, KEY_ZONE,
+						    CF_ZONE_NORMAL);
+	guest->movable = step_has(step, KEY_MOVABLE);
+	err = make(machine, step->name, guest);
 	if (err) {
 		free(guest);
 		return say(outcome, err);

@@ -8,16 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "owners/elastic/elastic.h"
 #include "pools.h"
-
-#define OBJECTS_MAX	((uint64_t)1 << 20)
-
-struct objects {
-	struct elastic *pool;
-	elastic_handle *handle;		/* 0: forgotten */
-	uint64_t count;
-};
 
 /* 16 bytes to 9000, most of them small. */
 static size_t size_of(uint64_t number)
@@ -92,20 +83,30 @@ static int say(struct outcome *outcome, int err)
 	return 0;
 }
 
+int objects_start(struct machine *machine, uint32_t number,
+		  struct objects *objects)
+{
+	const struct elastic_config config = {
+		.name = machine->name[number],
+		.memory = &machine->memory,
+		.map = machine->map,
+		.zone = objects->zone,
+	};
+
+	return elastic_create(&config, &objects->pool);
+}
+
 int step_elastic(struct machine *machine, const struct step *step,
 		 struct outcome *outcome)
 {
-	const struct elastic_config config = {
-		.name = machine->name[step->name],
-		.memory = &machine->memory,
-		.map = machine->map,
-		.zone = (enum cf_zone_kind)step_value(step, KEY_ZONE,
-						      CF_ZONE_NORMAL),
-	};
 	struct objects *objects = calloc(1, sizeof(*objects));
-	int err = objects ? elastic_create(&config, &objects->pool) :
-			    -CF_ENOMEM;
+	int err = -CF_ENOMEM;
 
+	if (objects) {
+		objects->zone = (enum cf_zone_kind)
+			step_value(step, KEY_ZONE, CF_ZONE_NORMAL);
+		err = objects_start(machine, step->name, objects);
+	}
 	if (err) {
 		free(objects);
 		return say(outcome, err);

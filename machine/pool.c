@@ -4,24 +4,7 @@
 
 #include <stdlib.h>
 
-#include "owners/hugepool.h"
 #include "pools.h"
-
-#define POOL_RUNS	4096
-
-/* A run the machine has taken, the last one first. */
-struct pool_run {
-	struct pool_run *next;
-	cf_pfn pfn;
-	unsigned order;
-};
-
-struct pool {
-	struct hugepool *pool;
-	struct cf_map *map;
-	struct pool_run *taken;
-	uint64_t held;		/* frames of these */
-};
 
 void pool_free(struct pool *pool)
 {
@@ -99,29 +82,41 @@ static int say(struct outcome *outcome, int err)
 	return 0;
 }
 
-int step_pool(struct machine *machine, const struct step *step,
-	      struct outcome *outcome)
+int pool_start(struct machine *machine, uint32_t number, struct pool *pool)
 {
 	const struct hugepool_config config = {
-		.name = machine->name[step->name],
+		.name = machine->name[number],
 		.runs = POOL_RUNS,
-		.zone = (enum cf_zone_kind)step_value(step, KEY_ZONE,
-						      CF_ZONE_NORMAL),
+		.zone = pool->zone,
 	};
-	struct pool *pool = calloc(1, sizeof(*pool));
 	size_t bytes = hugepool_bytes(machine->map, &config);
 	void *storage = bytes ? calloc(1, bytes) : NULL;
 	int err = storage ? 0 : bytes ? -CF_ENOMEM : -CF_EINVAL;
 
-	if (pool && !err)
+	if (!err)
 		err = hugepool_create(machine->map, &config, storage,
 				      &pool->pool);
-	if (!pool || err) {
-		free(pool);
+	if (err)
 		free(storage);
-		return say(outcome, err ? err : -CF_ENOMEM);
-	}
 	pool->map = machine->map;
+	return err;
+}
+
+int step_pool(struct machine *machine, const struct step *step,
+	      struct outcome *outcome)
+{
+	struct pool *pool = calloc(1, sizeof(*pool));
+	int err;
+
+	if (!pool)
+		return say(outcome, -CF_ENOMEM);
+	pool->zone = (enum cf_zone_kind)step_value(step, KEY_ZONE,
+						   CF_ZONE_NORMAL);
+	err = pool_start(machine, step->name, pool);
+	if (err) {
+		free(pool);
+		return say(outcome, err);
+	}
 	machine->object[step->name].any = pool;
 	did(outcome, "registered as owner %u", hugepool_owner(pool->pool));
 	return 0;

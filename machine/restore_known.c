@@ -343,7 +343,7 @@ int restore_walker(struct restore *restore, struct code *code)
  * A report names who was in the way: an owner, a subscriber or a set, whose
  * name lives as long as the machine.
  */
-static const char *word_of(struct restore *restore, const char *text)
+const char *restore_word(struct restore *restore, const char *text)
 {
 	static const char *const others[] = {
 		"allocator", "orphan", "folios", "load", "machine",
@@ -363,8 +363,8 @@ static const char *word_of(struct restore *restore, const char *text)
 void restore_words(struct restore *restore, struct cf_report *report,
 		   const struct fact_report_text *text)
 {
-	report->who = word_of(restore, text->who);
-	report->detail = word_of(restore, text->detail);
+	report->who = restore_word(restore, text->who);
+	report->detail = restore_word(restore, text->detail);
 }
 
 /* It begins anew, and goes on from how far it was. */

@@ -8,7 +8,7 @@
 #include "save_objects.h"
 
 static const struct object_kind *const kinds[] = {
-	&save_mem, &save_balloon,
+	&save_mem, &save_balloon, &save_pool, &save_guest, &save_elastic,
 };
 
 const struct object_kind *object_kind(enum noun noun)

@@ -103,8 +103,8 @@ static bool same_name(const char *a, const char *b)
 }
 
 /* Caller holds the lock. */
-static bool add_hold(struct guestmem *memory, struct page *page,
-		     const char *who)
+bool guestmem_add_hold(struct guestmem *memory, struct page *page,
+		       const char *who)
 {
 	uint32_t number = memory->free_hold;
 	struct hold *hold;
@@ -173,7 +173,7 @@ int guestmem_get(struct guestmem *memory, uint64_t number, const char *who,
 	page = &memory->page[number];
 	state = gm_lock(memory);
 	err = refusal((enum page_state)page->state);
-	if (!err && !add_hold(memory, page, who))
+	if (!err && !guestmem_add_hold(memory, page, who))
 		err = -CF_ELIMIT;
 	pfn = page->pfn;
 	gm_unlock(memory, state);

@@ -85,6 +85,10 @@ void guestmem_set_state(struct guestmem *memory, struct page *page,
 void guestmem_set_frame(struct guestmem *memory, struct page *page,
 			cf_pfn pfn);
 
+/* One more reference has a name; false: no room. The lock is held. */
+bool guestmem_add_hold(struct guestmem *memory, struct page *page,
+		       const char *who);
+
 void guestmem_report(struct guestmem *memory, const struct page *page,
 		     enum cf_reason reason, struct cf_report *report);
 

@@ -26,7 +26,7 @@ unsigned elastic_class_bytes(unsigned class)
 	return class_bytes[class];
 }
 
-static unsigned class_of(size_t bytes)
+unsigned elastic_class_of(size_t bytes)
 {
 	unsigned class = 0;
 
@@ -35,7 +35,7 @@ static unsigned class_of(size_t bytes)
 	return class;
 }
 
-static unsigned order_of(size_t bytes)
+unsigned elastic_order_of(size_t bytes)
 {
 	unsigned order = 0;
 
@@ -116,13 +116,31 @@ static int take_frames(struct elastic *pool, unsigned order, cf_pfn *ret_pfn)
 	return -CF_ENOMEM;
 }
 
-static int add_run(struct elastic *pool, unsigned class, unsigned order,
-		   struct run **ret_run)
+struct run *elastic_new_run(unsigned class, unsigned order)
 {
 	uint32_t slots = class == CLASS_NONE ? 1 :
 			 (uint32_t)(FRAME / class_bytes[class]);
 	struct run *run = calloc(1, sizeof(*run) +
 				    slots * sizeof(run->object[0]));
+
+	if (!run)
+		return NULL;
+	run->class = (uint8_t)class;
+	run->order = (uint8_t)order;
+	run->slots = slots;
+	return run;
+}
+
+void elastic_enter_run(struct elastic *pool, struct run *run)
+{
+	elastic_bind(pool, run->pfn, run);
+	link_run(pool, run);
+}
+
+static int add_run(struct elastic *pool, unsigned class, unsigned order,
+		   struct run **ret_run)
+{
+	struct run *run = elastic_new_run(class, order);
 	int err;
 
 	if (!run)
@@ -132,11 +150,7 @@ static int add_run(struct elastic *pool, unsigned class, unsigned order,
 		free(run);
 		return err;
 	}
-	run->class = (uint8_t)class;
-	run->order = (uint8_t)order;
-	run->slots = slots;
-	elastic_bind(pool, run->pfn, run);
-	link_run(pool, run);
+	elastic_enter_run(pool, run);
 	*ret_run = run;
 	return 0;
 }
@@ -150,7 +164,7 @@ static void remove_run(struct elastic *pool, struct run *run)
 }
 
 /* Runs with room stand before full ones: this one is full now. */
-static void to_end(struct elastic *pool, struct run *run)
+void elastic_to_end(struct elastic *pool, struct run *run)
 {
 	struct run *last = run;
 
@@ -178,7 +192,7 @@ uint32_t elastic_take_slot(struct elastic *pool, struct run *run)
 	run->taken[word] |= (uint64_t)1 << slot % 64;
 	run->used++;
 	if (run->used == run->slots)
-		to_end(pool, run);
+		elastic_to_end(pool, run);
 	return slot;
 }
 
@@ -195,20 +209,20 @@ void elastic_give_slot(struct elastic *pool, struct run *run, uint32_t slot)
 /* The first of a class has room, or none has. */
 static int find_room(struct elastic *pool, size_t bytes, struct run **ret_run)
 {
-	unsigned class = class_of(bytes);
+	unsigned class = elastic_class_of(bytes);
 	struct run *run = class < CLASSES ? pool->runs[class] : NULL;
 
 	if (run && run->used < run->slots) {
 		*ret_run = run;
 		return 0;
 	}
-	return add_run(pool, class, class < CLASSES ? 0 : order_of(bytes),
-		       ret_run);
+	return add_run(pool, class,
+		       class < CLASSES ? 0 : elastic_order_of(bytes), ret_run);
 }
 
 /* ---- objects ---- */
 
-static bool grow_objects(struct elastic *pool)
+bool elastic_grow(struct elastic *pool)
 {
 	uint32_t room = pool->objects ? 2 * pool->objects : OBJECTS_FIRST;
 	struct object *grown;
@@ -229,7 +243,7 @@ static bool grow_objects(struct elastic *pool)
 	return true;
 }
 
-static elastic_handle handle_of(const struct elastic *pool, uint32_t number)
+elastic_handle elastic_handle_of(const struct elastic *pool, uint32_t number)
 {
 	return (uint64_t)pool->object[number].generation << 32 | (number + 1);
 }
@@ -256,7 +270,7 @@ static int add_object(struct elastic *pool, size_t bytes,
 	uint32_t number;
 	int err;
 
-	if (!pool->free_object && !grow_objects(pool))
+	if (!pool->free_object && !elastic_grow(pool))
 		return -CF_ENOMEM;
 	err = find_room(pool, bytes, &run);
 	if (err)
@@ -271,7 +285,7 @@ static int add_object(struct elastic *pool, size_t bytes,
 	run->object[object->slot] = number;
 	pool->stat.objects++;
 	pool->stat.object_bytes += bytes;
-	*ret_handle = handle_of(pool, number);
+	*ret_handle = elastic_handle_of(pool, number);
 	return 0;
 }
 

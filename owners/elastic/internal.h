@@ -79,6 +79,21 @@ unsigned elastic_class_bytes(unsigned class);
 struct run *elastic_run_at(struct elastic *pool, cf_pfn pfn);
 void elastic_bind(struct elastic *pool, cf_pfn pfn, struct run *run);
 
+/* What an object of that size lies in. */
+unsigned elastic_class_of(size_t bytes);
+unsigned elastic_order_of(size_t bytes);
+
+/* A run without frames; NULL: no memory. And one that has got them. */
+struct run *elastic_new_run(unsigned class, unsigned order);
+void elastic_enter_run(struct elastic *pool, struct run *run);
+
+/* Behind those of its class that have room. */
+void elastic_to_end(struct elastic *pool, struct run *run);
+
+/* Room for more objects; false: no memory. */
+bool elastic_grow(struct elastic *pool);
+elastic_handle elastic_handle_of(const struct elastic *pool, uint32_t number);
+
 /* A slot of a run that has one free; one that is full goes to the end. */
 uint32_t elastic_take_slot(struct elastic *pool, struct run *run);
 /* The last slot that is freed frees the run. */

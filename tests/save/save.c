@@ -67,6 +67,12 @@ static const char everything[] =
 	"scanner ksm\n"
 	"scan ksm\n"
 	"mark here\n"
+	"guest secret 2M\n"
+	"guest convert secret 3 times 300\n"
+	"guest step secret\n"
+	"pool large-runs\n"
+	"pool size large-runs 2\n"
+	"pool take large-runs 1\n"
 	"offline start leave block 8\n";
 
 /* Blocks whose frames are somebody's who is not their range's owner. */

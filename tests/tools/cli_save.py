@@ -23,7 +23,8 @@ SCENARIOS = sorted(glob.glob(os.path.join(ROOT, 'scenarios', '*.cf')))
 FOLDER = tempfile.TemporaryDirectory(prefix='coldframe-save-')
 
 # Kinds of records, as the file has them.
-END, MACHINE, PLUGGED, OBJECT, GIVEN, PART = 0, 1, 4, 25, 26, 28
+END, MACHINE, PLUGGED, RUN, CONTENT = 0, 1, 4, 9, 21
+OBJECT, GIVEN, PART = 25, 26, 28
 
 # Not of the machine, but of the run: what steps came to, and how large the
 # process is, which depends on what was ever touched.
@@ -71,13 +72,32 @@ REFUSED = {
     'bridge.cf.cut': b'no file keeps',
     'device-memory.cf.end': b'no file keeps',
     'device-memory.cf.cut': b'no file keeps',
-    'elastic.cf.cut': b'no file keeps',
     'file-truncated.cf.end': b'no file keeps',
     'file-truncated.cf.cut': b'no file keeps',
-    'huge-pool.cf.cut': b'no file keeps',
-    'moving-guest.cf.cut': b'no file keeps',
-    'private-guest.cf.cut': b'no file keeps',
+    'private-guest.cf.cut': b'vm is making pages private',
 }
+
+OWNERS = '''machine memory 256M block 64M cpus 2 nodes 2
+owner vhost
+guest vm 1M
+guest convert vm 0 times 32
+guest step vm
+guest hold vm 50 owner vhost
+guest hold vm 50 owner vhost
+pool huge
+pool size huge 4
+pool size huge 1 node 1
+pool surplus huge 1
+pool take huge 3
+pool reserve huge 3
+pool take huge 1 reserve
+elastic cache
+elastic store cache 3000
+elastic forget cache every 5
+elastic lock cache 10
+elastic lock cache 10
+elastic shrink cache 1M
+'''
 
 DEVICES = '''machine memory 128M span 1G block 128M
 virtio-mem vm0 blocks 1-3 over mmio
@@ -400,6 +420,15 @@ def patched(data, kind, change):
     return out
 
 
+def records(body):
+    """Where records that tell their length begin, their sort and length."""
+    at = 0
+    while at < len(body):
+        _, sort, length = struct.unpack_from('<IIH', body, at)
+        yield at, sort, length
+        at += 10 + length
+
+
 def put(body, at, form, *values):
     return (body[:at] + struct.pack(form, *values) +
             body[at + struct.calcsize(form):])
@@ -506,6 +535,78 @@ verify
             'no such device')
 
 
+def test_owners():
+    """Pools, guests and objects, each with all it can have at once."""
+    done = save(OWNERS)
+    again = run('restore', '-j', path('m'))
+    ok(done.returncode == 0 and not same(done, again), 'pools, guests and objects:'
+       ' the same report', repr(done.stdout[-300:]) + same(done, again))
+    ok(json.loads(done.stdout)['saved']['left-out'] == 32 << 12 and
+       json.loads(again.stdout)['restored']['left-out'] == 32 << 12,
+       'private pages are counted as left out', repr(again.stdout[-300:]))
+    on = run('restore', '-q', path('m'), '-', stdin=b'''verify
+expect pool huge runs 6 free 4M held 8M reserved 4M surplus 2M intact
+expect fails nomem pool take huge 1 this-node node 1
+pool take huge 1 reserve
+pool give huge 5
+expect pool huge held 0 surplus 0 intact
+expect guest vm private 128K holders 2 intact
+expect caught guest touch vm 3
+guest touch vm 40
+guest release vm 50 owner vhost
+guest release vm 50 owner vhost
+guest share vm 0 times 32
+guest touch vm 3
+expect guest vm shared 1M intact
+guest convert vm 0 times 4
+guest step vm
+guest end vm
+pool end huge
+expect elastic cache objects 600 locked 1 intact
+expect fails busy elastic end cache
+elastic unlock cache 10
+elastic unlock cache 10
+elastic store cache 50000
+elastic shrink cache 8K
+expect elastic cache objects 50600 locked 0 intact
+elastic end cache
+verify
+''')
+    ok(on.returncode == 0, 'and all of them go on', repr(on.stdout[-600:] +
+                                                       on.stderr))
+    done = save(OWNERS + 'guest convert vm 50 times 2\n')
+    ok(done.returncode == 1 and b'vm is making pages private' in done.stdout,
+       'a conversion on its way is not saved', repr(done.stdout[-300:]))
+    save(OWNERS, '-l', '0')
+    data = read('m')
+    parts = next(body for kind, body in chunks(data) if kind == PART)
+    # A run of the pool's has a frame, a size and a use; a page of a guest's
+    # a number, a frame, and whether it is private.
+    pooled = next(at for at, _, length in records(parts) if length == 13)
+    page = next(at for at, _, length in records(parts) if length == 17)
+    for at, value, word in ((pooled + 10, 77, "a run that is another one's"),
+                            (page + 10, 255, 'a page that is given twice'),
+                            (page + 18, 40, 'a frame of another page')):
+        refused(word, patched(data, PART, lambda body, at=at, value=value:
+                              put(body, at, '<Q', value)), 'no such part')
+    for at, word in ((pooled + 22, 'a run that is not used is said to be'),
+                     (page + 26, 'a private page is said to be shared')):
+        refused(word, patched(data, PART, lambda body, at=at:
+                              put(body, at, 'B', body[at] ^ 1)),
+                'no such part')
+    refused('a run that the pool is not told of', patched(
+        data, PART, lambda body: body[:pooled] + body[pooled + 23:]), 'huge is not'
+            ' what the map says')
+    secret = next(body for kind, body in chunks(data) if kind == RUN)
+    at = next(at for at in range(0, len(secret), 24)
+              if struct.unpack_from('<Q', secret, at)[0] == 3)
+    ok(not struct.unpack_from('<I', secret, at + 16)[0], 'page 3 is frozen')
+    first = struct.pack('<QI', 3, 1) + bytes(4096)
+    refused('contents of a private page', patched(
+        data, CONTENT, lambda body: first + body),
+            'where there can be none')
+
+
 def test_no_room():
     scenario = write('small.cf', SMALL)
     before = write('kept', b'what stood here before')
@@ -596,6 +697,7 @@ def main():
     test_damage()
     test_hostile()
     test_devices()
+    test_owners()
     test_no_room()
     test_killed()
     test_refusals()

@@ -85,6 +85,10 @@ static void report(void *context, json_t *report)
 	(void)printf("\nrestored: %" PRIu64 " runs, %s of contents\n",
 		     totals->runs, common_bytes(totals->contents *
 						CF_FRAME_BYTES, contents));
+	if (totals->left_out)
+		(void)printf("in use, and its contents lost: %s\n",
+			     common_bytes(totals->left_out * CF_FRAME_BYTES,
+					  contents));
 }
 
 /* The names of the file, and those of the scenario that goes on. */

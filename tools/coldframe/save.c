@@ -87,6 +87,10 @@ static void report(void *context, json_t *report)
 		     options->path, totals->runs,
 		     common_bytes(totals->contents * CF_FRAME_BYTES, contents),
 		     common_bytes(totals->bytes, bytes));
+	if (totals->left_out)
+		(void)printf("left out, for nobody may read it: %s\n",
+			     common_bytes(totals->left_out * CF_FRAME_BYTES,
+					  contents));
 }
 
 /* In the child. */
