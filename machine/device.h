@@ -35,6 +35,8 @@ struct device {
 	enum cf_zone_kind zone;
 	bool big_blocks, small_pages;
 	uint64_t retry_ms;
+	bool poisoned;			/* free frames are said to hold ... */
+	uint32_t poison;		/* ... this */
 };
 
 /* How waiting for a driver ended. */
@@ -126,6 +128,7 @@ STEP_FN(step_request); STEP_FN(step_ask); STEP_FN(step_balloon);
 STEP_FN(step_stats);
 STEP_FN(step_report); STEP_FN(step_hint); STEP_FN(step_settle);
 STEP_FN(step_work); STEP_FN(step_migrating); STEP_FN(step_refusing);
+STEP_FN(step_poison);
 STEP_FN(step_late); STEP_FN(step_lie); STEP_FN(step_unload);
 STEP_FN(step_reload);
 

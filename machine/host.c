@@ -57,7 +57,7 @@ static int make_mem(struct host_device *device)
 static int make_balloon(struct host_device *device)
 {
 	const struct host_config *config = &device->config;
-	uint64_t features = CF_BALLOON_F_STATS;
+	uint64_t features = CF_BALLOON_F_STATS | CF_BALLOON_F_POISON;
 
 	features |= config->deflate_on_oom ? CF_BALLOON_F_DEFLATE_ON_OOM : 0;
 	features |= config->must_tell_host ? CF_BALLOON_F_MUST_TELL_HOST : 0;

@@ -72,6 +72,7 @@ static const step_fn functions[STEP_COUNT] = {
 	[STEP_SETTLE] = step_settle,
 	[STEP_WORK] = step_work,
 	[STEP_MIGRATING] = step_migrating,
+	[STEP_POISON] = step_poison,
 	[STEP_REFUSING] = step_refusing,
 	[STEP_LATE] = step_late,
 	[STEP_LIE] = step_lie,

@@ -463,6 +463,7 @@ static int fill_balloon(struct device *device, enum property property,
 	V(HINT_ROUNDS) = status.hint_rounds;
 	V(STATS_SENT) = status.stats_sent;
 	V(LOW_DEFLATED) = status.low_deflated;
+	V(POISONED) = (status.features & CF_BALLOON_F_POISON) != 0;
 	return fill_view(device, property, values, outcome);
 }
 

@@ -10,6 +10,8 @@
 
 #include "device.h"
 
+#define POISON		0xaaaaaaaa	/* what Linux writes */
+
 int device_balloon_load(struct device *device, const struct host_link *link)
 {
 	struct cf_balloon_config config = {
@@ -22,6 +24,8 @@ int device_balloon_load(struct device *device, const struct host_link *link)
 		.context = device->machine,
 		.small = device->small_pages,
 		.retry_ms = device->retry_ms,
+		.poisoned = device->poisoned,
+		.poison = device->poison,
 		/* Rounds begin when a scenario says so, or while it waits. */
 		.report_ms = ~(uint64_t)0,
 	};
@@ -163,6 +167,25 @@ static int wait_for(struct device *device, device_done_fn done,
 	if (end == DEVICE_BROKEN)
 		return device_say_broken(device, outcome);
 	return device_say_lost(device, end, outcome);
+}
+
+/* Features are agreed on when a driver starts. */
+int step_poison(struct machine *machine, const struct step *step,
+		struct outcome *outcome)
+{
+	struct device *device = machine->object[step->name].device;
+
+	if (!device)
+		return refuse(outcome, CF_EGONE, "%s is not there",
+			      machine->name[step->name]);
+	if (device->loaded)
+		return refuse(outcome, CF_EBUSY, "%s's driver is there: unload"
+			      " it first", device->name);
+	device->poisoned = !step_has(step, KEY_OFF);
+	device->poison = step_has(step, KEY_ZERO) ? 0 : POISON;
+	did(outcome, device->poisoned ? "free frames hold 0x%08x" :
+	    "free frames hold anything", device->poison);
+	return 0;
 }
 
 static bool has_sent(struct device *device)

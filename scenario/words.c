@@ -106,6 +106,8 @@ const struct verb scenario_verbs[STEP_COUNT] = {
 	[STEP_SETTLE] = { "settle", { ARG_DEVICE }, NOUN_NONE, K(FOR), 0 },
 	[STEP_WORK] = { "work", { ARG_DEVICE }, NOUN_NONE, K(TIMES), 0 },
 	[STEP_MIGRATING] = { "migrating", { ARG_NONE }, NOUN_NONE, K(OFF), 0 },
+	[STEP_POISON] = { "poison", { ARG_NAME }, NOUN_BALLOON,
+		K(ZERO) | K(OFF), 0 },
 	[STEP_REFUSING] = { "refusing", { ARG_NAME }, NOUN_MEM, K(OFF), 0 },
 	[STEP_LATE] = { "late", { ARG_DEVICE }, NOUN_NONE, K(OFF), 0 },
 	[STEP_LIE] = { "lie", { ARG_DEVICE, ARG_LIE }, NOUN_NONE, K(AFTER), 0 },
@@ -471,7 +473,8 @@ static const struct {
 		P(BALLOON_STATE), P(BROKEN), P(TARGET), P(BALLOONED),
 		P(HOST_BALLOONED), P(MIGRATED), P(REPORTED), P(HINTED),
 		P(HINT_ROUNDS), P(STATS_SENT), P(LOW_DEFLATED), P(HOST_FREE),
-		P(HOST_TOTAL), P(HOST_AVAILABLE), P(VIOLATIONS), END } },
+		P(HOST_TOTAL), P(HOST_AVAILABLE), P(POISONED), P(VIOLATIONS),
+		END } },
 	[SUBJECT_POOL] = { "pool", NOUN_POOL, {
 		P(TOTAL), P(RUNS), P(FREE), P(HELD), P(RESERVED), P(SURPLUS),
 		P(DISSOLVES), P(REPLACED), P(INTACT), END } },

@@ -49,7 +49,11 @@ struct cf_balloon_config {
 	bool small;		/* single frames only, no runs up to 2 MiB */
 	bool no_reporting;	/* do not report free memory */
 	bool no_hinting;
-	bool poisoned;		/* free frames hold @poison, and must */
+	/*
+	 * Free frames hold @poison, and must. Of frames that come back from
+	 * the host the port sees to that, when they are returned.
+	 */
+	bool poisoned;
 	uint32_t poison;
 
 	unsigned patience;	/* spins for an answer in a hook; 0: 1000000 */

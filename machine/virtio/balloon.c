@@ -81,10 +81,18 @@ static void take_frames(struct model_balloon *balloon, const uint8_t *at,
 	give_back(balloon, first, last);
 }
 
+/* A value that free frames hold must be there when they are used again. */
+static bool must_keep(const struct model_balloon *balloon)
+{
+	return balloon->model.features & CF_BALLOON_F_POISON &&
+	       cf_wire_get32(balloon->model.config + CF_BALLOON_POISON_VALUE);
+}
+
 /* Buffers the driver lets the device overwrite. */
 static uint64_t take_contents(struct model_balloon *balloon,
 			      const struct model_chain *chain)
 {
+	bool keep = must_keep(balloon);
 	uint64_t frames = 0;
 	unsigned i;
 
@@ -92,7 +100,8 @@ static uint64_t take_contents(struct model_balloon *balloon,
 		cf_pfn first = chain->in[i].phys >> CF_FRAME_SHIFT;
 		cf_pfn count = chain->in[i].bytes >> CF_FRAME_SHIFT;
 
-		give_back(balloon, first, first + count);
+		if (!keep)
+			give_back(balloon, first, first + count);
 		frames += count;
 	}
 	return frames;

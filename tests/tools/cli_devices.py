@@ -136,6 +136,7 @@ REFUSED = [
     (MEM + 'plug d 2M\nlie d answer-state\nask d block 4\n', 'refused',
      'd is broken: the state it told is none'),
     (MEM + 'subscriber s veto\nplug d 2M\n', 'busy', 's refused'),
+    (BALLOON + 'poison d\n', 'busy', "d's driver is there: unload it"),
     (BALLOON + 'report d\n', 'invalid', 'd has no reporting'),
     (BALLOON + 'hint d\n', 'invalid', 'd has no hinting'),
     (BALLOON + 'balloon d 33M\n', 'nomem', 'there is no memory for'),

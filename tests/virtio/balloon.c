@@ -646,6 +646,7 @@ static void poison(void)
 		.balloon_features = POISON | REPORT | HINT | STATS,
 		.balloon = { .poisoned = true, .poison = 0xaaaaaaaa },
 	};
+	cf_pfn pfn, kept = 0;
 
 	if (!CHECK(balloon_scene(config)))
 		return;
@@ -653,6 +654,18 @@ static void poison(void)
 		 0xaaaaaaaa);
 	CHECK_EQ(s.bal->model.features, config.balloon_features |
 		 CF_VIRTIO_F_VERSION_1);
+	/* What is told to be free stays as it is. */
+	for (pfn = s.block; pfn < s.boot_last; pfn++)
+		s.memory.base[pfn * CF_FRAME_BYTES] = 0xaa;
+	scene_balloon_until(100);
+	model_balloon_hint(s.bal, 5);
+	scene_balloon_work();
+	CHECK(s.bal->reported > s.block && s.bal->hinted > 0);
+	for (pfn = s.block; pfn < s.boot_last; pfn++)
+		kept += s.memory.base[pfn * CF_FRAME_BYTES] == 0xaa;
+	CHECK_EQ(kept, s.boot_last - s.block);
+	model_balloon_hint(s.bal, CF_BALLOON_HINT_DONE);
+	scene_balloon_work();
 	CHECK(scene_end());
 	/* A host that knows nothing of it must not take free contents. */
 	config.balloon_features = REPORT | HINT | STATS;

@@ -89,9 +89,9 @@ static void add_balloon(struct line *line, const struct qemu_config *config,
 		add(line, "iothread,id=hints");
 	}
 	add(line, "-device");
-	add(line, "virtio-balloon-pci,id=device%u,addr=0x%x,deflate-on-oom=%s,"
-	    "free-page-reporting=%s%s", number, SLOT_FIRST + number,
-	    device->deflate_on_oom ? "on" : "off",
+	add(line, "virtio-balloon-pci,id=device%u,addr=0x%x,page-poison=on,"
+	    "deflate-on-oom=%s,free-page-reporting=%s%s", number,
+	    SLOT_FIRST + number, device->deflate_on_oom ? "on" : "off",
 	    device->reporting ? "on" : "off",
 	    device->hinting ? ",free-page-hint=on,iothread=hints" : "");
 }
