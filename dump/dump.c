@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "format.h"
+#include "linux/sysroot.h"
 
 #define RANGES_MAX	((size_t)1 << 24)
 
@@ -217,6 +218,7 @@ static int take_owners(struct dump *dump)
 		bytes = bytes < RAW_NAME_BYTES ? bytes : RAW_NAME_BYTES - 1;
 		memcpy(owner->name, value, bytes);
 		owner->name[bytes] = '\0';
+		lx_clean(owner->name);
 	}
 	return 0;
 }
@@ -249,6 +251,7 @@ static void take_counts(struct dump *dump)
 	bytes = bytes < sizeof(dump->counts.machine) ? bytes :
 		sizeof(dump->counts.machine) - 1;
 	memcpy(dump->counts.machine, value, bytes);
+	lx_clean(dump->counts.machine);
 }
 
 static int take_note(struct dump *dump, struct dump_why *why)

@@ -52,7 +52,8 @@ static int open_path(struct dump_file *file, struct dump_why *why)
 	if (!S_ISREG(status.st_mode) && !S_ISBLK(status.st_mode))
 		return dump_fail(why, "it is no file that can be read from "
 				 "any place");
-	file->bytes = (uint64_t)lseek(file->fd, 0, SEEK_END);
+	file->stored = (uint64_t)lseek(file->fd, 0, SEEK_END);
+	file->bytes = file->stored;
 	return 0;
 }
 
@@ -138,6 +139,16 @@ int dump_file_has(struct dump_file *file, uint64_t frame,
 	if (file->format == DUMP_ELF)
 		return elf_file_has(file, frame);
 	return bitmap_get(file, file->dumped, frame, NULL, why);
+}
+
+uint64_t dump_file_frames_max(const struct dump_file *file)
+{
+	uint64_t count = file->stored / KDUMP_DESC_BYTES;
+
+	if (file->format == DUMP_ELF)
+		return file->stored / CF_FRAME_BYTES + 1;
+	return bitmap_count(file->dumped) < count ?
+	       bitmap_count(file->dumped) : count;
 }
 
 int dump_file_was_there(struct dump_file *file, uint64_t frame,

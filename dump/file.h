@@ -29,7 +29,8 @@ struct bitmap;
 struct dump_file {
 	char *path;
 	int fd;
-	uint64_t bytes;			/* of the file, put in order */
+	uint64_t stored;		/* bytes of the file, as it is ... */
+	uint64_t bytes;			/* ... and put in order */
 	struct flat *flat;		/* NULL: it is in order */
 	enum dump_format format;
 	unsigned machine;		/* EM_*, 0: not known */
@@ -72,6 +73,9 @@ int dump_file_read(struct dump_file *file, uint64_t frame, void *memory,
 /* Does it have the contents? -1: it cannot be told, with @why. */
 int dump_file_has(struct dump_file *file, uint64_t frame,
 		  struct dump_why *why);
+
+/* The most frames it can have the contents of, whatever it says. */
+uint64_t dump_file_frames_max(const struct dump_file *file);
 
 /* Was it there when the dump was made, whether it has its contents or not? */
 int dump_file_was_there(struct dump_file *file, uint64_t frame,

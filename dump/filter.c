@@ -16,7 +16,7 @@ static const struct {
 	[DUMP_RETIRED] = { "retired", "retired, bad" },
 	[DUMP_PRIVATE] = { "private", "private to their owner" },
 	[DUMP_DEVICE] = { "device", "memory of devices" },
-	[DUMP_UNMAPPED] = { "unmapped", "not mapped" },
+	[DUMP_UNMAPPED] = { "unmapped", "not mapped, or not in what was read" },
 	[DUMP_FREE] = { "free", "free" },
 	[DUMP_CACHED] = { "cached", "free, in caches of CPUs" },
 	[DUMP_USER] = { "user", "user data" },

@@ -92,7 +92,9 @@ struct dump_filter {
  * @wanted: dump_level_classes(), or a mask of the caller's
  *
  * With debug_pagealloc frames that nobody has cannot be touched: they are
- * left out even if they are wanted.
+ * left out even if they are wanted. A frame loses its access there as it
+ * becomes free, which waits for no reader: nothing may be freed or moved
+ * during dump_filter_read() then.
  */
 void dump_filter_init(struct dump_filter *filter, struct cf_map *map,
 		      uint32_t wanted);
@@ -126,7 +128,8 @@ void dump_filter_look(const struct dump_filter *filter,
  * dump_filter_look() has said before. A frame was read if its class is
  * wanted, or DUMP_ZERO.
  *
- * Context: as cf_content_begin(); enters a read section. Not in a hook.
+ * Context: as cf_content_begin(); enters a read section. Not in a hook. With
+ *          debug_pagealloc: while nobody frees or moves frames.
  * Return:  how many frames were read.
  */
 unsigned dump_filter_read(const struct dump_filter *filter,

@@ -9,7 +9,7 @@
 
 #include "format.h"
 
-#define RECORDS_MAX	((size_t)1 << 27)
+#define RECORDS_MAX	((size_t)1 << 24)	/* 512 MiB */
 
 /* Bytes [offset, offset + bytes) lie at @at of the stream. */
 struct record {

@@ -12,7 +12,7 @@ struct live {
 	struct cf_map *map;
 	struct dump_filter filter;
 	struct raw_map raw;		/* under @lock */
-	struct piece *piece;
+	struct dump_piece *piece;
 	pthread_mutex_t lock;
 };
 
@@ -51,7 +51,7 @@ static int live_metadata(const struct dump_source *source, uint64_t index,
 {
 	struct live *live = source->context;
 	size_t which = pieces_which(source, &index);
-	const struct piece *piece = &live->piece[which];
+	const struct dump_piece *piece = &live->piece[which];
 	int has;
 
 	(void)why;
@@ -130,9 +130,9 @@ static int find_map(struct live *live, struct dump_source *source,
 	(void)cf_vmcoreinfo(live->map, text, bytes);
 	cf_walk_begin(live->map);
 	err = raw_open(&live->raw, info, read_process, NULL, why);
-	if (!err) {
-		err = pieces_find(&live->raw, source, &live->piece, why);
-	}
+	if (!err)
+		err = pieces_find(&live->raw, source, UINT64_MAX, &live->piece,
+				  why);
 	cf_walk_end(live->map);
 	if (!err) {
 		source->linear = find_frames(live->map, source->end,

@@ -6,11 +6,15 @@
 #include <string.h>
 
 #define PIECES_MAX	((size_t)1 << 24)
+#define STORAGE_MAX	((uint64_t)1 << 46)	/* no address has more bits */
 
 struct list {
 	struct dump_source *source;
-	struct piece *piece;
+	struct dump_piece *piece;
 	uint64_t next;			/* frame of the dump */
+	uint64_t frames_left;		/* that can still be there */
+	struct dump_piece open;		/* whose blocks come one by one ... */
+	uint64_t open_blocks;		/* ... and are so many in all */
 };
 
 static uint64_t frames_of(uint64_t bytes)
@@ -18,12 +22,13 @@ static uint64_t frames_of(uint64_t bytes)
 	return (bytes + CF_FRAME_BYTES - 1) / CF_FRAME_BYTES;
 }
 
-static int add_piece(struct list *list, struct piece piece, uint64_t frames)
+static int add_piece(struct list *list, struct dump_piece piece,
+		     uint64_t frames)
 {
 	struct dump_source *source = list->source;
 	size_t count = source->ranges, room = count ? 2 * count : 1;
 	struct dump_range *ranges = source->range;
-	struct piece *pieces = list->piece;
+	struct dump_piece *pieces = list->piece;
 
 	if (!(count & (count - 1))) {
 		ranges = realloc(ranges, room * sizeof(*ranges));
@@ -44,26 +49,76 @@ static int add_piece(struct list *list, struct piece piece, uint64_t frames)
 	return 0;
 }
 
-/* The first block of a piece stands for all of it. */
-static int add_block(struct list *list, const struct raw_map *raw,
-		     const struct raw_block *block)
+/* Headers and bitmaps of so many blocks, at most: cf_block_meta_bytes(). */
+static uint64_t head_bytes(const struct raw_map *raw, uint64_t blocks)
 {
-	struct piece piece = {
+	uint64_t header = raw->key[RAW_BLOCK_SIZE] + raw->key[RAW_BLOCK_CHUNK] +
+			  raw->chunks * raw->key[RAW_CHUNK_SIZE] + 128;
+
+	return blocks * (header + raw->chunks * CF_CHUNK_FRAMES / 8) +
+	       2 * CF_FRAME_BYTES;
+}
+
+/* Count what is there in any case against what there can be. */
+static int count_frames(struct list *list, uint64_t bytes)
+{
+	if (frames_of(bytes) > list->frames_left)
+		return -1;
+	list->frames_left -= frames_of(bytes);
+	return 0;
+}
+
+/* All blocks of the piece have been seen. */
+static int end_piece(struct list *list, const struct raw_map *raw)
+{
+	const struct dump_piece *piece = &list->open;
+	uint64_t words = (piece->blocks << raw->block_shift) * sizeof(words);
+	uint64_t head = piece->words - piece->address;
+
+	if (!piece->blocks)
+		return 0;
+	if (add_piece(list, *piece, frames_of(head + words)))
+		return -1;
+	list->open.blocks = 0;
+	return 0;
+}
+
+static int begin_piece(struct list *list, const struct raw_map *raw,
+		       const struct raw_block *block)
+{
+	uint64_t head = block->words - block->piece;
+
+	if (block->piece % CF_FRAME_BYTES || block->words < block->piece ||
+	    block->words % CF_FRAME_BYTES || !block->piece_blocks ||
+	    block->piece_blocks > raw->blocks_end - block->number ||
+	    head > head_bytes(raw, block->piece_blocks) ||
+	    count_frames(list, head))
+		return -1;
+	list->open = (struct dump_piece){
 		.number = block->number,
 		.address = block->piece,
 		.words = block->words,
-		.blocks = block->piece_blocks,
+		.blocks = 1,
 	};
-	uint64_t words = (piece.blocks << raw->block_shift) * sizeof(uint64_t);
+	list->open_blocks = block->piece_blocks;
+	return 0;
+}
 
-	if (block->piece_index != 0)
+static int add_block(struct list *list, const struct raw_map *raw,
+		     const struct raw_block *block)
+{
+	struct dump_piece *open = &list->open;
+
+	if (open->blocks && open->blocks < list->open_blocks &&
+	    block->number == open->number + open->blocks &&
+	    block->piece == open->address &&
+	    block->piece_index == open->blocks) {
+		open->blocks++;
 		return 0;
-	if (piece.address % CF_FRAME_BYTES || piece.words < piece.address ||
-	    piece.words % CF_FRAME_BYTES || !piece.blocks ||
-	    piece.blocks > raw->blocks_end - piece.number)
+	}
+	if (end_piece(list, raw))
 		return -1;
-	return add_piece(list, piece,
-			 frames_of(piece.words - piece.address + words));
+	return block->piece_index == 0 ? begin_piece(list, raw, block) : 0;
 }
 
 static int add_stretch(struct dump_source *source,
@@ -104,10 +159,11 @@ static int find_stretches(struct raw_map *raw, struct dump_source *source)
 }
 
 int pieces_find(struct raw_map *raw, struct dump_source *source,
-		struct piece **ret_piece, struct dump_why *why)
+		uint64_t frames_max, struct dump_piece **ret_piece,
+		struct dump_why *why)
 {
-	struct list list = { .source = source };
-	struct piece storage = {
+	struct list list = { .source = source, .frames_left = frames_max };
+	struct dump_piece storage = {
 		.number = PIECE_STORAGE, .address = raw->address,
 	};
 	cf_pfn at;
@@ -115,8 +171,9 @@ int pieces_find(struct raw_map *raw, struct dump_source *source,
 	if (find_stretches(raw, source))
 		goto wrong;
 	list.next = source->end;
-	if (raw->storage_bytes > (uint64_t)1 << 46 ||
+	if (raw->storage_bytes > STORAGE_MAX ||
 	    raw->address % CF_FRAME_BYTES ||
+	    count_frames(&list, raw->storage_bytes) ||
 	    add_piece(&list, storage, frames_of(raw->storage_bytes)))
 		goto wrong;
 	for (at = raw_next(raw, 0); at < source->end; at = raw_next(raw, at)) {
@@ -126,6 +183,8 @@ int pieces_find(struct raw_map *raw, struct dump_source *source,
 			goto wrong;
 		at = block->last;
 	}
+	if (end_piece(&list, raw))
+		goto wrong;
 	*ret_piece = list.piece;
 	return 0;
 
@@ -134,7 +193,8 @@ wrong:
 	return dump_fail(why, "the map in it cannot be read");
 }
 
-int piece_has(struct raw_map *raw, const struct piece *piece, uint64_t index)
+int piece_has(struct raw_map *raw, const struct dump_piece *piece,
+	      uint64_t index)
 {
 	uint64_t address = piece->address + index * CF_FRAME_BYTES, chunk;
 	const struct raw_block *block;

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "linux/sysroot.h"
+
 #define BAD_MAX		((uint64_t)1 << 20)	/* of the table */
 #define HEADER_MAX	4096
 
@@ -109,7 +111,8 @@ static bool keys_make_sense(const struct raw_map *raw)
 	    !fits(raw, RAW_CHUNK_FREE, 2, RAW_CHUNK_SIZE))
 		return false;
 	for (key = RAW_BLOCK_FRAME_WORD; key < RAW_BLOCK_CHUNK; key++)
-		if (!fits(raw, key, 8, RAW_BLOCK_SIZE))
+		if (!fits(raw, key, 8, RAW_BLOCK_SIZE) ||
+		    raw->key[key] >= raw->key[RAW_BLOCK_CHUNK])
 			return false;
 	for (key = RAW_OWNER_STATE; key <= RAW_OWNER_OPS; key++)
 		if (!fits(raw, key, 8, RAW_OWNER_SIZE))
@@ -119,7 +122,9 @@ static bool keys_make_sense(const struct raw_map *raw)
 		    raw->key[key + 1] > 32 ||
 		    raw->key[key] + raw->key[key + 1] > 64)
 			return false;
-	return raw->key[RAW_OWNERS_MAX] <= CF_OWNERS_MAX &&
+	/* Both are numbers of bits to shift by. */
+	return raw->key[RAW_TYPE_BITS] <= 5 && raw->key[RAW_ORDER_BITS] <= 5 &&
+	       raw->key[RAW_OWNERS_MAX] <= CF_OWNERS_MAX &&
 	       raw->key[RAW_OWNER_SIZE] <= 256 &&
 	       raw->key[RAW_OPS_SIZE] <= 4096 &&
 	       raw->key[RAW_CHUNK_ORDER] == CF_CHUNK_ORDER;
@@ -175,10 +180,9 @@ static void read_name(struct raw_map *raw, uint64_t address, char *name)
 		if (raw->read(raw->context, address + i, &name[i], 1) ||
 		    !name[i])
 			break;
-		if ((unsigned char)name[i] < 0x20 || name[i] == 0x7f)
-			name[i] = '?';
 	}
 	name[i] = '\0';
+	lx_clean(name);
 	if (!i)
 		strcpy(name, "?");
 }
@@ -308,7 +312,7 @@ static void fill_block(const struct raw_map *raw, const unsigned char *memory,
 static int read_block(struct raw_map *raw, uint64_t number,
 		      struct raw_block *block)
 {
-	unsigned char memory[HEADER_MAX];
+	unsigned char memory[HEADER_MAX] = { 0 };
 	uint64_t address;
 	unsigned i;
 

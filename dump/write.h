@@ -8,7 +8,7 @@
  *
  * What is in it is planned first, by looking at words only.  Contents are read
  * when they are written, and what must not be read any more by then is left
- * out.  Memory: two bits a frame, and some MiB a thread.
+ * out.  Memory: three bits a frame, and some MiB a thread.
  */
 
 #include "dump.h"
@@ -90,7 +90,8 @@ int dump_write(const struct dump_source *source,
  * dump_source_live() - a map of this process.
  * @machine: its name, one word
  *
- * Pair with dump_source_close(). The map may be in use. Return: 0, or -1.
+ * Pair with dump_source_close(). The map may be in use, but for one with
+ * debug_pagealloc: see dump_filter_read(). Return: 0, or -1.
  */
 int dump_source_live(struct dump_source *source, struct cf_map *map,
 		     const char *machine, unsigned level,

@@ -15,7 +15,6 @@
 #define BYTES_MAX	(1 << 20)
 #define WINDOWS_MAX	64
 #define END_MAX		((cf_pfn)1 << 18)
-#define METADATA_MAX	65536
 
 static bool is_said(const struct dump_why *why)
 {
@@ -65,7 +64,6 @@ static void dump_again(struct dump *dump, enum dump_format format)
 		return;
 	}
 	if (source.end <= END_MAX &&
-	    dump_source_metadata(&source) <= METADATA_MAX &&
 	    dump_write(&source, &options, "/dev/null", &result, &why))
 		HOLDS(is_said(&why));
 	dump_source_close(&source);

@@ -5,13 +5,13 @@ what they exit with, and that no half file gets a name."""
 import json
 import os
 import random
+import re
 import resource
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-import time
 
 import cli
 from cli import ok
@@ -149,10 +149,120 @@ load stop
            json.loads(info.stdout)['frames'] == 65536, name, info.stderr)
 
 
+def one_file_twice(folder):
+    """A dump would take the place of another."""
+    path = os.path.join(folder, 'twice.cf')
+    one = os.path.join(folder, 'one')
+    write(path, 'machine memory 128M\ndump %s\nsave %s\n' % (one, one))
+    done = coldframe('run', path)
+    ok(done.returncode == 2 and 'line 2 writes the same file' in done.stderr
+       and not os.path.exists(one), 'two steps of one file', done.stderr)
+    write(path, 'machine memory 128M\ndump %s level 16\n' % one)
+    done = coldframe('dump', path, one)
+    ok(done.returncode == 2 and 'of the same file' in done.stderr and
+       not os.path.exists(one), 'a step and the command', done.stderr)
+    write(path, 'machine memory 128M\ndump /dev/null\ndump /dev/null\n')
+    done = coldframe('run', path)
+    ok(not done.returncode, 'a device takes both', done.stdout + done.stderr)
+
+
+def differences(folder):
+    """Contents that only one dump has, and totals that are not the map's."""
+    small = write(os.path.join(folder, 'small.cf'), SMALL)
+    path = [os.path.join(folder, name) for name in ('all', 'less', 'odd')]
+    coldframe('dump', '-q', '--elf', '-d', '0', small, path[0])
+    coldframe('dump', '-q', '--elf', '-d', '16', small, path[1])
+    free = json.loads(coldframe('dump-info', '-j', path[0]).stdout)
+    free = sum(free['classes'][name]['frames'] for name in ('free', 'cached'))
+    for first, second, member in ((0, 1, 'only-a'), (1, 0, 'only-b')):
+        done = coldframe('dump-diff', '-j', '-e', path[first], path[second])
+        diff = json.loads(done.stdout)
+        ok(done.returncode == 1 and diff[member] == free > 0 and
+           diff['only-a'] + diff['only-b'] == free and
+           diff['first'][0]['change'] == member and not diff['contents'],
+           member, done.stdout)
+    done = coldframe('dump-diff', path[0], path[1])
+    ok('%d frames with contents only in A, 0 only in B' % free in done.stdout,
+       'and in words', done.stdout)
+
+    # The sum is as before, the classes are not.
+    with open(path[0], 'rb') as file:
+        data = file.read()
+    value = {name: re.search(rb'FRAMES\(%s\)=(\d+)\n' % name, data)
+             for name in (b'offline', b'cache')}
+    for name, by in ((b'offline', -1), (b'cache', 1)):
+        old = value[name]
+        new = b'%0*d' % (len(old[1]), int(old[1]) + by)
+        data = data[:old.start(1)] + new + data[old.end(1):]
+    with open(path[2], 'wb') as file:
+        file.write(data)
+    done = coldframe('dump-info', '-j', path[2])
+    ok(json.loads(done.stdout)['written']['adds-up'] is False,
+       'each class adds up, or it is said', done.stdout)
+    done = coldframe('dump-info', path[2])
+    ok('16383 and not 16384 offline' in done.stdout, 'and which', done.stdout)
+
+
+def names(folder):
+    """Names in a dump and of files reach neither terminals nor JSON raw."""
+    small = write(os.path.join(folder, 'small.cf'), SMALL)
+    path = os.path.join(folder, 'named')
+    coldframe('dump', '-q', '--elf', small, path)
+    with open(path, 'rb') as file:
+        data = file.read()
+    evil = data.replace(b'MACHINE=embedded', b'MACHINE=em\x1b[31m\xff')
+    evil = re.sub(rb'(OWNER=\d+,\d+,)drv',
+                  lambda found: found[1] + b'd\x1bv', evil)
+    ok(evil != data and len(evil) == len(data), 'a dump with such names')
+    odd = os.fsencode(path) + b'\xff\x1b'
+    with open(odd, 'wb') as file:
+        file.write(evil)
+    for words in (['dump-info'], ['dump-info', '-j'], ['why', '-F'],
+                  ['account', '-F'], ['blocks', '-F']):
+        more = ['0'] if words[0] == 'why' else []
+        done = subprocess.run([cli.COLDFRAME] + words + [odd] + more,
+                              check=False, capture_output=True)
+        text = done.stdout.replace(odd, b'')
+        ok(text and b'\x1b' not in text and b'\xff' not in text,
+           'clean: ' + ' '.join(words), repr(done.stdout[:300]))
+    done = coldframe('dump-info', '-j', odd)
+    ok(json.loads(done.stdout)['written']['machine'] == 'em?[31m?',
+       'JSON of them', done.stdout)
+
+
 def small_files():
     """What ulimit -f does, without the signal."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+
+
+def is_writing(session, folder):
+    """Has a process of a session something in a file without a name?"""
+    for pid in filter(str.isdigit, os.listdir('/proc')):
+        try:
+            if os.getsid(int(pid)) != session:
+                continue
+            for name in os.listdir('/proc/%s/fd' % pid):
+                path = '/proc/%s/fd/%s' % (pid, name)
+                where = os.readlink(path)
+                if where.startswith(folder) and where.endswith('(deleted)') \
+                        and os.stat(path).st_size:
+                    return True
+        except OSError:
+            pass
+    return False
+
+
+def end_in_the_middle(scenario_file, out, folder, number):
+    """Was it ended by the signal while it wrote?"""
+    with subprocess.Popen([cli.COLDFRAME, 'dump', '-q', '-t', '1',
+                           scenario_file, out], stdout=subprocess.DEVNULL,
+                          start_new_session=True) as child:
+        while child.poll() is None:
+            if is_writing(child.pid, folder):
+                os.killpg(child.pid, number)
+                return child.wait() == -number
+    return False
 
 
 def failures(folder):
@@ -176,18 +286,12 @@ def failures(folder):
     os.close(writer)
     ok(done.returncode == 1 and 'Broken pipe' in done.stderr,
        'a closed pipe', done.stderr)
-    for after in (0.05, 0.15, 0.3):
-        with subprocess.Popen([cli.COLDFRAME, 'dump', '-q', big, out],
-                              stdout=subprocess.DEVNULL,
-                              start_new_session=True) as child:
-            time.sleep(after)
-            os.killpg(child.pid, signal.SIGKILL)
+    for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT):
+        ended = end_in_the_middle(big, out, folder, number)
         with open(out, 'rb') as file:
             head = file.read(9)
-        ok(head == b'as it was' or
-           not coldframe('dump-info', out).returncode,
-           'killed after %g s' % after, repr(head))
-        write(out, 'as it was')
+        ok(ended and head == b'as it was', 'ended in the middle by %s' %
+           number.name, '%s %r' % (ended, head))
     ok(sorted(os.listdir(folder)) == before, 'nothing else is left',
        repr(os.listdir(folder)))
 
@@ -239,8 +343,8 @@ def empty_records(folder):
 
 def main():
     shared = '/dev/shm' if os.access('/dev/shm', os.W_OK) else None
-    for test in (seeing, usage, formats, steps, failures, cut,
-                 empty_records):
+    for test in (seeing, usage, formats, steps, one_file_twice, differences,
+                 names, failures, cut, empty_records):
         folder = tempfile.mkdtemp(prefix='coldframe-dump-', dir=shared)
         try:
             test(folder)

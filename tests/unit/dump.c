@@ -15,7 +15,7 @@
 #include <libkdumpfile/kdumpfile.h>
 #endif
 
-#include "dump/write.h"
+#include "dump/pieces.h"
 #include "tests/unit/machine.h"
 
 #define BLOCKS		10
@@ -385,6 +385,164 @@ static void many_segments(void)
 	finish();
 }
 
+/* ---- maps that lie ---- */
+
+/* Memory as it is, but for the 8 bytes at one address. */
+struct lie {
+	uint64_t address, value;
+};
+
+static int read_lie(void *context, uint64_t at, void *memory, size_t bytes)
+{
+	const struct lie *lie = context;
+	unsigned char *to = memory;
+	unsigned i;
+
+	memcpy(memory, (const void *)(uintptr_t)at, bytes);
+	for (i = 0; i < sizeof(lie->value); i++)
+		if (lie->address + i - at < bytes)
+			to[lie->address + i - at] =
+				(unsigned char)(lie->value >> 8 * i);
+	return 0;
+}
+
+/* VMCOREINFO with another value for a key; NULL: as it is. */
+static struct info info_of(char *text, size_t bytes, const char *key,
+			   const char *value)
+{
+	char *at = text, *end;
+
+	(void)cf_vmcoreinfo(m.map, text, bytes);
+	if (key)
+		at = strstr(text, key);
+	if (key && CHECK(at)) {
+		at += strlen(key);
+		end = strchr(at, '\n');
+		memmove(at + strlen(value), end, strlen(end) + 1);
+		memcpy(at, value, strlen(value));
+	}
+	return (struct info){ text, strlen(text) };
+}
+
+/* What is found with a lie: frames of metadata, or 0: it is refused. */
+static uint64_t metadata_of(struct lie *lie, uint64_t frames_max)
+{
+	struct dump_source source = { .context = NULL };
+	struct dump_piece *piece = NULL;
+	struct dump_why why = { "" };
+	struct raw_map raw;
+	uint64_t frames = 0;
+	char text[8192];
+
+	if (!CHECK(!raw_open(&raw, info_of(text, sizeof(text), NULL, NULL),
+			     read_lie, lie, &why)))
+		return 0;
+	if (pieces_find(&raw, &source, frames_max, &piece, &why)) {
+		CHECK(why.text[0]);
+	} else {
+		frames = dump_source_metadata(&source);
+		free(piece);
+	}
+	free(source.range);
+	free(source.stretch);
+	raw_close(&raw);
+	return frames;
+}
+
+/* Where a member of the map, or of a block's header, lies. */
+static uint64_t place_of(const char *key, cf_pfn pfn)
+{
+	struct dump_why why;
+	struct lie none = { 0, 0 };
+	uint64_t value = 0, at;
+	struct raw_map raw;
+	char text[8192];
+	struct info info = info_of(text, sizeof(text), NULL, NULL);
+
+	if (!CHECK(!raw_open(&raw, info, read_lie, &none, &why)) ||
+	    !CHECK(info_number(info, key, &value)))
+		return 0;
+	at = raw.address;
+	if (strstr(key, "cfi_block"))
+		memcpy(&at, (void *)(uintptr_t)(raw.directory + 8 *
+						(pfn >> raw.block_shift)), 8);
+	raw_close(&raw);
+	return at + value;
+}
+
+/* No more metadata is believed in than there can be. */
+static void lies(void)
+{
+	static const struct {
+		const char *key;
+		uint64_t value;
+	} lie[] = {
+		{ "OFFSET(cf_map.storage_bytes)", (uint64_t)1 << 46 },
+		{ "OFFSET(cf_map.storage_bytes)", (uint64_t)1 << 32 },
+		{ "OFFSET(cfi_block.frame_word)", (uint64_t)1 << 62 },
+		{ "OFFSET(cfi_block.piece)", CF_FRAME_BYTES },
+		{ "OFFSET(cfi_block.piece_blocks)", 0 },
+		{ "OFFSET(cfi_block.piece_blocks)", 0xffffff },
+		{ "OFFSET(cfi_block.piece_blocks)", BLOCKS },
+	};
+	struct lie none = { 0, 0 };
+	uint64_t honest, frames;
+	size_t i;
+
+	if (!begin())
+		return;
+	honest = metadata_of(&none, UINT64_MAX);
+	CHECK(honest > 0);
+	CHECK_EQ(metadata_of(&none, honest), honest);
+	/* Words of chunks that are not split need not be there. */
+	CHECK_EQ(metadata_of(&none, 2), 0);
+	for (i = 0; i < sizeof(lie) / sizeof(lie[0]); i++) {
+		struct lie one = { place_of(lie[i].key, 0), lie[i].value };
+
+		frames = metadata_of(&one, honest);
+		if (frames > honest)
+			printf("# %s=%llu: %llu frames\n", lie[i].key,
+			       (unsigned long long)lie[i].value,
+			       (unsigned long long)frames);
+		CHECK(frames <= honest);
+	}
+	finish();
+}
+
+/* Widths and places that no reader could use. */
+static void widths(void)
+{
+	static const char *const lie[][2] = {
+		{ "NUMBER(WORD_ORDER_BITS)=", "6" },
+		{ "NUMBER(WORD_ORDER_BITS)=", "32" },
+		{ "NUMBER(WORD_TYPE_BITS)=", "6" },
+		{ "NUMBER(WORD_TYPE_BITS)=", "0" },
+		{ "NUMBER(WORD_OWNER_BITS)=", "33" },
+		{ "OFFSET(cfi_block.chunk)=", "0" },
+		{ "OFFSET(cfi_block.chunk)=", "8" },
+		{ "OFFSET(cfi_block.chunk)=", "4096" },
+		{ "SIZE(cfi_block)=", "16" },
+	};
+	struct lie none = { 0, 0 };
+	struct dump_why why;
+	struct raw_map raw;
+	char text[8192];
+	size_t i;
+
+	if (!begin())
+		return;
+	for (i = 0; i < sizeof(lie) / sizeof(lie[0]); i++) {
+		struct info info = info_of(text, sizeof(text), lie[i][0],
+					   lie[i][1]);
+
+		if (CHECK(raw_open(&raw, info, read_lie, &none, &why)))
+			continue;
+		printf("# %s%s\n", lie[i][0], lie[i][1]);
+		raw_close(&raw);
+	}
+	finish();
+}
+
 int main(void)
 {
 	(void)snprintf(path, sizeof(path), "%s/coldframe-dump-%ld",
@@ -395,6 +553,8 @@ int main(void)
 	tap_run("levels", each_level);
 	tap_run("a dump of a dump", again);
 	tap_run("more segments than 16 bits count", many_segments);
+	tap_run("metadata that cannot be", lies);
+	tap_run("fields that cannot be", widths);
 	(void)unlink(path);
 	(void)unlink(other);
 	return tap_done();

@@ -51,6 +51,7 @@ static const char help[] =
 "      --from=DUMP    dump what this dump has\n"
 "  -m, --machine=M    embedded (the default), or qemu: a guest, from outside\n"
 "      --cpu-kind=K   of qemu: x86-64 (the default) or aarch64\n"
+"      --patience=S   seconds QEMU may take for a step; 600 unless told\n"
 "  -j, --json         one JSON object instead of text\n"
 "  -q, --quiet        print only what fails, and what print and say write\n"
 "  -v, --verify=WHEN  check every equation of the engine after each \"step\",\n"
@@ -186,6 +187,9 @@ static int run_scenario(void *context, const char *file,
 	int status;
 
 	status = program_read(&program, NULL, options->session.json);
+	if (!status)
+		status = dumping_check(&program, options->path,
+				       options->session.json);
 	if (!status && options->qemu.wanted) {
 		status = add_step(&program, options);
 		hooks.play = play;
@@ -253,38 +257,36 @@ static int parse_compress(const char *text, struct options *options)
 	return EXIT_OK;
 }
 
-static int parse_option(int option, struct options *options)
+static int take_option(void *context, int option, const char *value)
 {
+	struct options *options = context;
 	uint64_t number = 0;
-	int status = EXIT_OK;
+	int status = run_qemu_option(&options->qemu, option, value);
 
+	if (status >= 0)
+		return status;
 	switch (option) {
 	case 'd':
-		status = parse_number("level", optarg, DUMP_LEVEL_MAX,
-				      &number);
+		status = parse_number("level", value, DUMP_LEVEL_MAX, &number);
 		options->dump.level = (unsigned)number;
 		return status;
 	case 't':
-		status = parse_number("threads", optarg, 1024, &number);
+		status = parse_number("threads", value, 1024, &number);
 		options->dump.threads = (unsigned)number;
 		return status;
 	case 'c':
-		return parse_compress(optarg, options);
+		return parse_compress(value, options);
 	case 'E':
 		options->elf = true;
 		return EXIT_OK;
 	case 'K':
 		options->kdump = true;
 		return EXIT_OK;
-	case 'm':
-		return run_qemu_machine(&options->qemu, optarg);
-	case 'k':
-		return run_qemu_cpu_kind(&options->qemu, optarg);
 	case 'f':
-		options->from = optarg;
+		options->from = value;
 		return EXIT_OK;
 	default:
-		return session_option(&options->session, option, optarg);
+		return session_option(&options->session, option, value);
 	}
 }
 
@@ -295,8 +297,7 @@ static const struct option words[] = {
 	{ "compress", required_argument, NULL, 'c' },
 	{ "threads", required_argument, NULL, 't' },
 	{ "from", required_argument, NULL, 'f' },
-	{ "machine", required_argument, NULL, 'm' },
-	{ "cpu-kind", required_argument, NULL, 'k' },
+	RUN_QEMU_OPTIONS,
 	SESSION_OPTIONS,
 	{ NULL, 0, NULL, 0 },
 };
@@ -304,18 +305,15 @@ static const struct option words[] = {
 /* Returns -1 to go on. */
 static int parse_options(int argc, char **argv, struct options *options)
 {
-	int option, status;
+	const struct session_parser parser = {
+		.command = COMMAND, .help = help, .words = words,
+		.letters = "d:c:t:" RUN_QEMU_LETTERS SESSION_LETTERS,
+		.take = take_option,
+	};
+	int status = session_parse(&parser, options, argc, argv);
 
-	while ((option = getopt_long(argc, argv, "d:c:t:m:" SESSION_LETTERS,
-				     words, NULL)) != -1) {
-		if (option == 'h') {
-			(void)fputs(help, stdout);
-			return common_finish(COMMAND, EXIT_OK);
-		}
-		status = parse_option(option, options);
-		if (status)
-			return status;
-	}
+	if (status >= 0)
+		return status;
 	if (options->elf && options->kdump)
 		return common_wrong(COMMAND, "--elf or --kdump, not both");
 	if (options->elf && options->compress &&

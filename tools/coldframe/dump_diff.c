@@ -17,8 +17,8 @@
 static const char help[] =
 "usage: coldframe dump-diff [OPTION...] A B\n"
 "\n"
-"Compare two dumps of a machine, frame by frame: what they are, whose, and\n"
-"their contents where both dumps have them.\n"
+"Compare two dumps of a machine, frame by frame: what they are, whose, their\n"
+"contents, and whether only one of the dumps has contents.\n"
 "\n"
 "  -l, --lines=N    print at most N stretches of frames that differ (20)\n"
 "  -e, --exit-code  exit with 1 if they differ\n"
@@ -34,11 +34,13 @@ enum change {
 	CHANGE_CLASS,		/* it is something else to a dump */
 	CHANGE_WORD,		/* the same with another owner, order ... */
 	CHANGE_CONTENTS,	/* the same with other contents */
+	CHANGE_ONLY_A,		/* the same; only A has contents */
+	CHANGE_ONLY_B,
 	CHANGE_COUNT
 };
 
 static const char *const change_word[CHANGE_COUNT] = {
-	"none", "class", "word", "contents",
+	"none", "class", "word", "contents", "only-a", "only-b",
 };
 
 /* Frames that follow each other and differ alike. */
@@ -104,8 +106,9 @@ static void note(struct diff *diff, const struct stretch *next)
 	*last = *next;
 }
 
-/* 1: both have contents and they differ; 0; or -1. */
-static int contents_differ(struct diff *diff, cf_pfn pfn)
+/* How contents differ, if they do. 0, or -1 with @diff->why. */
+static int compare_contents(struct diff *diff, cf_pfn pfn,
+			    enum change *ret_change)
 {
 	static unsigned char memory[2][CF_FRAME_BYTES];
 	int has[2], i;
@@ -115,10 +118,15 @@ static int contents_differ(struct diff *diff, cf_pfn pfn)
 		if (has[i] < 0)
 			return -1;
 	}
+	*ret_change = CHANGE_NONE;
+	if (has[0] != has[1])
+		*ret_change = has[0] ? CHANGE_ONLY_A : CHANGE_ONLY_B;
 	if (!has[0] || !has[1])
 		return 0;
 	diff->compared++;
-	return memcmp(memory[0], memory[1], CF_FRAME_BYTES) != 0;
+	if (memcmp(memory[0], memory[1], CF_FRAME_BYTES))
+		*ret_change = CHANGE_CONTENTS;
+	return 0;
 }
 
 /* Beyond the end of one map there is nothing. */
@@ -142,8 +150,9 @@ static int compare_window(struct diff *diff, cf_pfn first)
 {
 	struct raw_frame frame[2][DUMP_WINDOW_FRAMES];
 	struct dump_window window[2];
-	int i, differ;
+	enum change contents;
 	unsigned at;
+	int i;
 
 	for (i = 0; i < 2; i++) {
 		window[i].first = first;
@@ -157,16 +166,16 @@ static int compare_window(struct diff *diff, cf_pfn first)
 			window[0].class[at], window[1].class[at],
 		};
 
-		differ = next.from == DUMP_ABSENT ? 0 :
-			 contents_differ(diff, first + at);
-		if (differ < 0)
+		contents = CHANGE_NONE;
+		if (next.from != DUMP_ABSENT && next.to != DUMP_ABSENT &&
+		    compare_contents(diff, first + at, &contents))
 			return -1;
 		if (next.from != next.to)
 			next.change = CHANGE_CLASS;
 		else if (frame[0][at].word != frame[1][at].word)
 			next.change = CHANGE_WORD;
-		else if (differ)
-			next.change = CHANGE_CONTENTS;
+		else
+			next.change = contents;
 		note(diff, &next);
 	}
 	return 0;
@@ -226,17 +235,23 @@ static void print_text(const struct diff *diff)
 					dump_class_word((enum dump_class)to));
 	(void)printf("%12" PRIu64 " frames with another word\n"
 		     "%12" PRIu64 " frames with other contents, of %" PRIu64
-		     " that both have\n", diff->frames[CHANGE_WORD],
-		     diff->frames[CHANGE_CONTENTS], diff->compared);
+		     " that both have\n"
+		     "%12" PRIu64 " frames with contents only in A, %" PRIu64
+		     " only in B\n", diff->frames[CHANGE_WORD],
+		     diff->frames[CHANGE_CONTENTS], diff->compared,
+		     diff->frames[CHANGE_ONLY_A], diff->frames[CHANGE_ONLY_B]);
 }
 
 static void print_json(struct diff *diff)
 {
-	json_t *object = json_pack("{s:i, s:I, s:I, s:I, s:I, s:I, s:O}",
+	json_t *object = json_pack("{s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I,"
+				   " s:O}",
 		"schema", 1, "class", (json_int_t)diff->frames[CHANGE_CLASS],
 		"word", (json_int_t)diff->frames[CHANGE_WORD], "contents",
 		(json_int_t)diff->frames[CHANGE_CONTENTS], "compared",
-		(json_int_t)diff->compared, "stretches",
+		(json_int_t)diff->compared, "only-a",
+		(json_int_t)diff->frames[CHANGE_ONLY_A], "only-b",
+		(json_int_t)diff->frames[CHANGE_ONLY_B], "stretches",
 		(json_int_t)diff->stretches, "first", diff->list);
 
 	(void)json_dumpf(object, stdout, JSON_COMPACT);

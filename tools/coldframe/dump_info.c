@@ -16,6 +16,7 @@
 #include <time.h>
 
 #include "dump/dump.h"
+#include "machine/journal.h"
 
 #define COMMAND	"coldframe dump-info"
 
@@ -93,11 +94,46 @@ static uint64_t sum(const uint64_t *frames)
 	return all;
 }
 
-/* Did the writer count as many frames as there are? */
+/*
+ * Did the writer count as many frames of a class as there are?  It told zeroes
+ * and what is not mapped from contents, which the map does not.
+ */
+static bool class_adds_up(const struct dump_counts *counts, unsigned class,
+			  const struct totals *totals)
+{
+	if (class == DUMP_ZERO || class == DUMP_UNMAPPED)
+		return !totals->frames[class];
+	if (dump_level_classes(counts->level) >> class & 1)
+		return counts->frames[class] <= totals->frames[class];
+	return counts->frames[class] == totals->frames[class];
+}
+
 static bool adds_up(const struct dump *dump, const struct totals *totals)
 {
-	return !dump->counts.known ||
-	       sum(dump->counts.frames) == sum(totals->frames);
+	const struct dump_counts *counts = &dump->counts;
+	unsigned class;
+
+	if (!counts->known)
+		return true;
+	for (class = DUMP_ABSENT + 1; class < DUMP_CLASS_COUNT; class++)
+		if (!class_adds_up(counts, class, totals))
+			return false;
+	return sum(counts->frames) == sum(totals->frames);
+}
+
+static void print_wrong(const struct dump_counts *counts,
+			const struct totals *totals)
+{
+	unsigned class;
+
+	(void)printf("the map changed while it was written: its writer counted"
+		     " %" PRIu64 " frames\n", sum(counts->frames));
+	for (class = DUMP_CLASS_COUNT - 1; class > DUMP_ABSENT; class--)
+		if (!class_adds_up(counts, class, totals))
+			(void)printf("%12" PRIu64 " and not %" PRIu64 " %s\n",
+				     counts->frames[class],
+				     totals->frames[class],
+				     dump_class_word((enum dump_class)class));
 }
 
 static const char *format_name(const struct dump *dump)
@@ -168,12 +204,10 @@ static void print_text(const char *path, const struct dump *dump,
 		(void)printf("%" PRIu64 " frames were taken away while it was "
 			     "written, and are not in it\n", counts->lost);
 	if (!adds_up(dump, totals))
-		(void)printf("the map changed while it was written: its writer "
-			     "counted %" PRIu64 " frames\n",
-			     sum(counts->frames));
+		print_wrong(counts, totals);
 }
 
-static void print_json(const char *path, const struct dump *dump,
+static int print_json(const char *path, const struct dump *dump,
 		       const struct totals *totals)
 {
 	const struct dump_counts *counts = &dump->counts;
@@ -186,8 +220,9 @@ static void print_json(const char *path, const struct dump *dump,
 			json_pack("{s:I, s:I}", "frames",
 				  (json_int_t)totals->frames[class], "dumped",
 				  (json_int_t)totals->dumped[class]));
-	object = json_pack("{s:i, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:o}",
-			   "schema", 1, "file", path, "format",
+	object = json_pack("{s:i, s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:o}",
+			   "schema", 1, "file",
+			   journal_text(path, strlen(path)), "format",
 			   format_name(dump), "bytes",
 			   (json_int_t)dump->file.bytes, "blocks",
 			   (json_int_t)totals->blocks, "frames",
@@ -204,9 +239,12 @@ static void print_json(const char *path, const struct dump *dump,
 			(json_int_t)counts->metadata, "lost",
 			(json_int_t)counts->lost, "adds-up",
 			adds_up(dump, totals)));
+	if (!object)
+		return -1;
 	(void)json_dumpf(object, stdout, JSON_COMPACT);
 	(void)putchar('\n');
 	json_decref(object);
+	return 0;
 }
 
 static int tell(const char *path, bool json)
@@ -221,10 +259,10 @@ static int tell(const char *path, bool json)
 	err = count(dump, &totals, &why);
 	if (err)
 		(void)common_failed(COMMAND, "%s: %s", path, why.text);
-	else if (json)
-		print_json(path, dump, &totals);
-	else
+	else if (!json)
 		print_text(path, dump, &totals);
+	else if (print_json(path, dump, &totals))
+		err = common_failed(COMMAND, "out of memory");
 	if (!err && dump->file.incomplete)
 		err = common_failed(COMMAND, "%s: its writer says that it is "
 				    "incomplete", path);

@@ -3,7 +3,11 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 
+#include "command.h"
 #include "common.h"
 
 void dumping_say(const struct dump_result *result, char *text, size_t bytes)
@@ -20,6 +24,63 @@ void dumping_say(const struct dump_result *result, char *text, size_t bytes)
 		       common_bytes(result->written * CF_FRAME_BYTES, in),
 		       common_bytes(present * CF_FRAME_BYTES, all), zero,
 		       common_bytes(result->bytes, file), lost);
+}
+
+/* A device or a pipe takes what is written one after the other. */
+static bool is_replaced(struct text path)
+{
+	char *name = strndup(path.start, path.length);
+	struct stat status;
+	bool is = name && (stat(name, &status) || S_ISREG(status.st_mode));
+
+	free(name);
+	return is;
+}
+
+static bool writes_file(const struct step *step)
+{
+	return (step->kind == STEP_DUMP || step->kind == STEP_SAVE) &&
+	       step->text.length && is_replaced(step->text);
+}
+
+static bool is_same(struct text a, struct text b)
+{
+	return a.length == b.length && !memcmp(a.start, b.start, a.length);
+}
+
+/* The line of an earlier step that writes what step @at writes, or 0. */
+static uint32_t earlier_writer(const struct program *program, size_t at)
+{
+	const struct step *step = program->step;
+	size_t i;
+
+	for (i = 0; i < at; i++)
+		if (writes_file(&step[i]) &&
+		    is_same(step[i].text, step[at].text))
+			return step[i].line;
+	return 0;
+}
+
+int dumping_check(const struct program *program, const char *path, bool json)
+{
+	const struct text last = { path, path ? strlen(path) : 0 };
+	char text[64] = "the dump of the end is of the same file";
+	uint32_t line;
+	size_t i;
+
+	for (i = 0; i < program->steps; i++) {
+		const struct step *step = &program->step[i];
+
+		if (!writes_file(step))
+			continue;
+		line = earlier_writer(program, i);
+		if (line)
+			(void)snprintf(text, sizeof(text),
+				       "line %u writes the same file", line);
+		if (line || is_same(step->text, last))
+			return program_wrong(program, step->line, text, json);
+	}
+	return EXIT_OK;
 }
 
 static int write_from(struct dump_source *source,

@@ -6,6 +6,14 @@
 
 #include "dump/write.h"
 #include "machine/machine.h"
+#include "program.h"
+
+/*
+ * Do two steps write one file, or one of them @path?  The second would take
+ * the place of the first. @path: NULL: nothing else is written. Return:
+ * EXIT_OK, or said: EXIT_WRONG.
+ */
+int dumping_check(const struct program *program, const char *path, bool json);
 
 /* The step: machine_config.dump. */
 int dumping_step(void *context, const struct machine_dump *request, char *text,

@@ -75,27 +75,25 @@ static int run_file(void *context, const char *file,
 
 	status = program_read(&program, NULL, options->session.json);
 	if (!status)
+		status = dumping_check(&program, NULL, options->session.json);
+	if (!status)
 		status = session_run(&options->session, options->qemu.wanted ?
 				     &in_qemu : &hooks, &program, shared);
 	program_free(&program);
 	return status;
 }
 
-static int parse_option(int option, struct options *options)
+static int take_option(void *context, int option, const char *value)
 {
-	switch (option) {
-	case 'e':
-		options->export = optarg;
+	struct options *options = context;
+	int status = run_qemu_option(&options->qemu, option, value);
+
+	if (option == 'e') {
+		options->export = value;
 		return EXIT_OK;
-	case 'm':
-		return run_qemu_machine(&options->qemu, optarg);
-	case 'k':
-		return run_qemu_cpu_kind(&options->qemu, optarg);
-	case 'p':
-		return run_qemu_patience(&options->qemu, optarg);
-	default:
-		return session_option(&options->session, option, optarg);
 	}
+	return status >= 0 ? status :
+	       session_option(&options->session, option, value);
 }
 
 /* Returns -1 to go on. */
@@ -103,24 +101,19 @@ static int parse_options(int argc, char **argv, struct options *options)
 {
 	static const struct option words[] = {
 		{ "export", required_argument, NULL, 'e' },
-		{ "machine", required_argument, NULL, 'm' },
-		{ "cpu-kind", required_argument, NULL, 'k' },
-		{ "patience", required_argument, NULL, 'p' },
+		RUN_QEMU_OPTIONS,
 		SESSION_OPTIONS,
 		{ NULL, 0, NULL, 0 },
 	};
-	int option, status;
+	const struct session_parser parser = {
+		.command = COMMAND, .help = help, .words = words,
+		.letters = "e:" RUN_QEMU_LETTERS SESSION_LETTERS,
+		.take = take_option,
+	};
+	int status = session_parse(&parser, options, argc, argv);
 
-	while ((option = getopt_long(argc, argv, "e:m:" SESSION_LETTERS,
-				     words, NULL)) != -1) {
-		if (option == 'h') {
-			(void)fputs(help, stdout);
-			return common_finish(COMMAND, EXIT_OK);
-		}
-		status = parse_option(option, options);
-		if (status)
-			return status;
-	}
+	if (status >= 0)
+		return status;
 	if (optind == argc)
 		return common_wrong(COMMAND, "which scenario?");
 	if (options->export && argc - optind > 1)

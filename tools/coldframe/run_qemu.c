@@ -19,7 +19,7 @@
 #define CPUS_MIN	2
 #define CPUS_MAX	8
 
-int run_qemu_machine(struct run_qemu *run, const char *text)
+static int parse_machine(struct run_qemu *run, const char *text)
 {
 	run->wanted = !strcmp(text, "qemu");
 	if (run->wanted || !strcmp(text, "embedded"))
@@ -28,7 +28,7 @@ int run_qemu_machine(struct run_qemu *run, const char *text)
 			    text);
 }
 
-int run_qemu_cpu_kind(struct run_qemu *run, const char *text)
+static int parse_cpu_kind(struct run_qemu *run, const char *text)
 {
 	run->kind_given = true;
 	if (qemu_cpu_kind(text, &run->kind))
@@ -37,7 +37,7 @@ int run_qemu_cpu_kind(struct run_qemu *run, const char *text)
 			    " '%s'", text);
 }
 
-int run_qemu_patience(struct run_qemu *run, const char *text)
+static int parse_patience(struct run_qemu *run, const char *text)
 {
 	char *end;
 
@@ -49,6 +49,20 @@ int run_qemu_patience(struct run_qemu *run, const char *text)
 		return common_wrong(COMMAND, "--patience is seconds, 1 to %d,"
 				    " not '%s'", PATIENCE_S_MAX, text);
 	return EXIT_OK;
+}
+
+int run_qemu_option(struct run_qemu *run, int option, const char *value)
+{
+	switch (option) {
+	case 'm':
+		return parse_machine(run, value);
+	case 'k':
+		return parse_cpu_kind(run, value);
+	case 'p':
+		return parse_patience(run, value);
+	default:
+		return -1;
+	}
 }
 
 int run_qemu_check(struct run_qemu *run)

@@ -16,10 +16,17 @@ struct run_qemu {
 	struct player_qemu config;	/* of the file that runs */
 };
 
-/* Each takes an option's value. Return: EXIT_OK, or said: EXIT_WRONG. */
-int run_qemu_machine(struct run_qemu *run, const char *text);
-int run_qemu_cpu_kind(struct run_qemu *run, const char *text);
-int run_qemu_patience(struct run_qemu *run, const char *text);
+/* For the lists of every command that has --machine. */
+#define RUN_QEMU_LETTERS "m:"
+#define RUN_QEMU_OPTIONS						\
+	{ "machine", required_argument, NULL, 'm' },			\
+	{ "cpu-kind", required_argument, NULL, 'k' },			\
+	{ "patience", required_argument, NULL, 'p' }
+
+/*
+ * Take one of them. Return: -1: it is another; EXIT_OK, or said: EXIT_WRONG.
+ */
+int run_qemu_option(struct run_qemu *run, int option, const char *value);
 
 /* What fits together, and is QEMU there? EXIT_OK, or said: EXIT_WRONG. */
 int run_qemu_check(struct run_qemu *run);

@@ -465,6 +465,24 @@ int session_option(struct session_options *options, int option,
 	}
 }
 
+int session_parse(const struct session_parser *parser, void *context, int argc,
+		  char **argv)
+{
+	int option, status;
+
+	while ((option = getopt_long(argc, argv, parser->letters,
+				     parser->words, NULL)) != -1) {
+		if (option == 'h') {
+			(void)fputs(parser->help, stdout);
+			return common_finish(parser->command, EXIT_OK);
+		}
+		status = parser->take(context, option, optarg);
+		if (status)
+			return status;
+	}
+	return -1;
+}
+
 /* ---- processes ---- */
 
 /* The child is gone without an answer: say so in its place. */

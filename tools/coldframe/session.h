@@ -39,6 +39,17 @@ void session_defaults(struct session_options *options, const char *command);
 int session_option(struct session_options *options, int option,
 		   const char *value);
 
+/* How a command takes its options; take as session_option(), never -h. */
+struct session_parser {
+	const char *command, *letters, *help;
+	const struct option *words;
+	int (*take)(void *context, int option, const char *value);
+};
+
+/* Take all of them. Return: -1: go on; or an exit status. */
+int session_parse(const struct session_parser *parser, void *context, int argc,
+		  char **argv);
+
 /* What a command does besides running steps. All may be NULL. */
 struct session_hooks {
 	void *context;

@@ -9,7 +9,7 @@
 
 struct again {
 	struct dump *dump;		/* under @lock */
-	struct piece *piece;
+	struct dump_piece *piece;
 	pthread_mutex_t lock;
 };
 
@@ -71,7 +71,7 @@ static int again_metadata(const struct dump_source *source, uint64_t index,
 {
 	struct again *again = source->context;
 	size_t which = pieces_which(source, &index);
-	const struct piece *piece = &again->piece[which];
+	const struct dump_piece *piece = &again->piece[which];
 	unsigned char unused[CF_FRAME_BYTES];
 	int has;
 
@@ -132,7 +132,8 @@ int dump_source_file(struct dump_source *source, struct dump *dump,
 		dump_source_close(source);
 		return -1;
 	}
-	if (!pieces_find(&dump->raw, source, &again->piece, why))
+	if (!pieces_find(&dump->raw, source, dump_file_frames_max(&dump->file),
+			 &again->piece, why))
 		return 0;
 	dump_source_close(source);
 	return -1;
