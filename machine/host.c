@@ -21,6 +21,7 @@
 _Static_assert(LIE_COUNT == MODEL_TRICK_COUNT, "a word a trick");
 /* tests/virtio/words.c: each trick has its word. */
 _Static_assert(LIE_SILENCE == MODEL_LIE_SILENCE, "the words' order");
+_Static_assert(LIE_RESTLESS == MODEL_LIE_RESTLESS, "the words' order");
 
 /* With messages, the data is what the vector stands for. */
 static void on_interrupt(void *context, bool msix, uint64_t address,

@@ -137,6 +137,7 @@ enum over {
 /* Words of STEP_LIE, in step->amount. LIE_COUNT: how many. */
 #define LIE_COUNT	34
 #define LIE_SILENCE	16	/* no answer, ever */
+#define LIE_RESTLESS	25	/* another wish after each */
 const char *lie_name(uint64_t lie);
 /* Only a virtio-mem can tell it. */
 bool lie_is_of_mem(uint64_t lie);

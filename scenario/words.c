@@ -611,10 +611,10 @@ const char *lie_name(uint64_t lie)
 
 bool lie_is_of_mem(uint64_t lie)
 {
-	enum { NACK = 1, NOTHING_DONE = 6, BLOCK_SIZE = 17, RESTLESS = 25 };
+	enum { NACK = 1, NOTHING_DONE = 6, BLOCK_SIZE = 17 };
 
 	return (lie >= NACK && lie <= NOTHING_DONE) ||
-	       (lie >= BLOCK_SIZE && lie <= RESTLESS);
+	       (lie >= BLOCK_SIZE && lie <= LIE_RESTLESS);
 }
 
 /* What only the embedded machine does and has: its devices and files. */

@@ -45,7 +45,9 @@ bool bounds_apply(struct bounds *bounds, struct step *step)
 		/* A second each time somebody waits for an answer. */
 		return false;
 	case STEP_LIE:
-		return step->amount.number != LIE_SILENCE && !step->caught;
+		/* So does that, or it works for as long. */
+		return step->amount.number != LIE_SILENCE &&
+		       step->amount.number != LIE_RESTLESS && !step->caught;
 	case STEP_VIRTIO_MEM:
 	case STEP_PAGEMAP:
 	case STEP_ADD:

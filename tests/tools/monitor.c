@@ -241,6 +241,185 @@ static void migrations(void)
 	close_monitor(&qemu.monitor);
 }
 
+/* ---- what QEMU says of devices, beside what the guest says ---- */
+
+#define MIB		(1 << 20)
+#define RAM		(64 * MIB)
+
+enum { G_REQUESTED, G_BLOCK, G_NODE, G_PLUGGED, G_HOST_PLUGGED, G_RESIDENT,
+       G_BALLOONED, G_HOST_BALLOONED, H_SIZE, H_REQUESTED, H_BLOCK, H_NODE,
+       H_REGION, H_ACTUAL, SAID };
+
+static const char *const member[SAID] = {
+	"requested", "device-block", "node", "plugged", "host-plugged",
+	"resident", "ballooned", "host-ballooned", "size", "requested-size",
+	"block-size", "node", "max-size", "actual",
+};
+
+/* Two views that agree. */
+static const json_int_t said[SAID] = {
+	6 * MIB, 2 * MIB, 1, 4 * MIB, 4 * MIB, 4 * MIB, 8 * MIB, 8 * MIB,
+	4 * MIB, 6 * MIB, 2 * MIB, 1, 128 * MIB, RAM - 8 * MIB,
+};
+
+/* Members [first, last), but for @without. */
+static json_t *view(const json_t *all, unsigned first, unsigned last,
+		    unsigned without)
+{
+	json_t *object = json_object();
+
+	for (; first < last; first++)
+		if (first != without)
+			(void)json_object_set(object, member[first],
+					      json_array_get(all, first));
+	return object;
+}
+
+static void say_answer(char *line, size_t bytes, json_t *answer)
+{
+	char *text = json_dumps(answer, JSON_COMPACT);
+
+	(void)snprintf(line, bytes, "{\"return\":%s,\"id\":%%d}\n", text);
+	free(text);
+	json_decref(answer);
+}
+
+static json_t *guest_report(const json_t *all, const char *state,
+			    unsigned without)
+{
+	json_t *mem = view(all, G_REQUESTED, G_BALLOONED, without);
+	json_t *balloon = view(all, G_BALLOONED, H_SIZE, without);
+
+	(void)json_object_update_new(mem, json_pack("{s:s, s:s}", "name",
+					"vm0", "state", state));
+	(void)json_object_update_new(balloon, json_pack("{s:s, s:s}", "name",
+					"bal", "state", state));
+	return json_pack("{s:[o], s:[o]}", "virtio-mem", mem,
+			 "virtio-balloon", balloon);
+}
+
+static const struct qemu_config viewed = {
+	.memory = RAM, .devices = 2,
+	.device = {
+		{ .kind = NOUN_MEM, .name = { "vm0", 3 }, .last = 128 * MIB },
+		{ .kind = NOUN_BALLOON, .name = { "bal", 3 } },
+	},
+};
+
+/* With those numbers, and one member that is not there. */
+static bool agree(const json_t *all, const char *state, unsigned without,
+		  char *why, size_t bytes)
+{
+	char devices[1024], balloon[256];
+	const struct turn turns[] = {
+		GREETS,
+		{ "query-memory-devices", devices, 0 },
+		{ "query-balloon", balloon, 0 },
+	};
+	json_t *mem = view(all, H_SIZE, H_ACTUAL, without), *report;
+	struct qemu qemu = { .pid = 0 };
+	bool agrees;
+
+	(void)json_object_set_new(mem, "id", json_string("device0"));
+	say_answer(devices, sizeof(devices), json_pack("[{s:o}]", "data",
+						       mem));
+	say_answer(balloon, sizeof(balloon), view(all, H_ACTUAL, SAID,
+						  without));
+	report = guest_report(all, state, without);
+	if (!CHECK(open_monitor(&qemu.monitor, turns, COUNT(turns),
+				9 * SECOND)))
+		return false;
+	agrees = qemu_agrees(&qemu, &viewed, report, why, bytes);
+	close_monitor(&qemu.monitor);
+	json_decref(report);
+	return agrees;
+}
+
+static json_t *numbers(void)
+{
+	json_t *all = json_array();
+	unsigned i;
+
+	for (i = 0; i < SAID; i++)
+		(void)json_array_append_new(all, json_integer(said[i]));
+	return all;
+}
+
+/* Each number in turn is another, or is not there, on either side. */
+static void views(void)
+{
+	json_t *all = numbers();
+	char why[256] = "";
+	unsigned i;
+
+	CHECK(agree(all, "idle", SAID, why, sizeof(why)));
+	for (i = 0; i < SAID; i++) {
+		(void)json_array_set_new(all, i, json_integer(said[i] + MIB));
+		if (!CHECK(!agree(all, "backing-off", SAID, why,
+				  sizeof(why))))
+			tap_print("# another %s\n", member[i]);
+		(void)json_array_set_new(all, i, json_integer(said[i]));
+		if (!CHECK(!agree(all, "idle", i, why, sizeof(why))))
+			tap_print("# no %s\n", member[i]);
+	}
+	/* Less of a region may be there, and work changes what it counts. */
+	(void)json_array_set_new(all, G_RESIDENT, json_integer(0));
+	CHECK(agree(all, "idle", SAID, why, sizeof(why)));
+	(void)json_array_set_new(all, G_PLUGGED, json_integer(0));
+	(void)json_array_set_new(all, G_BALLOONED, json_integer(0));
+	CHECK(!agree(all, "idle", SAID, why, sizeof(why)));
+	CHECK(!strcmp(why, "vm0: plugged is 0, and 4194304 by QEMU's"
+		      " account"));
+	CHECK(agree(all, "shrinking", SAID, why, sizeof(why)));
+	(void)json_array_set_new(all, H_NODE, json_integer(0));
+	CHECK(!agree(all, "shrinking", SAID, why, sizeof(why)));
+	json_decref(all);
+}
+
+/* The last events tell what is so at the end, or there were none. */
+static void told(void)
+{
+	static const struct {
+		uint64_t size, ram;	/* by the last event; ~0: none */
+		const char *plugged, *actual;
+		bool agrees;
+	} cases[] = {
+		{ ~(uint64_t)0, ~(uint64_t)0, "0", "67108864", true },
+		{ MIB, RAM - 4096, "1048576", "67104768", true },
+		{ 0, RAM, "0", "67108864", true },
+		{ ~(uint64_t)0, RAM, "1048576", "67108864", false },
+		{ MIB, RAM, "0", "67108864", false },
+		{ 0, ~(uint64_t)0, "0", "67104768", false },
+		{ 0, RAM - 4096, "0", "67108864", false },
+	};
+	struct qemu qemu = { .pid = 0 };
+	char devices[256], balloon[256], why[256];
+	const struct turn turns[] = {
+		GREETS,
+		{ "query-memory-devices", devices, 0 },
+		{ "query-balloon", balloon, 0 },
+	};
+	unsigned i;
+
+	for (i = 0; i < COUNT(cases); i++) {
+		(void)snprintf(devices, sizeof(devices), "{\"return\":"
+			       "[{\"data\":{\"id\":\"device0\",\"size\":%s}}],"
+			       "\"id\":%%d}\n", cases[i].plugged);
+		(void)snprintf(balloon, sizeof(balloon), "{\"return\":"
+			       "{\"actual\":%s},\"id\":%%d}\n",
+			       cases[i].actual);
+		if (!CHECK(open_monitor(&qemu.monitor, turns, COUNT(turns),
+					9 * SECOND)))
+			return;
+		qemu.monitor.size_told[0] = cases[i].size;
+		qemu.monitor.ram_told = cases[i].ram;
+		if (!CHECK_EQ(qemu_told(&qemu, &viewed, SECOND / 10, why,
+					sizeof(why)), cases[i].agrees))
+			tap_print("# case %u: %s\n", i, why);
+		close_monitor(&qemu.monitor);
+	}
+}
+
 /* A QEMU of that script. */
 static bool start(struct qemu *qemu, const char *script)
 {
@@ -320,6 +499,8 @@ int main(void)
 	tap_run("answers that come late", late_answers);
 	tap_run("events", events);
 	tap_run("migrations that take their time to end", migrations);
+	tap_run("views that differ", views);
+	tap_run("events that tell something else", told);
 	tap_run("a QEMU that does not start, and why", starts);
 	tap_run("64 nodes and eight devices", many_words);
 	return tap_done();

@@ -122,9 +122,12 @@ bool qemu_ballooned(struct qemu *qemu, const struct qemu_config *config,
 bool qemu_agrees(struct qemu *qemu, const struct qemu_config *config,
 		 const json_t *report, char *why, size_t bytes);
 
-/* Have its events told, to the last, what is plugged and ballooned now? */
-bool qemu_told(struct qemu *qemu, const struct qemu_config *config, char *why,
-	       size_t bytes);
+/* QEMU holds events back for a second; a busy host for longer. */
+#define QEMU_EVENTS_NS	5000000000ull
+
+/* Do its events tell, within @for_ns, what is plugged and ballooned now? */
+bool qemu_told(struct qemu *qemu, const struct qemu_config *config,
+	       uint64_t for_ns, char *why, size_t bytes);
 
 /**
  * qemu_answer() - do for the guest what only the host can.

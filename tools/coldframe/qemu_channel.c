@@ -37,10 +37,13 @@ void channel_close(struct channel *channel)
 /* A whole line of what came; its end, and a carriage return, are cut off. */
 static char *take_line(struct channel *channel)
 {
-	char *line = channel->bytes + channel->first;
-	char *end = channel->count ? memchr(line, '\n', channel->count) : NULL;
+	char *line, *end;
 	size_t length;
 
+	if (!channel->count)
+		return NULL;
+	line = channel->bytes + channel->first;
+	end = memchr(line, '\n', channel->count);
 	if (!end)
 		return NULL;
 	length = (size_t)(end - line) + 1;

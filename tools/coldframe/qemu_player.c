@@ -245,7 +245,8 @@ static bool play_verify(void *self, char *why, size_t bytes)
 	json_decref(report);
 	/* Events come late: once, when nothing changes any more. */
 	return holds && (!session->finished ||
-			 qemu_told(&session->qemu, config, why, bytes));
+			 qemu_told(&session->qemu, config, QEMU_EVENTS_NS,
+				   why, bytes));
 }
 
 static bool play_finish(void *self, char *why, size_t bytes)

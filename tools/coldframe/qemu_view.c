@@ -12,8 +12,6 @@
 
 #include "qemu_kind.h"
 
-/* QEMU holds events back for a second; a busy host for longer. */
-#define EVENTS_NS	5000000000ull
 #define LOOK_NS		20000000ull
 
 struct view {
@@ -232,10 +230,10 @@ static bool is_told(struct qemu *qemu, const struct qemu_config *config,
 }
 
 /* By the events, when they have come. */
-bool qemu_told(struct qemu *qemu, const struct qemu_config *config, char *why,
-	       size_t bytes)
+bool qemu_told(struct qemu *qemu, const struct qemu_config *config,
+	       uint64_t for_ns, char *why, size_t bytes)
 {
-	uint64_t until_ns = channel_now() + EVENTS_NS, now;
+	uint64_t until_ns = channel_now() + for_ns, now;
 	unsigned i;
 
 	for (i = 0; i < config->devices; i++) {
