@@ -81,6 +81,21 @@ int cfi_blocks_check(struct cf_map *map, cf_pfn first, cf_pfn last,
 	return 0;
 }
 
+/* All blocks of [first, last) are there.  Caller: hotplug. */
+void cfi_blocks_set(struct cf_map *map, cf_pfn first, cf_pfn last,
+		    enum cf_block_state value)
+{
+	struct cfi_block *block;
+	unsigned long state;
+
+	for (; first < last; first = cfi_block_last(block)) {
+		block = cfi_block_held(map, first);
+		state = cfi_block_lock(block);
+		cfi_block_set_state(block, value);
+		cfi_block_unlock(block, state);
+	}
+}
+
 /*
  * A block with SKIPPABLE frames stays with their owner, who alone can restore
  * them when it comes online again.

@@ -66,20 +66,6 @@ static void count_frames(const struct operation *operation,
 	status->busy = status->total - status->free - status->skippable;
 }
 
-static void set_states(struct cf_map *map, cf_pfn first, cf_pfn last,
-		       enum cf_block_state value)
-{
-	struct cfi_block *block;
-	unsigned long state;
-
-	for (; first < last; first = cfi_block_last(block)) {
-		block = cfi_block_held(map, first);
-		state = cfi_block_lock(block);
-		cfi_block_set_state(block, value);
-		cfi_block_unlock(block, state);
-	}
-}
-
 /* Is the range online and nobody else's?  Caller holds hotplug. */
 static int check(struct cf_map *map, cf_pfn first, cf_pfn last,
 		 struct cf_report *report)
@@ -140,7 +126,7 @@ static int start(struct operation *operation, struct cf_report *report)
 		cfi_notify_cancel(map, CF_EVENT_OFFLINE, first, last);
 		return err;
 	}
-	set_states(map, first, last, CF_BLOCK_GOING_OFFLINE);
+	cfi_blocks_set(map, first, last, CF_BLOCK_GOING_OFFLINE);
 	map->operations++;
 	status.id = operation->range.id;
 	count_frames(operation, &status);
@@ -193,7 +179,7 @@ static bool leave_all(struct operation *operation)
 		block = cfi_block_held(map, at);
 		if (leave(block))
 			continue;
-		set_states(map, operation->range.first, at,
+		cfi_blocks_set(map, operation->range.first, at,
 			   CF_BLOCK_GOING_OFFLINE);
 		return false;
 	}
@@ -295,7 +281,7 @@ static void cancel(struct operation *operation)
 	cf_pfn first = operation->range.first;
 	cf_pfn last = operation->range.last;
 
-	set_states(map, first, last, CF_BLOCK_ONLINE);
+	cfi_blocks_set(map, first, last, CF_BLOCK_ONLINE);
 	cfi_unisolate(map, &operation->range);
 	map->operations--;
 	status.state = CF_OFFLINE_CANCELLED;

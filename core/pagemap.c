@@ -56,20 +56,6 @@ static bool is_given_up(uint64_t word)
 	       !word_has(word, CF_FLAG_SELF);
 }
 
-static void set_states(struct cf_map *map, cf_pfn first, cf_pfn last,
-		       enum cf_block_state value)
-{
-	struct cfi_block *block;
-	unsigned long state;
-
-	for (; first < last; first = cfi_block_last(block)) {
-		block = cfi_block_held(map, first);
-		state = cfi_block_lock(block);
-		cfi_block_set_state(block, value);
-		cfi_block_unlock(block, state);
-	}
-}
-
 /* ---- adding ---- */
 
 /* Words of a block that has just been added; all its frames are idle. */
@@ -146,10 +132,11 @@ static struct cfi_block *range_of(struct cf_map *map, cf_pfn pfn)
 	       NULL;
 }
 
-/* Let nobody new in.  Who holds the run BUSY is about to let go of it. */
-static void close_run(struct sweep *sweep, struct run *run)
+/* Set or clear CLOSED.  Who holds the run BUSY is about to let go of it. */
+static void set_closed(struct sweep *sweep, struct run *run, bool closed)
 {
 	unsigned spins = 0;
+	uint64_t value;
 
 	while (word_is(run->word, CF_TYPE_DEVICE)) {
 		if (word_has(run->word, CF_FLAG_BUSY)) {
@@ -158,11 +145,18 @@ static void close_run(struct sweep *sweep, struct run *run)
 					    &run->word);
 			continue;
 		}
+		value = closed ? word_with(run->word, CF_FLAG_CLOSED) :
+			word_without(run->word, CF_FLAG_CLOSED);
 		/* Relaxed: the flag carries nothing but itself. */
-		if (cfi_cas_relaxed(run->slot, &run->word,
-				    word_with(run->word, CF_FLAG_CLOSED)))
+		if (cfi_cas_relaxed(run->slot, &run->word, value))
 			return;
 	}
+}
+
+/* Let nobody new in. */
+static void close_run(struct sweep *sweep, struct run *run)
+{
+	set_closed(sweep, run, true);
 }
 
 /*
@@ -199,7 +193,7 @@ int cf_pagemap_remove_start(struct cf_map *map, cf_pfn first, cf_pfn last)
 	else if (cfi_block_state(block) != CF_BLOCK_DEVICE)
 		err = -CF_EBUSY;
 	if (!err) {
-		set_states(map, first, last, CF_BLOCK_DEVICE_CLOSED);
+		cfi_blocks_set(map, first, last, CF_BLOCK_DEVICE_CLOSED);
 		close_all(&sweep);
 	}
 	cf_unlock(&map->hotplug, state);
@@ -233,17 +227,20 @@ static void find_holders(struct sweep *sweep, struct run *run)
 }
 
 /*
- * Nobody has the run: it becomes the engine's.  False: somebody has; without
- * a dissolve hook that is nothing the owner could have told us.
+ * Nobody has the run, and it is as large as it was when we asked: it becomes
+ * the engine's.  False: somebody has, or has cut it; without a dissolve hook
+ * that is nothing the owner could have told us.
  */
 static bool take_up(struct sweep *sweep, struct run *run)
 {
 	unsigned long state = cfi_block_lock(run->block);
+	unsigned order = word_order(run->word);
 	uint64_t value = 0;
 	bool taken;
 
 	do {
 		taken = word_is(run->word, CF_TYPE_DEVICE) &&
+			word_order(run->word) == order &&
 			word_refs(run->word) == 0 &&
 			!word_has(run->word, CF_FLAG_BUSY);
 		if (!taken)
@@ -375,24 +372,10 @@ static void take_back(struct sweep *sweep, struct run *run)
 /* Let everybody in again. */
 static void open_run(struct sweep *sweep, struct run *run)
 {
-	unsigned spins = 0;
-
-	if (is_given_up(run->word)) {
+	if (is_given_up(run->word))
 		take_back(sweep, run);
-		return;
-	}
-	while (word_is(run->word, CF_TYPE_DEVICE)) {
-		if (word_has(run->word, CF_FLAG_BUSY)) {
-			cf_port_relax(spins++);
-			run->pfn = cfi_find(sweep->map, run->pfn, &run->slot,
-					    &run->word);
-			continue;
-		}
-		/* Relaxed: the flag carries nothing but itself. */
-		if (cfi_cas_relaxed(run->slot, &run->word,
-				    word_without(run->word, CF_FLAG_CLOSED)))
-			return;
-	}
+	else
+		set_closed(sweep, run, false);
 }
 
 static void find_closed(struct sweep *sweep, struct run *run)
@@ -409,7 +392,7 @@ static void cancel(struct sweep *sweep)
 		sweep->moving = 0;
 		for_runs(sweep, find_closed);
 	} while (sweep->moving);
-	set_states(sweep->map, sweep->first, sweep->last, CF_BLOCK_DEVICE);
+	cfi_blocks_set(sweep->map, sweep->first, sweep->last, CF_BLOCK_DEVICE);
 }
 
 int cf_pagemap_remove_cancel(struct cf_map *map, cf_pfn first, cf_pfn last)

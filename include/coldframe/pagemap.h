@@ -208,8 +208,10 @@ struct cf_migration {
  * cf_pagemap_migrate() - move a run to or from device memory.
  * @migration: what and how
  *
- * Afterwards each target has @refs references. A device source is idle again
- * and came back through its owner's release hook; any other is free.
+ * Afterwards each target has @refs references. The source had its last put: a
+ * device's is idle again, and came back through its owner's release hook; one
+ * of another owner's came to that one's hook, whose verdict says whether it is
+ * free; any other is free.
  *
  * Context: calls back with source and targets BUSY: copy and moved take no
  *          CF_RANK_HOTPLUG. Runs the release hook.

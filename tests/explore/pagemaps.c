@@ -408,6 +408,52 @@ static const struct explore_program removal_against_release = {
 	.end = end_asked,
 };
 
+/* ---- cut while it goes ---- */
+
+/* An owner that is asked for nothing takes a bad frame out meanwhile. */
+static void set_up_marked(void)
+{
+	enum cf_retire_state state;
+
+	begin(&plain, 1);
+	/* Its first piece has its word where the run has. */
+	MUST(cf_split(ground_map, FIRST, 8));
+	MUST(cf_retire(ground_map, FIRST + 1, &state));
+	REQUIRE(state == CF_RETIRE_PENDING);
+}
+
+static void take_out(void)
+{
+	w->err[1] = cf_pagemap_retire(ground_map, w->owner, FIRST, NULL);
+}
+
+static void end_taken_out(void)
+{
+	struct cf_stat stat;
+
+	REQUIRE(w->err[0] == 0 || w->err[0] == -CF_EAGAIN);
+	cf_stat(ground_map, &stat);
+	if (w->err[0]) {
+		REQUIRE(w->err[1] == 0);
+		REQUIRE(look(FIRST + 1).type == CF_TYPE_RETIRED);
+		REQUIRE(is_idle(FIRST) && is_idle(FIRST + 256));
+		REQUIRE(stat.by_type[CF_TYPE_DEVICE] == LAST - FIRST - 1);
+	} else {
+		REQUIRE(stat.by_type[CF_TYPE_DEVICE] == 0);
+	}
+	ground_verify();
+}
+
+static const struct explore_program removal_against_retire = {
+	.name = "device-removal-against-retire",
+	.worry = "a range does not go while pieces of a run that was cut are "
+		 "somebody's",
+	.setup = set_up_marked,
+	.thread = { remove_and_scribble, take_out },
+	.end = end_taken_out,
+	.bound = 2,
+};
+
 /* ---- migration ---- */
 
 static void set_up_migration(void)
@@ -707,7 +753,7 @@ const struct explore_program *const explore_pagemaps[] = {
 	&removal_against_hand_out,
 	&start_against_get,
 	&start_against_split,
-	&removal_against_release,
+	&removal_against_release, &removal_against_retire,
 	&migration_against_get,
 	&migration_against_put,
 	&removal_against_migration,

@@ -681,6 +681,39 @@ static void to_the_device_and_back(void)
 }
 
 /* 2 MiB go as frames, where the device has no 2 MiB left. */
+/* A run of another owner's: he is told that it is his alone, and decides. */
+static void of_another_owner(void)
+{
+	struct keeper keeper = { .verdict = CF_VERDICT_KEEP };
+	uint64_t before;
+	cf_pfn page, target, other;
+
+	if (!begin(CF_PAGEMAP_PRIVATE))
+		return;
+	CHECK(keeper_add(&keeper, "other", 1u << HOOK_RELEASE));
+	before = unused_frames();
+	page = alloc(folio(CF_CHUNK_ORDER, keeper.id));
+	target = d.first;
+	CHECK_EQ(migrate_run(page, 1, 0, &target, 1), 0);
+	CHECK_EQ(keeper.calls[HOOK_RELEASE], 1);
+	CHECK(keeper.pfn[HOOK_RELEASE] == page &&
+	      keeper.order[HOOK_RELEASE] == CF_CHUNK_ORDER);
+	CHECK_EQ(snapshot(page).owner, keeper.id);
+	CHECK_EQ(snapshot(page).refs, 0);
+	CHECK_EQ(unused_frames(), before - CHUNK);
+	cf_free_frozen(m.map, page, CF_CHUNK_ORDER);
+	keeper.verdict = CF_VERDICT_FREE;
+	page = alloc(folio(CF_CHUNK_ORDER, keeper.id));
+	other = d.first + CHUNK;
+	CHECK_EQ(migrate_run(page, 1, 0, &other, 1), 0);
+	CHECK_EQ(keeper.calls[HOOK_RELEASE], 2);
+	CHECK_EQ(unused_frames(), before);
+	cf_put(m.map, target);
+	cf_put(m.map, other);
+	CHECK(keeper_remove(&keeper));
+	finish();
+}
+
 static void split_on_the_way(void)
 {
 	static cf_pfn targets[CF_CHUNK_FRAMES];
@@ -1034,6 +1067,7 @@ int main(void)
 	tap_run("runs that come back when it is cancelled", given_back);
 	tap_run("removed wrongly", removed_wrongly);
 	tap_run("to the device and back", to_the_device_and_back);
+	tap_run("from another owner to the device", of_another_owner);
 	tap_run("split on the way", split_on_the_way);
 	tap_run("migrated wrongly", migrated_wrongly);
 	tap_run("copied by the engine", copied_by_the_engine);
