@@ -11,6 +11,7 @@
 
 #include <coldframe/coldframe.h>
 
+#include "common.h"
 #include "daxfile.h"
 
 #define NOWHERE		(~0u)
@@ -20,6 +21,7 @@
 #define REMOVE_PASSES	64
 
 enum block_state {
+	BLOCK_NONE,	/* not made yet */
 	BLOCK_FREE,	/* of no file, on the list */
 	BLOCK_IDLE,	/* of a file, count 0 */
 	BLOCK_MAPPED,	/* of a file, with references, or about to be */
@@ -81,9 +83,9 @@ static uint32_t *block_of(const struct daxfile *store, uint32_t file,
 /* The record of a frame, or NULL: a stranger. */
 static struct record *record_of(struct daxfile *store, cf_pfn pfn)
 {
-	if (pfn >= store->config.first && pfn < store->config.last)
-		return &store->record[pfn - store->config.first];
-	return NULL;
+	if (!is_in(store->config.first, store->config.last, pfn))
+		return NULL;
+	return &store->record[pfn - store->config.first];
 }
 
 /* ---- the list of free blocks; the lock is held ---- */
@@ -118,99 +120,120 @@ static void remove_free(struct daxfile *store, uint32_t at,
 
 /* ---- bad blocks ---- */
 
-/* A block in our hands is bad: it goes, and its page is lost. */
-static void lose(struct daxfile *store, uint32_t at, bool of_file)
+/* One that nobody has, into our hands; *ret_was: it was FREE, or IDLE. */
+static bool take_unused(struct daxfile *store, uint32_t at,
+			enum block_state *ret_was)
 {
 	struct record *record = &store->record[at];
-	unsigned long state;
-	int err;
+	unsigned long state = lock(store);
+	bool ours = record->state == BLOCK_FREE || record->state == BLOCK_IDLE;
 
-	err = cf_pagemap_retire(store->map, store->id, pfn_at(store, at),
-				NULL);
-	state = lock(store);
-	record->state = BLOCK_BAD;
-	if (of_file) {
-		*block_of(store, record->file, record->page) = LOST;
-		store->stat.lost++;
+	*ret_was = (enum block_state)record->state;
+	if (record->state == BLOCK_FREE)
+		remove_free(store, at, BLOCK_HELD);
+	else if (ours)
+		record->state = BLOCK_HELD;
+	unlock(store, state);
+	return ours;
+}
+
+/* It goes, and its page is lost; @sound: only its neighbours were bad. */
+static void end_taking(struct daxfile *store, uint32_t at,
+		       enum block_state was, bool sound)
+{
+	struct record *record = &store->record[at];
+	unsigned long state = lock(store);
+
+	if (sound && was == BLOCK_FREE) {
+		give_free(store, at);
+	} else if (sound) {
+		record->state = BLOCK_IDLE;
+	} else {
+		record->state = BLOCK_BAD;
+		if (was == BLOCK_IDLE) {
+			*block_of(store, record->file, record->page) = LOST;
+			store->stat.lost++;
+		}
 	}
 	unlock(store, state);
-	/* In motion this moment: it stays marked and is never given out. */
-	(void)err;
+}
+
+/* One in our hands is marked.  True: it is sound all the same. */
+static bool take_out(struct daxfile *store, uint32_t at, enum block_state was)
+{
+	uint64_t bad = 0;
+	bool sound;
+
+	/* In motion: it stays marked and is never given out. */
+	sound = !cf_pagemap_retire(store->map, store->id, pfn_at(store, at),
+				   &bad) && !bad;
+	end_taking(store, at, was, sound);
+	return sound;
+}
+
+/*
+ * A block that is marked is taken out if nobody has it.  A mark that comes
+ * when this has looked comes with the failure hook.
+ */
+static void weed(struct daxfile *store, uint32_t at)
+{
+	enum block_state was;
+	bool sound = true;
+
+	while (sound && is_marked(store->map, pfn_at(store, at)) &&
+	       take_unused(store, at, &was))
+		sound = take_out(store, at, was);
 }
 
 static void on_failure(void *context, cf_pfn pfn, unsigned order, cf_pfn bad)
 {
 	struct daxfile *store = context;
 	struct record *record = record_of(store, pfn);
-	enum block_state was;
 	unsigned long state;
-	uint32_t at, file, page;
+	uint32_t file, page;
+	bool mapped;
 
 	(void)order;
 	(void)bad;
 	if (!record)
 		return;
-	at = (uint32_t)(pfn - store->config.first);
 	state = lock(store);
-	was = (enum block_state)record->state;
+	mapped = record->state == BLOCK_MAPPED;
 	file = record->file;
 	page = record->page;
-	if (was == BLOCK_FREE)
-		remove_free(store, at, BLOCK_HELD);
-	else if (was == BLOCK_IDLE)
-		record->state = BLOCK_HELD;
 	unlock(store, state);
-	if (was == BLOCK_FREE || was == BLOCK_IDLE)
-		lose(store, at, was == BLOCK_IDLE);
-	else if (was == BLOCK_MAPPED && store->config.failed)
+	if (!mapped)
+		weed(store, (uint32_t)(pfn - store->config.first));
+	else if (store->config.failed)
 		store->config.failed(store->config.context, file, page);
 }
 
 /* ---- hooks ---- */
 
-static bool is_marked(struct daxfile *store, cf_pfn pfn)
-{
-	struct cf_snapshot run = { .flags = 0 };
-
-	return !cf_snapshot(store->map, pfn, &run) &&
-	       run.flags & CF_FLAG_POISON;
-}
-
 static void stranger(struct daxfile *store, cf_pfn pfn)
 {
-	unsigned long state = lock(store);
-
-	store->stat.strangers++;
-	store->stat.stranger = pfn;
-	unlock(store, state);
+	note_stranger(&store->lock, &store->stat.strangers,
+		      &store->stat.stranger, pfn);
 }
 
 /*
- * Nobody has the block any more.  A mark that comes after it is IDLE comes
- * with the failure hook; one that came before is seen here.
+ * Nobody has the block any more, or it stays after all.  One that is bad is
+ * not idle for a moment: it could be truncated, and be another file's.
  */
 static void go_idle(struct daxfile *store, uint32_t at)
 {
+	bool marked = is_marked(store->map, pfn_at(store, at));
 	struct record *record = &store->record[at];
-	unsigned long state;
-	bool ours = false;
+	unsigned long state = lock(store);
 
-	state = lock(store);
 	if (record->state == BLOCK_GONE)
 		give_free(store, at);
-	else
-		record->state = BLOCK_IDLE;
+	else if (record->state != BLOCK_BAD)
+		record->state = marked ? BLOCK_HELD : BLOCK_IDLE;
+	marked = record->state == BLOCK_HELD;
 	unlock(store, state);
-	if (!is_marked(store, pfn_at(store, at)))
-		return;
-	state = lock(store);
-	if (record->state == BLOCK_IDLE) {
-		record->state = BLOCK_HELD;
-		ours = true;
-	}
-	unlock(store, state);
-	if (ours)
-		lose(store, at, true);
+	if (!marked || take_out(store, at, BLOCK_IDLE))
+		weed(store, at);
 }
 
 static enum cf_verdict on_release(void *context, cf_pfn pfn, unsigned order)
@@ -232,7 +255,7 @@ static int on_dissolve(void *context, cf_pfn pfn, unsigned order)
 	unsigned long state;
 	int err = 0;
 
-	if (!record || order != 0) {
+	if (!record || (order != 0 && record->state != BLOCK_BAD)) {
 		stranger(store, pfn);
 		return -CF_EBUSY;
 	}
@@ -242,7 +265,7 @@ static int on_dissolve(void *context, cf_pfn pfn, unsigned order)
 			    BLOCK_GONE);
 	else if (record->state == BLOCK_IDLE)
 		record->state = BLOCK_GONE_IDLE;
-	else
+	else if (record->state != BLOCK_BAD)
 		err = -CF_EAGAIN;
 	unlock(store, state);
 	return err;
@@ -251,6 +274,7 @@ static int on_dissolve(void *context, cf_pfn pfn, unsigned order)
 static const char *on_describe(void *context, cf_pfn pfn)
 {
 	static const char *const words[] = {
+		[BLOCK_NONE] = "not made yet",
 		[BLOCK_FREE] = "a free block", [BLOCK_IDLE] = "a file's, idle",
 		[BLOCK_MAPPED] = "a file's, mapped",
 		[BLOCK_HELD] = "held by a call", [BLOCK_GONE] = "given up",
@@ -327,6 +351,19 @@ static void init(struct daxfile *store, struct cf_map *map,
 	store->block = (uint32_t *)(void *)(storage + blocks_at(config));
 }
 
+/* A free block, or a bad one. */
+static void list_block(struct daxfile *store, uint32_t at, bool good)
+{
+	unsigned long state = lock(store);
+
+	if (good)
+		give_free(store, at);
+	else
+		store->record[at].state = BLOCK_BAD;
+	unlock(store, state);
+	weed(store, at);
+}
+
 /* Every frame becomes a run of its own, and a free block. */
 static int list_all(struct daxfile *store)
 {
@@ -341,17 +378,24 @@ static int list_all(struct daxfile *store)
 			err = cf_split(store->map, pfn_at(store, at), 0);
 		if (err)
 			return err;
-		for (last = at + (1u << run.order); at < last; at++) {
-			unsigned long state = lock(store);
-
-			if (run.type == CF_TYPE_DEVICE)
-				give_free(store, at);
-			else
-				store->record[at].state = BLOCK_BAD;
-			unlock(store, state);
-		}
+		for (last = at + (1u << run.order); at < last; at++)
+			list_block(store, at, run.type == CF_TYPE_DEVICE);
 	}
 	return 0;
+}
+
+/* Nobody could have any of it, what is listed and what is not. */
+static void unmake(struct daxfile *store)
+{
+	unsigned long state = lock(store);
+	uint32_t at;
+
+	for (at = 0; at < store->frames; at++)
+		if (store->record[at].state == BLOCK_NONE)
+			store->record[at].state = BLOCK_BAD;
+	unlock(store, state);
+	(void)!cf_pagemap_remove(store->map, store->config.first,
+				 store->config.last, REMOVE_PASSES, NULL);
 }
 
 int daxfile_create(struct cf_map *map, const struct daxfile_config *config,
@@ -370,14 +414,15 @@ int daxfile_create(struct cf_map *map, const struct daxfile_config *config,
 	store->config.pagemap.owner = store->id;
 	err = cf_pagemap_add(map, config->first, config->last,
 			     &store->config.pagemap);
+	if (!err) {
+		err = list_all(store);
+		if (err)
+			unmake(store);
+	}
 	if (err) {
 		(void)!cf_owner_unregister(map, store->id, NULL);
 		return err;
 	}
-	/* The runs are ours alone: nothing can stand in the way. */
-	err = list_all(store);
-	if (err)
-		return err;
 	*ret_store = store;
 	return 0;
 }
@@ -483,7 +528,6 @@ static int map_more(struct daxfile *store, uint32_t file, uint32_t page,
 		    uint32_t at)
 {
 	cf_pfn pfn = pfn_at(store, at);
-	struct cf_snapshot run = { .flags = 0 };
 	unsigned long state;
 	uint32_t now = NOWHERE;
 	int err = cf_try_get(store->map, pfn);
@@ -491,8 +535,7 @@ static int map_more(struct daxfile *store, uint32_t file, uint32_t page,
 	if (err == -CF_ELIMIT)
 		return err;
 	if (err)
-		return !cf_snapshot(store->map, pfn, &run) &&
-		       run.flags & CF_FLAG_CLOSED ? -CF_EREFUSED : -CF_EAGAIN;
+		return is_closed(store->map, pfn) ? -CF_EREFUSED : -CF_EAGAIN;
 	/* The block may have been another file's before we had it. */
 	state = lock(store);
 	err = find_block(store, file, page, &now);
@@ -705,6 +748,7 @@ static void count_blocks(const struct daxfile *store,
 		case BLOCK_IDLE:
 			stat->idle++;
 			break;
+		case BLOCK_NONE:
 		case BLOCK_MAPPED:
 		case BLOCK_HELD:
 			stat->mapped++;

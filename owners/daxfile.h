@@ -65,6 +65,7 @@ size_t daxfile_bytes(const struct daxfile_config *config);
  *          -CF_EBUSY   blocks are there already
  *          -CF_ENOMEM  no memory for metadata
  *          -CF_ELIMIT  no owner id is left
+ *          -CF_EAGAIN  somebody else had a run of the range in hand
  */
 int daxfile_create(struct cf_map *map, const struct daxfile_config *config,
 		   void *storage, struct daxfile **ret_store) CF_MUST_CHECK;

@@ -11,6 +11,7 @@
 
 #include <coldframe/coldframe.h>
 
+#include "common.h"
 #include "devmem.h"
 
 #define WHOLE		CF_CHUNK_ORDER
@@ -115,18 +116,15 @@ static void list_remove(struct devmem *driver, uint32_t at,
 /* Which record a frame of the range has, or NOWHERE: a stranger. */
 static uint32_t index_of(struct devmem *driver, cf_pfn pfn)
 {
-	if (pfn >= driver->config.first && pfn < driver->config.last)
-		return (uint32_t)(pfn - driver->config.first);
-	return NOWHERE;
+	if (!is_in(driver->config.first, driver->config.last, pfn))
+		return NOWHERE;
+	return (uint32_t)(pfn - driver->config.first);
 }
 
 static void stranger(struct devmem *driver, cf_pfn pfn)
 {
-	unsigned long state = lock(driver);
-
-	driver->stat.strangers++;
-	driver->stat.stranger = pfn;
-	unlock(driver, state);
+	note_stranger(&driver->lock, &driver->stat.strangers,
+		      &driver->stat.stranger, pfn);
 }
 
 static void set_state(struct devmem *driver, uint32_t at, unsigned order,
@@ -186,6 +184,19 @@ static uint32_t list_part(struct devmem *driver, uint32_t at)
 	return frames;
 }
 
+/* Off the list, into our hands; false: somebody has it, or has cut it. */
+static bool take_listed(struct devmem *driver, uint32_t at, unsigned order)
+{
+	unsigned long state = lock(driver);
+	bool ours = driver->record[at].state == RUN_IDLE &&
+		    driver->record[at].order == order;
+
+	if (ours)
+		list_remove(driver, at, RUN_HELD);
+	unlock(driver, state);
+	return ours;
+}
+
 /*
  * A run in our hands is idle again: on the list, its bad frames apart.  A mark
  * that comes after we looked comes with a call of the failure hook.
@@ -193,23 +204,11 @@ static uint32_t list_part(struct devmem *driver, uint32_t at)
 static void take_back(struct devmem *driver, uint32_t at, unsigned order)
 {
 	uint32_t last = at + (1u << order);
-	struct cf_snapshot run;
 
 	put_on_list(driver, at, order);
-	if (cf_snapshot(driver->map, pfn_at(driver, at), &run) ||
-	    !(run.flags & CF_FLAG_POISON))
+	if (!is_marked(driver->map, pfn_at(driver, at)) ||
+	    !take_listed(driver, at, order))
 		return;
-	{
-		unsigned long state = lock(driver);
-		bool ours = driver->record[at].state == RUN_IDLE &&
-			    driver->record[at].order == order;
-
-		if (ours)
-			list_remove(driver, at, RUN_HELD);
-		unlock(driver, state);
-		if (!ours)
-			return;
-	}
 	if (cf_pagemap_retire(driver->map, driver->id, pfn_at(driver, at),
 			      NULL)) {
 		/* Marked, and not to be had this moment: never handed out. */
@@ -303,14 +302,6 @@ static uint32_t pop_whole(struct devmem *driver)
 
 /* ---- handing out ---- */
 
-static bool is_closed(struct devmem *driver, uint32_t at)
-{
-	struct cf_snapshot run = { .flags = 0 };
-
-	return !cf_snapshot(driver->map, pfn_at(driver, at), &run) &&
-	       run.flags & CF_FLAG_CLOSED;
-}
-
 int devmem_alloc(struct devmem *driver, unsigned order, cf_pfn *ret_pfn)
 {
 	struct record used = { .order = (uint8_t)order, .refs = 1 };
@@ -330,7 +321,7 @@ int devmem_alloc(struct devmem *driver, unsigned order, cf_pfn *ret_pfn)
 			*ret_pfn = pfn_at(driver, at);
 			return 0;
 		}
-		closed = is_closed(driver, at);
+		closed = is_closed(driver->map, pfn_at(driver, at));
 		/* Found bad this moment: taking it back takes that out. */
 		take_back(driver, at, order);
 	} while (!closed);
@@ -741,21 +732,16 @@ static void on_failure(void *context, cf_pfn pfn, unsigned order, cf_pfn bad)
 	struct devmem *driver = context;
 	uint32_t at = index_of(driver, pfn);
 	unsigned long state;
-	bool idle;
 	bool used;
 
 	if (at == NOWHERE)
 		return;
 	state = lock(driver);
-	idle = driver->record[at].state == RUN_IDLE &&
-	       driver->record[at].order == order;
 	used = driver->record[at].state == RUN_USED ||
 	       driver->record[at].state == RUN_MOVING;
-	if (idle)
-		list_remove(driver, at, RUN_HELD);
 	unlock(driver, state);
 	/* Marked by now: taking it back takes the frame out. */
-	if (idle)
+	if (take_listed(driver, at, order))
 		take_back(driver, at, order);
 	if (used && driver->config.failed)
 		driver->config.failed(driver->config.context, bad);
@@ -815,13 +801,35 @@ size_t devmem_bytes(const struct devmem_config *config)
 	       (size_t)(config->last - config->first) * sizeof(struct record);
 }
 
+/* A mark that came before its run was on the list is seen here. */
+static void weed(struct devmem *driver, uint32_t at)
+{
+	unsigned long state;
+	unsigned order;
+
+	if (!is_marked(driver->map, pfn_at(driver, at)))
+		return;
+	state = lock(driver);
+	order = driver->record[at].order;
+	unlock(driver, state);
+	if (take_listed(driver, at, order))
+		take_back(driver, at, order);
+}
+
 /* What the range is made of at first: runs of 2 MiB, but for exceptions. */
 static void list_all(struct devmem *driver)
 {
-	uint32_t at = 0;
+	uint32_t at = 0, part, last;
 
-	while (at < driver->frames)
-		at += list_part(driver, at);
+	while (at < driver->frames) {
+		last = at + list_part(driver, at);
+		weed(driver, at);
+		/* Of a whole run only the head can have a mark. */
+		for (part = at + 1; part < last && last - at < WHOLE_FRAMES;
+		     part++)
+			weed(driver, part);
+		at = last;
+	}
 }
 
 int devmem_create(struct cf_map *map, const struct devmem_config *config,

@@ -6,11 +6,13 @@
  * A use is a hold: a name on a part's list, made before the reference, so that
  * a report of a part in use finds a name.  Of a part nobody uses the first hold
  * hands it out, all others get one by number: the word says whether they are
- * in time.
+ * in time.  Until then the hold is that call's alone: nobody else removes it,
+ * whatever becomes of the part meanwhile.
  */
 
 #include <coldframe/coldframe.h>
 
+#include "common.h"
 #include "rawdev.h"
 
 #define NO_HOLD		(~0u)
@@ -18,6 +20,7 @@
 #define REMOVE_PASSES	64
 
 enum part_state {
+	PART_NONE,	/* not made yet */
 	PART_IDLE,	/* count 0 */
 	PART_USED,	/* handed out, or about to be; until release */
 	PART_HELD,	/* in the hands of one call */
@@ -31,10 +34,19 @@ struct part {
 	uint32_t state;		/* (L) enum part_state */
 };
 
+/* What users are told of. */
+enum notice {
+	NOTICE_FAILED,	/* a bad frame; one round at a time: CF_RANK_HOTPLUG */
+	NOTICE_REVOKED,	/* the range goes; one round: until it is cancelled */
+	NOTICE_COUNT
+};
+
 struct hold {
 	const char *who;	/* (L) */
 	uint32_t next;		/* (L) of the part's, or of the free ones */
+	uint32_t told[NOTICE_COUNT];	/* (L) in which round */
 	bool pinned;		/* (L) */
+	bool out;		/* (L) it has its reference */
 };
 
 struct rawdev {
@@ -44,6 +56,8 @@ struct rawdev {
 	uint32_t id;			/* (C) */
 	uint32_t parts;			/* (C) */
 	uint32_t free_hold;		/* (L) */
+	uint32_t round[NOTICE_COUNT];	/* (L) of telling users */
+	bool closing;			/* (L) users are told to let go */
 	bool removed;			/* (L) the range is gone */
 	struct rawdev_stat stat;	/* (L) what only grows; uses */
 	struct part *part;		/* (C) */
@@ -80,7 +94,7 @@ static struct part *part_of(struct rawdev *device, cf_pfn pfn)
 {
 	const struct rawdev_config *config = &device->config;
 
-	if (pfn < config->first || pfn >= config->last)
+	if (!is_in(config->first, config->last, pfn))
 		return NULL;
 	return &device->part[(pfn - config->first) >> config->order];
 }
@@ -96,6 +110,7 @@ static void set_state(struct rawdev *device, struct part *part,
 
 /* ---- holds; the lock is held ---- */
 
+/* One without a reference, that nobody but the caller removes. */
 static void add_hold(struct rawdev *device, struct part *part, uint32_t index,
 		     const char *who, bool pinned)
 {
@@ -110,73 +125,66 @@ static void add_hold(struct rawdev *device, struct part *part, uint32_t index,
 	device->stat.mappings += !pinned;
 }
 
-/* Names are told apart as they are written. */
-static bool is_name(const char *a, const char *b)
+/* @link: what names it on its list. */
+static void unlink_hold(struct rawdev *device, uint32_t *link)
 {
-	while (*a && *a == *b) {
-		a++;
-		b++;
-	}
-	return *a == *b;
+	uint32_t index = *link;
+	struct hold *hold = &device->hold[index];
+
+	*link = hold->next;
+	device->stat.pins -= hold->pinned;
+	device->stat.mappings -= !hold->pinned;
+	hold->next = device->free_hold;
+	hold->who = NULL;
+	device->free_hold = index;
 }
 
+/* One that has its reference, in this name. */
 static bool remove_hold(struct rawdev *device, struct part *part,
 			const char *who, bool pinned)
 {
 	uint32_t *link = &part->hold;
-	struct hold *hold;
-	uint32_t index;
+	const struct hold *hold;
 
-	while (*link != NO_HOLD && (device->hold[*link].pinned != pinned ||
-				    !is_name(device->hold[*link].who, who)))
-		link = &device->hold[*link].next;
-	if (*link == NO_HOLD)
-		return false;
-	index = *link;
-	hold = &device->hold[index];
-	*link = hold->next;
-	hold->next = device->free_hold;
-	hold->who = NULL;
-	device->free_hold = index;
-	device->stat.pins -= pinned;
-	device->stat.mappings -= !pinned;
-	return true;
+	for (; *link != NO_HOLD; link = &device->hold[*link].next) {
+		hold = &device->hold[*link];
+		if (!hold->out || hold->pinned != pinned ||
+		    !is_name(hold->who, who))
+			continue;
+		unlink_hold(device, link);
+		return true;
+	}
+	return false;
 }
 
 /* ---- hooks ---- */
 
 static void stranger(struct rawdev *device, cf_pfn pfn)
 {
-	unsigned long state = lock(device);
-
-	device->stat.strangers++;
-	device->stat.stranger = pfn;
-	unlock(device, state);
+	note_stranger(&device->lock, &device->stat.strangers,
+		      &device->stat.stranger, pfn);
 }
 
-/* Does a frame of the part count as bad? */
-static bool is_marked(struct rawdev *device, cf_pfn pfn)
-{
-	struct cf_snapshot run = { .flags = 0 };
-
-	return !cf_snapshot(device->map, pfn, &run) &&
-	       run.flags & CF_FLAG_POISON;
-}
-
-/* Take the bad frames of an idle part out: it is used no more. */
-static void lose(struct rawdev *device, struct part *part, cf_pfn pfn)
+/*
+ * Take the bad frames of an idle part out: it is used no more.  True: there
+ * are none, only its neighbours had some; the part is the caller's.
+ */
+static bool lose(struct rawdev *device, struct part *part, cf_pfn pfn)
 {
 	unsigned long state = lock(device);
 	bool ours = part->state == PART_IDLE;
+	uint64_t bad = 0;
 
 	if (ours)
 		part->state = PART_HELD;
 	unlock(device, state);
 	if (!ours)
-		return;
-	/* In motion this moment: it stays marked, and is not handed out. */
-	(void)!cf_pagemap_retire(device->map, device->id, pfn, NULL);
+		return false;
+	if (!cf_pagemap_retire(device->map, device->id, pfn, &bad) && !bad)
+		return true;
+	/* Or in motion this moment: it stays marked, and is not handed out. */
 	set_state(device, part, PART_BAD);
+	return false;
 }
 
 /*
@@ -185,20 +193,23 @@ static void lose(struct rawdev *device, struct part *part, cf_pfn pfn)
  */
 static void go_idle(struct rawdev *device, struct part *part, cf_pfn pfn)
 {
-	set_state(device, part, PART_IDLE);
-	if (is_marked(device, pfn))
-		lose(device, part, pfn);
+	do {
+		set_state(device, part, PART_IDLE);
+	} while (is_marked(device->map, pfn) && lose(device, part, pfn));
 }
 
 /* Who put its reference by cf_put() instead has no name here any more. */
 static void forget_users(struct rawdev *device, struct part *part)
 {
 	unsigned long state = lock(device);
-	const struct hold *hold;
+	uint32_t *link = &part->hold;
 
-	while (part->hold != NO_HOLD) {
-		hold = &device->hold[part->hold];
-		(void)remove_hold(device, part, hold->who, hold->pinned);
+	while (*link != NO_HOLD) {
+		if (!device->hold[*link].out) {
+			link = &device->hold[*link].next;
+			continue;
+		}
+		unlink_hold(device, link);
 		device->stat.forgotten++;
 	}
 	unlock(device, state);
@@ -206,7 +217,7 @@ static void forget_users(struct rawdev *device, struct part *part)
 
 /*
  * A name that is there with its part's last reference gone is of somebody who
- * put that himself, or of one who is just being refused.
+ * put that himself, or of one who has not got his yet.
  */
 static enum cf_verdict on_release(void *context, cf_pfn pfn, unsigned order)
 {
@@ -225,89 +236,89 @@ static enum cf_verdict on_release(void *context, cf_pfn pfn, unsigned order)
 	return CF_VERDICT_KEEP;
 }
 
+/* Pieces of a bad part are asked for one by one, as they are by now. */
 static int on_dissolve(void *context, cf_pfn pfn, unsigned order)
 {
 	struct rawdev *device = context;
 	struct part *part = part_of(device, pfn);
 	unsigned long state;
-	int err = 0;
+	bool bad;
+	int err = -CF_EAGAIN;
 
-	(void)order;
 	if (!part) {
 		stranger(device, pfn);
 		return -CF_EBUSY;
 	}
 	state = lock(device);
-	if (part->state == PART_IDLE)
+	bad = part->state == PART_BAD;
+	if (part->state == PART_IDLE && order == device->config.order) {
 		part->state = PART_GONE;
-	else if (part->state != PART_BAD)
-		err = -CF_EAGAIN;
+		err = 0;
+	}
 	unlock(device, state);
+	if (bad && is_run_of(device->map, pfn, order))
+		err = 0;
 	return err;
 }
 
-/* Is the hold still one of the part's?  Caller holds the lock. */
-static bool has_hold(const struct rawdev *device, const struct part *part,
-		     uint32_t index)
+/* One who uses the part and was not told in this round; false: all were. */
+static bool find_untold(struct rawdev *device, struct part *part,
+			enum notice notice, struct hold *ret_hold)
 {
-	uint32_t at = part->hold;
+	unsigned long state = lock(device);
+	uint32_t round = device->round[notice];
+	uint32_t index = part->hold;
+	struct hold *hold = NULL;
 
-	while (at != NO_HOLD && at != index)
-		at = device->hold[at].next;
-	return at == index;
+	for (; index != NO_HOLD; index = device->hold[index].next) {
+		hold = &device->hold[index];
+		if (hold->out && hold->told[notice] != round)
+			break;
+	}
+	if (index != NO_HOLD) {
+		hold->told[notice] = round;
+		*ret_hold = *hold;
+	}
+	unlock(device, state);
+	return index != NO_HOLD;
 }
 
-/* Tell every user of a part, one after another, without the lock. */
-static void tell_users(struct rawdev *device, struct part *part,
-		       void (*tell)(struct rawdev *device, struct part *part,
-				    const struct hold *hold, cf_pfn bad),
-		       cf_pfn bad)
-{
-	uint32_t done = 0;
-	struct hold hold;
-	unsigned long state;
-	uint32_t index, i;
-
-	do {
-		state = lock(device);
-		index = part->hold;
-		for (i = 0; i < done && index != NO_HOLD; i++)
-			index = device->hold[index].next;
-		if (index != NO_HOLD)
-			hold = device->hold[index];
-		unlock(device, state);
-		if (index == NO_HOLD)
-			return;
-		tell(device, part, &hold, bad);
-		/* Who let go when told is not on the list any more. */
-		state = lock(device);
-		done += has_hold(device, part, index);
-		unlock(device, state);
-	} while (done < device->config.holds);
-}
-
-static void tell_failed(struct rawdev *device, struct part *part,
-			const struct hold *hold, cf_pfn bad)
+static void begin_round(struct rawdev *device, enum notice notice)
 {
 	unsigned long state = lock(device);
 
-	(void)part;
-	device->stat.failures++;
+	device->round[notice]++;
+	device->closing |= notice == NOTICE_REVOKED;
 	unlock(device, state);
-	if (device->config.failed)
-		device->config.failed(device->config.context, hold->who, bad);
 }
 
+static void count(struct rawdev *device, uint64_t *counter)
+{
+	unsigned long state = lock(device);
+
+	(*counter)++;
+	unlock(device, state);
+}
+
+/* Who comes from now on finds the mark. */
 static void on_failure(void *context, cf_pfn pfn, unsigned order, cf_pfn bad)
 {
 	struct rawdev *device = context;
 	struct part *part = part_of(device, pfn);
+	struct hold hold;
 
 	(void)order;
 	if (!part)
 		return;
-	lose(device, part, pfn);
-	tell_users(device, part, tell_failed, bad);
+	if (lose(device, part, pfn))
+		go_idle(device, part, pfn);
+	begin_round(device, NOTICE_FAILED);
+	while (find_untold(device, part, NOTICE_FAILED, &hold)) {
+		count(device, &device->stat.failures);
+		if (device->config.failed)
+			device->config.failed(device->config.context, hold.who,
+					      bad);
+	}
 }
 
 static const char *on_describe(void *context, cf_pfn pfn)
@@ -385,25 +396,51 @@ static void init(struct rawdev *device, struct cf_map *map,
 		device->hold[i].next = i + 1 < config->holds ? i + 1 : NO_HOLD;
 }
 
-/* Cut what the range is made of into parts. */
-static int cut_parts(struct rawdev *device)
+/* A run of what the range is made of becomes parts. */
+static int cut_run(struct rawdev *device, cf_pfn pfn, cf_pfn *ret_next)
 {
 	unsigned order = device->config.order;
 	struct cf_snapshot run;
-	cf_pfn pfn;
-	int err;
+	int err = cf_snapshot(device->map, pfn, &run);
+	cf_pfn last;
 
-	for (pfn = device->config.first; pfn < device->config.last;
-	     pfn += (cf_pfn)1 << run.order) {
-		err = cf_snapshot(device->map, pfn, &run);
-		if (!err && run.type == CF_TYPE_DEVICE && run.order > order)
-			err = cf_split(device->map, pfn, order);
-		if (err)
-			return err;
-		if (run.type != CF_TYPE_DEVICE || run.order < order)
-			part_of(device, pfn)->state = PART_BAD;
+	if (!err && run.type == CF_TYPE_DEVICE && run.order > order)
+		err = cf_split(device->map, pfn, order);
+	if (err)
+		return err;
+	last = pfn + ((cf_pfn)1 << run.order);
+	*ret_next = last;
+	for (; pfn < last; pfn += (cf_pfn)1 << order) {
+		struct part *part = part_of(device, pfn);
+
+		if (run.type == CF_TYPE_DEVICE && run.order >= order)
+			go_idle(device, part, pfn);
+		else
+			set_state(device, part, PART_BAD);
 	}
 	return 0;
+}
+
+static int cut_parts(struct rawdev *device)
+{
+	cf_pfn pfn = device->config.first;
+	int err = 0;
+
+	while (pfn < device->config.last && !err)
+		err = cut_run(device, pfn, &pfn);
+	return err;
+}
+
+/* Nobody could have any of it, what is made and what is not. */
+static void unmake(struct rawdev *device)
+{
+	uint32_t i;
+
+	for (i = 0; i < device->parts; i++)
+		if (device->part[i].state == PART_NONE)
+			set_state(device, &device->part[i], PART_BAD);
+	(void)!cf_pagemap_remove(device->map, device->config.first,
+				 device->config.last, REMOVE_PASSES, NULL);
 }
 
 int rawdev_create(struct cf_map *map, const struct rawdev_config *config,
@@ -422,14 +459,15 @@ int rawdev_create(struct cf_map *map, const struct rawdev_config *config,
 	device->config.pagemap.owner = device->id;
 	err = cf_pagemap_add(map, config->first, config->last,
 			     &device->config.pagemap);
+	if (!err) {
+		err = cut_parts(device);
+		if (err)
+			unmake(device);
+	}
 	if (err) {
 		(void)!cf_owner_unregister(map, device->id, NULL);
 		return err;
 	}
-	/* The runs are ours alone: nothing can stand in the way. */
-	err = cut_parts(device);
-	if (err)
-		return err;
 	*ret_device = device;
 	return 0;
 }
@@ -450,37 +488,60 @@ int rawdev_destroy(struct rawdev *device, struct cf_report *report)
 /* ---- uses ---- */
 
 /*
- * A name for the part, and MAPPED before anybody can have it; *ret_first:
+ * A name for the part, and USED before anybody can have it; *ret_first:
  * nobody had.
  */
 static int begin_use(struct rawdev *device, struct part *part,
-		     const char *who, bool pinned, bool *ret_first)
+		     struct hold like, uint32_t *ret_hold, bool *ret_first)
 {
 	unsigned long state = lock(device);
 	int err = 0;
 
 	if (part->state == PART_BAD || part->state == PART_GONE)
 		err = -CF_EREFUSED;
-	else if (part->state == PART_HELD)
+	else if (part->state == PART_HELD || part->state == PART_NONE)
 		err = -CF_EAGAIN;
 	else if (device->free_hold == NO_HOLD)
 		err = -CF_ELIMIT;
 	if (!err) {
 		*ret_first = part->state == PART_IDLE;
+		*ret_hold = device->free_hold;
 		part->state = PART_USED;
-		add_hold(device, part, device->free_hold, who, pinned);
+		add_hold(device, part, *ret_hold, like.who, like.pinned);
 	}
 	unlock(device, state);
 	return err;
 }
 
-static void drop_use(struct rawdev *device, struct part *part,
-		     const char *who, bool pinned)
+/* It did not get a reference: the hold is the caller's still. */
+static void drop_hold(struct rawdev *device, struct part *part, uint32_t index)
 {
 	unsigned long state = lock(device);
+	uint32_t *link = &part->hold;
 
-	(void)remove_hold(device, part, who, pinned);
+	while (*link != index)
+		link = &device->hold[*link].next;
+	unlink_hold(device, link);
 	unlock(device, state);
+}
+
+/* It did.  False: users have been told to let go, and he was not. */
+static bool settle_hold(struct rawdev *device, uint32_t index)
+{
+	unsigned long state = lock(device);
+	bool in_time = !device->closing;
+
+	device->hold[index].out = in_time;
+	unlock(device, state);
+	return in_time;
+}
+
+static void give_reference(struct rawdev *device, cf_pfn pfn, bool pinned)
+{
+	if (pinned)
+		cf_unpin(device->map, pfn);
+	else
+		cf_put(device->map, pfn);
 }
 
 /* The first reference; and, for a pin, that instead of it. */
@@ -503,45 +564,12 @@ static int first_use(struct rawdev *device, struct part *part, cf_pfn pfn,
 
 static int next_use(struct rawdev *device, cf_pfn pfn, bool pinned)
 {
-	struct cf_snapshot run = { .flags = 0 };
 	int err = pinned ? cf_pin(device->map, pfn) :
 		  cf_try_get(device->map, pfn);
 
 	if (!err || err == -CF_ELIMIT)
 		return err;
-	return !cf_snapshot(device->map, pfn, &run) &&
-	       run.flags & CF_FLAG_CLOSED ? -CF_EREFUSED : -CF_EAGAIN;
-}
-
-static int use(struct rawdev *device, uint32_t index, const char *who,
-	       bool pinned)
-{
-	cf_pfn pfn = rawdev_pfn(device, index);
-	struct part *part;
-	bool first = false;
-	int err;
-
-	if (index >= device->parts || !who)
-		return -CF_EINVAL;
-	part = &device->part[index];
-	err = begin_use(device, part, who, pinned, &first);
-	if (err)
-		return err;
-	err = first ? first_use(device, part, pfn, pinned) :
-	      next_use(device, pfn, pinned);
-	if (err)
-		drop_use(device, part, who, pinned);
-	return err;
-}
-
-int rawdev_map(struct rawdev *device, uint32_t part, const char *who)
-{
-	return use(device, part, who, false);
-}
-
-int rawdev_pin(struct rawdev *device, uint32_t part, const char *who)
-{
-	return use(device, part, who, true);
+	return is_closed(device->map, pfn) ? -CF_EREFUSED : -CF_EAGAIN;
 }
 
 static int end_use(struct rawdev *device, uint32_t index, const char *who,
@@ -557,11 +585,51 @@ static int end_use(struct rawdev *device, uint32_t index, const char *who,
 	unlock(device, state);
 	if (!found)
 		return -CF_EINVAL;
-	if (pinned)
-		cf_unpin(device->map, rawdev_pfn(device, index));
-	else
-		cf_put(device->map, rawdev_pfn(device, index));
+	give_reference(device, rawdev_pfn(device, index), pinned);
 	return 0;
+}
+
+static int use(struct rawdev *device, uint32_t index, const char *who,
+	       bool pinned)
+{
+	const struct hold like = { .who = who, .pinned = pinned };
+	cf_pfn pfn = rawdev_pfn(device, index);
+	struct part *part;
+	bool first = false;
+	uint32_t hold;
+	int err;
+
+	if (index >= device->parts || !who)
+		return -CF_EINVAL;
+	part = &device->part[index];
+	err = begin_use(device, part, like, &hold, &first);
+	if (err)
+		return err;
+	err = first ? first_use(device, part, pfn, pinned) :
+	      next_use(device, pfn, pinned);
+	if (!err && !settle_hold(device, hold)) {
+		give_reference(device, pfn, pinned);
+		err = -CF_EREFUSED;
+	}
+	if (err) {
+		drop_hold(device, part, hold);
+		return err;
+	}
+	/* A mark that comes after this comes with a call of config.failed. */
+	if (!is_marked(device->map, pfn))
+		return 0;
+	(void)!end_use(device, index, who, pinned);
+	return -CF_EREFUSED;
+}
+
+int rawdev_map(struct rawdev *device, uint32_t part, const char *who)
+{
+	return use(device, part, who, false);
+}
+
+int rawdev_pin(struct rawdev *device, uint32_t part, const char *who)
+{
+	return use(device, part, who, true);
 }
 
 int rawdev_unmap(struct rawdev *device, uint32_t part, const char *who)
@@ -576,18 +644,18 @@ int rawdev_unpin(struct rawdev *device, uint32_t part, const char *who)
 
 /* ---- removal ---- */
 
-static void tell_revoked(struct rawdev *device, struct part *part,
-			 const struct hold *hold, cf_pfn bad)
+static void revoke(struct rawdev *device, uint32_t part)
 {
-	unsigned long state = lock(device);
+	const struct rawdev_config *config = &device->config;
+	struct hold hold;
 
-	(void)bad;
-	device->stat.revoked++;
-	unlock(device, state);
-	if (device->config.revoke)
-		device->config.revoke(device->config.context, hold->who,
-				      (uint32_t)(part - device->part),
-				      hold->pinned);
+	while (find_untold(device, &device->part[part], NOTICE_REVOKED,
+			   &hold)) {
+		count(device, &device->stat.revoked);
+		if (config->revoke)
+			config->revoke(config->context, hold.who, part,
+				       hold.pinned);
+	}
 }
 
 int rawdev_remove_start(struct rawdev *device)
@@ -597,10 +665,12 @@ int rawdev_remove_start(struct rawdev *device)
 
 	err = cf_pagemap_remove_start(device->map, device->config.first,
 				      device->config.last);
-	for (i = 0; i < device->parts && !err; i++)
-		tell_users(device, &device->part[i], tell_revoked,
-			   CF_PFN_NONE);
-	return err;
+	if (err)
+		return err;
+	begin_round(device, NOTICE_REVOKED);
+	for (i = 0; i < device->parts; i++)
+		revoke(device, i);
+	return 0;
 }
 
 int rawdev_remove_step(struct rawdev *device, struct cf_report *report)
@@ -620,6 +690,11 @@ int rawdev_remove_step(struct rawdev *device, struct cf_report *report)
 
 int rawdev_remove_cancel(struct rawdev *device)
 {
+	unsigned long state = lock(device);
+
+	/* First: from then on it may be started again. */
+	device->closing = false;
+	unlock(device, state);
 	return cf_pagemap_remove_cancel(device->map, device->config.first,
 					device->config.last);
 }
@@ -640,6 +715,7 @@ void rawdev_stat(struct rawdev *device, struct rawdev_stat *ret_stat)
 		case PART_USED:
 			ret_stat->used++;
 			break;
+		case PART_NONE:
 		case PART_HELD:
 			ret_stat->held++;
 			break;

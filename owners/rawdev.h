@@ -61,6 +61,7 @@ size_t rawdev_bytes(const struct rawdev_config *config);
  *          -CF_EBUSY   blocks are there already
  *          -CF_ENOMEM  no memory for metadata
  *          -CF_ELIMIT  no owner id is left
+ *          -CF_EAGAIN  somebody else had a run of the range in hand
  */
 int rawdev_create(struct cf_map *map, const struct rawdev_config *config,
 		  void *storage, struct rawdev **ret_device) CF_MUST_CHECK;

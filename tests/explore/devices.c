@@ -26,13 +26,15 @@ static struct {
 	size_t meta_bytes;
 } *w;
 
-static struct cf_pagemap_config begin(enum cf_pagemap_kind kind)
+static struct cf_pagemap_config begin(enum cf_pagemap_kind kind,
+				      uint32_t poison)
 {
 	struct cf_pagemap_config config = {
 		.kind = kind, .meta = CF_META_CALLER,
 	};
 
-	ground_init((struct ground_config) { .blocks = 2, .online = 1 });
+	ground_init((struct ground_config) {
+		.blocks = 2, .online = 1, .poison_max = poison });
 	w = explore_memory(sizeof(*w));
 	w->meta = ground_meta(1);
 	w->meta_bytes = cf_block_meta_bytes(ground_map, 1);
@@ -54,7 +56,7 @@ static uint32_t refs_of(cf_pfn pfn)
 static void set_up_file(void)
 {
 	struct daxfile_config config = {
-		.pagemap = begin(CF_PAGEMAP_FS_DAX), .first = FIRST,
+		.pagemap = begin(CF_PAGEMAP_FS_DAX, 0), .first = FIRST,
 		.last = LAST, .files = 2, .pages = 2,
 	};
 
@@ -140,18 +142,77 @@ static const struct explore_program unmap_against_map = {
 	.end = end_file,
 };
 
+/* The block that is mapped turns out bad; its page goes, and others come. */
+static void set_up_bad_block(void)
+{
+	struct daxfile_config config = {
+		.pagemap = begin(CF_PAGEMAP_FS_DAX, 1), .first = FIRST,
+		.last = LAST, .files = 2, .pages = 2,
+	};
+	enum cf_retire_state state;
+
+	MUST(daxfile_create(ground_map, &config,
+			    explore_memory(daxfile_bytes(&config)),
+			    &w->store));
+	MUST(daxfile_extend(w->store, 0, 1));
+	MUST(daxfile_map(w->store, 0, 0, &w->mapped));
+	MUST(cf_retire(ground_map, w->mapped, &state));
+	REQUIRE(state == CF_RETIRE_PENDING);
+}
+
+static void unmap_bad(void)
+{
+	cf_put(ground_map, w->mapped);
+}
+
+static void truncate_and_extend(void)
+{
+	w->err[1] = daxfile_truncate(w->store, 0, 0, 1, NULL);
+	MUST(daxfile_extend(w->store, 1, 1));
+}
+
+static void end_bad_block(void)
+{
+	struct daxfile_finding finding;
+	struct daxfile_stat stat;
+	cf_pfn pfn;
+
+	REQUIRE(w->err[1] == 0 || w->err[1] == -CF_EBUSY);
+	REQUIRE(cf_retire_state(ground_map, w->mapped) == CF_RETIRE_DONE);
+	daxfile_stat(w->store, &stat);
+	REQUIRE(stat.bad == 1 && stat.lost == 1);
+	MUST(daxfile_map(w->store, 1, 0, &pfn));
+	cf_put(ground_map, pfn);
+	REQUIRE(daxfile_verify(w->store, &finding));
+	ground_verify();
+}
+
+static const struct explore_program failure_against_truncate = {
+	.name = "dax-failure-against-truncate",
+	.worry = "a block that is bad is no other file's, however soon the "
+		 "page it was is cut off",
+	.setup = set_up_bad_block,
+	.thread = { unmap_bad, truncate_and_extend },
+	.end = end_bad_block,
+};
+
 /* ---- DMA ---- */
 
-static void set_up_bridge(void)
+static void make_bridge(uint32_t poison)
 {
 	struct rawdev_config config = {
-		.pagemap = begin(CF_PAGEMAP_P2P), .first = FIRST,
-		.last = LAST, .order = CF_CHUNK_ORDER, .holds = 2,
+		.pagemap = begin(CF_PAGEMAP_P2P, poison), .first = FIRST,
+		.last = LAST, .order = CF_CHUNK_ORDER, .holds = 3,
 	};
 
 	MUST(rawdev_create(ground_map, &config,
 			   explore_memory(rawdev_bytes(&config)),
 			   &w->device));
+}
+
+static void set_up_bridge(void)
+{
+	make_bridge(0);
 }
 
 static void remove_bridge(void)
@@ -174,7 +235,10 @@ static void do_dma(void)
 static void end_bridge(void)
 {
 	struct rawdev_finding finding;
+	struct rawdev_stat stat;
 
+	rawdev_stat(w->device, &stat);
+	REQUIRE(stat.pins == 0 && stat.mappings == 0);
 	REQUIRE(w->err[0] == 0 || w->err[0] == -CF_EBUSY ||
 		w->err[0] == -CF_EAGAIN);
 	if (w->err[0])
@@ -192,12 +256,95 @@ static const struct explore_program removal_against_dma = {
 	.end = end_bridge,
 };
 
+/* One leaves the part, and another uses it next, while a third comes. */
+static void set_up_used_part(void)
+{
+	make_bridge(0);
+	MUST(rawdev_map(w->device, 0, "nic"));
+}
+
+static void come_and_go(void)
+{
+	const char *who = explore_self() ? "gpu" : "fpga";
+	int err = rawdev_map(w->device, 0, who);
+
+	if (err)
+		REQUIRE(err == -CF_EAGAIN);
+	else
+		MUST(rawdev_unmap(w->device, 0, who));
+}
+
+static void let_go(void)
+{
+	MUST(rawdev_unmap(w->device, 0, "nic"));
+}
+
+static void let_go_and_come(void)
+{
+	let_go();
+	come_and_go();
+}
+
+static void end_peers(void)
+{
+	struct rawdev_finding finding;
+	struct rawdev_stat stat;
+
+	rawdev_stat(w->device, &stat);
+	REQUIRE(stat.pins == 0 && stat.mappings == 0 && stat.forgotten == 0);
+	REQUIRE(refs_of(FIRST) == 0);
+	REQUIRE(rawdev_verify(w->device, &finding));
+	ground_verify();
+}
+
+static const struct explore_program peers_of_a_part = {
+	.name = "bridge-peers-of-a-part",
+	.worry = "of peers that come to one part while others leave it each "
+		 "has name and reference, or neither",
+	.setup = set_up_used_part,
+	.thread = { let_go_and_come, come_and_go },
+	.end = end_peers,
+};
+
+/* A part has a bad frame: it is taken out when its user lets go. */
+static void set_up_bad_part(void)
+{
+	enum cf_retire_state state;
+
+	make_bridge(1);
+	MUST(rawdev_map(w->device, 0, "nic"));
+	MUST(cf_retire(ground_map, FIRST + 1, &state));
+}
+
+static void end_bad_part(void)
+{
+	struct cf_pagemap_info info;
+
+	REQUIRE(cf_retire_state(ground_map, FIRST + 1) == CF_RETIRE_DONE ||
+		!w->err[0]);
+	end_bridge();
+	if (w->err[0]) {
+		MUST(cf_pagemap_info(ground_map, FIRST, &info));
+		REQUIRE(info.retired == 1);
+	}
+}
+
+static const struct explore_program removal_against_failure = {
+	.name = "bridge-removal-against-failure",
+	.worry = "a part that falls apart around a bad frame while its range "
+		 "goes is given up in pieces, or not yet",
+	.setup = set_up_bad_part,
+	.thread = { remove_bridge, let_go },
+	.end = end_bad_part,
+	.bound = 2,
+};
+
 /* ---- the driver ---- */
 
 static void set_up_driver(void)
 {
 	struct devmem_config config = {
-		.pagemap = begin(CF_PAGEMAP_COHERENT), .first = FIRST,
+		.pagemap = begin(CF_PAGEMAP_COHERENT, 0), .first = FIRST,
 		.last = LAST,
 	};
 
@@ -258,7 +405,10 @@ static const struct explore_program free_list = {
 const struct explore_program *const explore_devices[] = {
 	&truncate_against_map,
 	&unmap_against_map,
+	&failure_against_truncate,
 	&removal_against_dma,
+	&peers_of_a_part,
+	&removal_against_failure,
 	&free_list,
 	NULL
 };

@@ -75,12 +75,10 @@ static bool begin(void)
 static bool holds(void)
 {
 	struct daxfile_finding finding = { .kind = DAXFILE_FINDING_NONE };
+	bool good = daxfile_verify(store, &finding);
 
-	if (daxfile_verify(store, &finding))
-		return true;
-	printf("# finding %d at %#llx of owner %u\n", (int)finding.kind,
-	       (unsigned long long)finding.pfn, finding.owner);
-	return false;
+	return owner_holds(good, (int)finding.kind, finding.pfn,
+			   finding.owner);
 }
 
 static void finish(void)

@@ -84,12 +84,10 @@ static bool begin(enum cf_pagemap_kind kind, bool split_faults)
 static bool holds(void)
 {
 	struct devmem_finding finding = { .kind = DEVMEM_FINDING_NONE };
+	bool good = devmem_verify(driver, &finding);
 
-	if (devmem_verify(driver, &finding))
-		return true;
-	printf("# finding %d at %#llx of owner %u\n", (int)finding.kind,
-	       (unsigned long long)finding.pfn, finding.owner);
-	return false;
+	return owner_holds(good, (int)finding.kind, finding.pfn,
+			   finding.owner);
 }
 
 static void finish(void)

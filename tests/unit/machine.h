@@ -166,6 +166,15 @@ uint64_t whole_chunks(void);
 size_t fill(struct cf_request request, cf_pfn *frames, size_t most);
 void put_all(const cf_pfn *frames, size_t count);
 
+/* What an owner's verify has found: @good, or it says what. */
+static inline bool owner_holds(bool good, int kind, cf_pfn pfn, uint32_t owner)
+{
+	if (!good)
+		printf("# finding %d at %#llx of owner %u\n", kind,
+		       (unsigned long long)pfn, owner);
+	return good;
+}
+
 /* Add blocks and bring them online, zone @kind. */
 bool add_online(cf_pfn first, cf_pfn last, enum cf_zone_kind kind,
 		uint32_t range_owner);

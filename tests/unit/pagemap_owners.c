@@ -24,6 +24,49 @@ struct device {
 	uint32_t (*owner)(void);
 };
 
+/* ---- what happens in the middle of a call ---- */
+
+static struct {
+	unsigned turn;		/* 0: not armed; else calls until it happens */
+	int fails;		/* cf_split() says so, or 0 */
+	void (*act)(void);
+} meanwhile;
+
+int __real_cf_snapshot(struct cf_map *map, cf_pfn pfn,
+		       struct cf_snapshot *ret_run);
+int __wrap_cf_snapshot(struct cf_map *map, cf_pfn pfn,
+		       struct cf_snapshot *ret_run);
+int __real_cf_split(struct cf_map *map, cf_pfn pfn, unsigned order);
+int __wrap_cf_split(struct cf_map *map, cf_pfn pfn, unsigned order);
+
+static bool is_turn(void)
+{
+	return meanwhile.turn && --meanwhile.turn == 0;
+}
+
+/* After it has looked: what it has seen is not so any more. */
+int __wrap_cf_snapshot(struct cf_map *map, cf_pfn pfn,
+		       struct cf_snapshot *ret_run)
+{
+	int err = __real_cf_snapshot(map, pfn, ret_run);
+
+	if (meanwhile.act && is_turn())
+		meanwhile.act();
+	return err;
+}
+
+int __wrap_cf_split(struct cf_map *map, cf_pfn pfn, unsigned order)
+{
+	int err;
+
+	if (meanwhile.fails && is_turn())
+		return meanwhile.fails;
+	err = __real_cf_split(map, pfn, order);
+	if (meanwhile.act && is_turn())
+		meanwhile.act();
+	return err;
+}
+
 /* ---- private and coherent ---- */
 
 static struct devmem *devmem;
@@ -107,22 +150,21 @@ static int rawdev_begin(enum cf_pagemap_kind kind)
 {
 	struct rawdev_config config = {
 		.pagemap = { .kind = kind }, .first = first, .last = last,
-		.holds = 8,
+		.holds = 32,
 	};
 
 	storage = malloc(rawdev_bytes(&config));
 	return rawdev_create(m.map, &config, storage, &rawdev);
 }
 
+static uint32_t parts_out;
+
 static int rawdev_out(cf_pfn *ret_pfn)
 {
-	static uint32_t part;
-	int err;
+	uint32_t part = parts_out++ % 64;
 
-	part = (part + 1) % 64;
-	err = rawdev_map(rawdev, part, "suite");
 	*ret_pfn = rawdev_pfn(rawdev, part);
-	return err;
+	return rawdev_map(rawdev, part, "suite");
 }
 
 static void rawdev_back(cf_pfn pfn)
@@ -349,6 +391,114 @@ static void not_created(const struct device *device)
 	CHECK_EQ(device->begin(device->kind), 0);
 }
 
+/* A frame of the first run fails while the owner makes itself at home. */
+static void fail_frame(void)
+{
+	enum cf_retire_state state;
+
+	CHECK_EQ(cf_retire(m.map, first + 5, &state), 0);
+}
+
+static void use_after_failure(const struct device *device)
+{
+	cf_pfn pfn[16];
+	unsigned i;
+
+	CHECK_EQ(cf_retire_state(m.map, first + 5), CF_RETIRE_DONE);
+	CHECK_EQ(info_now().retired, 1);
+	CHECK_EQ(info_now().idle, m.block - 1);
+	/* Neighbours of a bad frame are as good as any. */
+	for (i = 0; i < 16; i++) {
+		int err = device->out(&pfn[i]);
+
+		CHECK_EQ(err, pfn[i] == first + 5 ? -CF_EREFUSED : 0);
+		if (err)
+			pfn[i] = CF_PFN_NONE;
+	}
+	CHECK_EQ(info_now().used, i - (device->out == rawdev_out));
+	for (i = 0; i < 16; i++)
+		if (pfn[i] != CF_PFN_NONE)
+			device->back(pfn[i]);
+}
+
+static void created_while_failing(const struct device *device)
+{
+	bool happened = true;
+	unsigned turn;
+
+	for (turn = 1; turn < 40 && happened && !tap.broken; turn++) {
+		struct machine_config machine = { .blocks = 1, .absent = 3 };
+
+		if (!CHECK(machine_make(machine)))
+			return;
+		first = m.last - 2 * m.block;
+		last = first + m.block;
+		parts_out = 0;
+		meanwhile.turn = turn;
+		meanwhile.act = fail_frame;
+		CHECK_EQ(device->begin(device->kind), 0);
+		happened = meanwhile.turn == 0;
+		meanwhile.act = NULL;
+		if (happened)
+			use_after_failure(device);
+		finish(device);
+		if (tap.broken)
+			printf("# kind %d, turn %u\n", (int)device->kind,
+			       turn);
+	}
+	CHECK(turn > 2);
+}
+
+/* A run cannot be cut: nothing is left behind, at whichever it is. */
+static void not_cut(const struct device *device)
+{
+	struct machine_config machine = { .blocks = 1, .absent = 3 };
+	struct cf_owner_info info;
+	uint32_t id;
+	unsigned turn;
+	int err;
+
+	if (!CHECK(machine_make(machine)))
+		return;
+	first = m.last - 2 * m.block;
+	last = first + m.block;
+	for (turn = 1; turn <= 2; turn++) {
+		meanwhile.turn = turn;
+		meanwhile.fails = -CF_EAGAIN;
+		err = device->begin(device->kind);
+		meanwhile.fails = 0;
+		CHECK_EQ(err, meanwhile.turn ? 0 : -CF_EAGAIN);
+		id = device->owner();
+		if (!err) {
+			CHECK_EQ(device->end(NULL), 0);
+		} else {
+			CHECK_EQ(block_info(first).state, CF_BLOCK_ABSENT);
+			CHECK_EQ(cf_owner_info(m.map, id, &info),
+				 -CF_EINVAL);
+		}
+		free(storage);
+	}
+	CHECK_EQ(device->begin(device->kind), 0);
+	finish(device);
+}
+
+static void suite_made(void)
+{
+	size_t i;
+
+	for (i = 0; i < DEVICES; i++)
+		created_while_failing(&devices[i]);
+}
+
+static void suite_cut(void)
+{
+	size_t i;
+
+	for (i = 0; i < DEVICES; i++)
+		if (devices[i].begin != devmem_begin)
+			not_cut(&devices[i]);
+}
+
 static void suite_created(void)
 {
 	size_t i;
@@ -402,6 +552,8 @@ static void suite_leaves(void)
 int main(void)
 {
 	tap_run("created, or nothing is left behind", suite_created);
+	tap_run("created while frames fail", suite_made);
+	tap_run("not created, for a run cannot be cut", suite_cut);
 	tap_run("all kinds rest at count 0", suite_idle);
 	tap_run("all kinds go out with 1 and come back frozen", suite_out);
 	tap_run("removal of all kinds waits and reports", suite_removal);

@@ -66,12 +66,10 @@ static bool begin(enum cf_pagemap_kind kind, uint32_t order)
 static bool holds(void)
 {
 	struct rawdev_finding finding = { .kind = RAWDEV_FINDING_NONE };
+	bool good = rawdev_verify(device, &finding);
 
-	if (rawdev_verify(device, &finding))
-		return true;
-	printf("# finding %d at %#llx of owner %u\n", (int)finding.kind,
-	       (unsigned long long)finding.pfn, finding.owner);
-	return false;
+	return owner_holds(good, (int)finding.kind, finding.pfn,
+			   finding.owner);
 }
 
 static void finish(void)
