@@ -9,6 +9,7 @@
  * while it asks the engine or the firmware.
  */
 
+#include "common.h"
 #include "guestmem_internal.h"
 
 #define PAGES_MAX	((uint64_t)0xfffffffe)
@@ -93,15 +94,6 @@ static int new_frame(struct guestmem *memory, uint32_t flags, cf_pfn *ret_pfn)
 
 /* ---- references with names ---- */
 
-static bool same_name(const char *a, const char *b)
-{
-	while (*a && *a == *b) {
-		a++;
-		b++;
-	}
-	return *a == *b;
-}
-
 /* Caller holds the lock. */
 bool guestmem_add_hold(struct guestmem *memory, struct page *page,
 		       const char *who)
@@ -127,7 +119,7 @@ static bool drop_hold(struct guestmem *memory, struct page *page,
 	uint32_t *at = &page->hold;
 	uint32_t number;
 
-	while (*at != NO_HOLD && !same_name(memory->hold[*at].who, who))
+	while (*at != NO_HOLD && !is_name(memory->hold[*at].who, who))
 		at = &memory->hold[*at].next;
 	number = *at;
 	if (number == NO_HOLD)
@@ -400,10 +392,14 @@ static const char *describe(void *context, cf_pfn pfn)
 		[GUESTMEM_PRIVATE] = "private memory of a guest",
 	};
 	struct guestmem *memory = context;
-	unsigned long state = gm_lock(memory);
-	struct page *page = find(memory, pfn);
 	const char *text = "given to the guest by mistake";
+	const struct page *page;
+	unsigned long state;
 
+	/* A report may be made anywhere: it does not wait. */
+	if (!cf_trylock(&memory->lock, &state))
+		return NULL;
+	page = find(memory, pfn);
 	if (page && page->hold != NO_HOLD)
 		text = memory->hold[page->hold].who;
 	else if (page)

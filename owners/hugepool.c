@@ -8,6 +8,7 @@
  * out, demoted, or given up.
  */
 
+#include "common.h"
 #include "hugepool_internal.h"
 
 #define RUNS_MAX	(1u << 24)
@@ -285,13 +286,6 @@ void hugepool_trim(struct hugepool *pool, enum hugepool_size size)
 
 /* ---- hooks ---- */
 
-static bool is_poisoned(struct hugepool *pool, cf_pfn pfn)
-{
-	struct cf_snapshot run;
-
-	return !cf_snapshot(pool->map, pfn, &run) && run.flags & CF_FLAG_POISON;
-}
-
 /*
  * The last reference of a run went.  One the pool does not know, or not like
  * this, was given to it by mistake: the allocator can have it.
@@ -299,7 +293,7 @@ static bool is_poisoned(struct hugepool *pool, cf_pfn pfn)
 static enum cf_verdict release(void *context, cf_pfn pfn, unsigned order)
 {
 	struct hugepool *pool = context;
-	bool poisoned = is_poisoned(pool, pfn);
+	bool poisoned = is_marked(pool->map, pfn);
 	enum cf_verdict verdict = CF_VERDICT_FREE;
 	unsigned long state = enter(pool);
 	struct record *record = hugepool_find(pool, pfn);
@@ -392,11 +386,15 @@ static const char *describe(void *context, cf_pfn pfn)
 		[RECORD_HELD] = "changing hands in the pool",
 	};
 	struct hugepool *pool = context;
-	unsigned long state = enter(pool);
-	const struct record *record = hugepool_find(pool, pfn);
-	const char *text = record ? words[record->state] :
-				    "given to the pool by mistake";
+	const struct record *record;
+	unsigned long state;
+	const char *text;
 
+	/* A report may be made anywhere: it does not wait. */
+	if (!cf_trylock(&pool->lock, &state))
+		return NULL;
+	record = hugepool_find(pool, pfn);
+	text = record ? words[record->state] : "given to the pool by mistake";
 	leave(pool, state);
 	return text;
 }

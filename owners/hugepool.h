@@ -148,7 +148,8 @@ int hugepool_unreserve(struct hugepool *pool, enum hugepool_size size,
  * Return:  0, or with nothing changed:
  *          -CF_EINVAL  no such size, node or flag; nothing is reserved
  *          -CF_ENOMEM  none is free, and no more surplus is to be had
- *          -CF_EAGAIN  those that are free lie in memory that is going
+ *          -CF_EAGAIN  those that are free lie in memory that is going, or
+ *                      what was reserved is just changing hands
  *          -CF_ELIMIT  config.runs of them are there
  */
 int hugepool_alloc(struct hugepool *pool, enum hugepool_size size,

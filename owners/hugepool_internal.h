@@ -49,6 +49,7 @@ struct hugepool {
 	uint32_t spare, spares;		/* (L) list and number of records */
 	uint32_t reserved[HUGEPOOL_SIZES];	/* (L) */
 	uint32_t surplus_limit[HUGEPOOL_SIZES];	/* (L) */
+	uint32_t coming[HUGEPOOL_SIZES];	/* (L) surplus on the way */
 	uint64_t dissolved, replaced, retired, strangers;	/* (L) */
 	cf_pfn stranger;		/* (L) */
 	struct stock *stock;		/* [node * HUGEPOOL_SIZES + size] */

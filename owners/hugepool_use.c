@@ -114,19 +114,25 @@ static int take_surplus(struct hugepool *pool, enum hugepool_size size,
 	int err = -CF_ENOMEM;
 	cf_pfn pfn;
 
-	if (hugepool_surplus_of(pool, size) < pool->surplus_limit[size]) {
+	if (hugepool_surplus_of(pool, size) + pool->coming[size] <
+	    pool->surplus_limit[size]) {
 		record = hugepool_take_spare(pool);
 		err = record ? 0 : -CF_ELIMIT;
+		pool->coming[size] += !err;
 	}
 	leave(pool, state);
 	if (err)
 		return err;
 	err = hugepool_take_run(pool, size, node, flags, &pfn);
-	if (err) {
+	if (err)
 		hugepool_give_record(pool, record);
+	else
+		hugepool_settle(pool, record, pfn, size, true);
+	state = enter(pool);
+	pool->coming[size]--;
+	leave(pool, state);
+	if (err)
 		return err == -CF_EGONE ? -CF_ENOMEM : err;
-	}
-	hugepool_settle(pool, record, pfn, size, true);
 	*ret_record = record;
 	return 0;
 }
@@ -229,60 +235,84 @@ static struct record *pick(struct hugepool *pool, enum hugepool_size size,
 	return NULL;
 }
 
-/* Runs that are in memory that goes, put aside while others are tried. */
-struct aside {
-	uint32_t head;
+/*
+ * One allocation.  Runs that are in memory that goes are put aside while
+ * others are tried.
+ */
+struct taking {
+	enum hugepool_size size;
+	uint32_t node, flags;
+	uint32_t aside;		/* list of records, by next */
+	bool promised;		/* the caller's reservation is to be used up */
+	bool used;		/* it is */
 };
 
 static void put_aside(struct hugepool *pool, struct record *record,
-		      struct aside *aside)
+		      struct taking *taking)
 {
-	record->next = aside->head;
-	aside->head = hugepool_number_of(pool, record);
+	record->next = taking->aside;
+	taking->aside = hugepool_number_of(pool, record);
 }
 
-static void take_back(struct hugepool *pool, struct aside *aside)
+/* What was put aside is free again; a reservation that was not needed too. */
+static void end_taking(struct hugepool *pool, struct taking *taking, bool done)
 {
+	enum hugepool_size size = taking->size;
 	unsigned long state = enter(pool);
+	struct record *record;
 
-	while (aside->head != NO_RECORD) {
-		struct record *record = &pool->record[aside->head];
-
-		aside->head = record->next;
+	while (taking->aside != NO_RECORD) {
+		record = &pool->record[taking->aside];
+		taking->aside = record->next;
 		hugepool_push(pool, record);
 	}
+	/* Surplus instead: a free run is not promised any more. */
+	if (done && taking->promised && pool->reserved[size])
+		pool->reserved[size]--;
+	if (!done && taking->used &&
+	    hugepool_free_of(pool, size) > pool->reserved[size])
+		pool->reserved[size]++;
 	leave(pool, state);
 }
 
+/* A free run off its list, and the promise with it: nobody comes between. */
+static struct record *pull_one(struct hugepool *pool, struct taking *taking)
+{
+	unsigned long state = enter(pool);
+	struct record *record = NULL;
+
+	if (taking->promised || hugepool_has_unreserved(pool, taking->size))
+		record = pick(pool, taking->size, taking->node,
+			      taking->flags & HUGEPOOL_THISNODE);
+	if (record) {
+		hugepool_pull(pool, record);
+		pool->reserved[taking->size] -= taking->promised;
+		taking->used |= taking->promised;
+		taking->promised = false;
+	}
+	leave(pool, state);
+	return record;
+}
+
 /*
- * A free run that can be used, in our hands, or NULL.  Whoever takes one that
- * was reserved has given the reservation up before; what is put aside does
+ * A free run that can be used, in our hands, or NULL.  What is put aside does
  * not count as free meanwhile, and so no promise to others is broken.
  */
-static struct record *take_free(struct hugepool *pool, enum hugepool_size size,
-				uint32_t node, uint32_t flags,
-				struct aside *aside)
+static struct record *take_free(struct hugepool *pool, struct taking *taking)
 {
 	struct record *record;
 	enum fitness fit;
 	unsigned long state;
 
 	for (;;) {
-		state = enter(pool);
-		record = NULL;
-		if (hugepool_has_unreserved(pool, size))
-			record = pick(pool, size, node,
-				      flags & HUGEPOOL_THISNODE);
-		if (record)
-			hugepool_pull(pool, record);
-		leave(pool, state);
+		record = pull_one(pool, taking);
 		if (!record)
 			return NULL;
 		fit = fitness(pool, record);
 		if (fit == FIT)
 			return record;
 		if (fit == GOING) {
-			put_aside(pool, record, aside);
+			put_aside(pool, record, taking);
 			continue;
 		}
 		state = enter(pool);
@@ -303,24 +333,13 @@ static int check_alloc(struct hugepool *pool, enum hugepool_size size,
 	return 0;
 }
 
-/* A reservation is used: false if there is none. */
-static bool use_reservation(struct hugepool *pool, enum hugepool_size size)
+static bool is_reserved(struct hugepool *pool, enum hugepool_size size)
 {
 	unsigned long state = enter(pool);
 	bool there = pool->reserved[size] != 0;
 
-	pool->reserved[size] -= there;
 	leave(pool, state);
 	return there;
-}
-
-static void keep_reservation(struct hugepool *pool, enum hugepool_size size)
-{
-	unsigned long state = enter(pool);
-
-	if (hugepool_free_of(pool, size) > pool->reserved[size])
-		pool->reserved[size]++;
-	leave(pool, state);
 }
 
 static void hand_out(struct hugepool *pool, struct record *record,
@@ -339,30 +358,31 @@ static void hand_out(struct hugepool *pool, struct record *record,
 int hugepool_alloc(struct hugepool *pool, enum hugepool_size size,
 		   uint32_t node, uint32_t flags, cf_pfn *ret_pfn)
 {
-	struct aside aside = { NO_RECORD };
+	struct taking taking = {
+		.size = size, .node = node, .flags = flags, .aside = NO_RECORD,
+		.promised = flags & HUGEPOOL_RESERVED,
+	};
 	struct record *record;
 	int err = check_alloc(pool, size, node, flags);
 
 	if (err)
 		return err;
-	if (flags & HUGEPOOL_RESERVED && !use_reservation(pool, size))
+	if (taking.promised && !is_reserved(pool, size))
 		return -CF_EINVAL;
-	record = take_free(pool, size, node, flags, &aside);
+	record = take_free(pool, &taking);
 	if (!record)
 		err = take_surplus(
 			pool, size, node,
 			flags & HUGEPOOL_THISNODE ? CF_ALLOC_THISNODE : 0,
 			&record);
-	if (err && aside.head != NO_RECORD)
+	/* Some are free; or what was promised is just changing hands. */
+	if (err && (taking.aside != NO_RECORD ||
+		    (taking.promised && !(flags & HUGEPOOL_THISNODE))))
 		err = -CF_EAGAIN;
-	take_back(pool, &aside);
-	if (err) {
-		if (flags & HUGEPOOL_RESERVED)
-			keep_reservation(pool, size);
-		return err;
-	}
-	hand_out(pool, record, ret_pfn);
-	return 0;
+	end_taking(pool, &taking, !err);
+	if (!err)
+		hand_out(pool, record, ret_pfn);
+	return err;
 }
 
 /* ---- demotion ---- */
@@ -396,6 +416,9 @@ static void settle_parts(struct hugepool *pool, struct record *record,
 	unsigned long state = enter(pool);
 
 	whole->total--;
+	/* The pool may have been shrunk meanwhile: this one is gone. */
+	if (whole->surplus > whole->total)
+		whole->surplus = whole->total;
 	parts->total += PARTS;
 	record->size = HUGEPOOL_2M;
 	hugepool_push(pool, record);

@@ -57,6 +57,7 @@ struct elastic {
 	uint32_t objects, free_object;	/* (M) room; first free + 1, or 0 */
 	struct given *given;		/* (M) */
 	size_t given_count, given_room;	/* (M) */
+	size_t given_coming;		/* (M) places promised */
 	struct elastic_stat stat;	/* (M) */
 	pthread_t tender;
 	pthread_cond_t tend;

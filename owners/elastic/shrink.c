@@ -161,13 +161,13 @@ static uint64_t idle_bytes(const struct elastic *pool)
 	return bytes;
 }
 
-/* Caller has the mutex. */
+/* For one more than are there and promised; the caller has the mutex. */
 static bool make_room(struct elastic *pool)
 {
 	size_t room = pool->given_room ? 2 * pool->given_room : 64;
 	struct given *grown;
 
-	if (pool->given_count < pool->given_room)
+	if (pool->given_count + pool->given_coming < pool->given_room)
 		return true;
 	grown = realloc(pool->given, room * sizeof(*grown));
 	if (!grown)
@@ -177,40 +177,54 @@ static bool make_room(struct elastic *pool)
 	return true;
 }
 
-static bool note_given(struct elastic *pool, cf_pfn pfn, unsigned order)
+/* A place on the list, for one that is about to be given back. */
+static bool begin_giving(struct elastic *pool)
 {
-	bool noted;
+	bool room;
 
 	(void)pthread_mutex_lock(&pool->mutex);
-	noted = make_room(pool);
-	if (noted) {
+	room = make_room(pool);
+	pool->given_coming += room;
+	(void)pthread_mutex_unlock(&pool->mutex);
+	return room;
+}
+
+static void end_giving(struct elastic *pool, cf_pfn pfn, unsigned order,
+		       bool given)
+{
+	(void)pthread_mutex_lock(&pool->mutex);
+	pool->given_coming--;
+	if (given) {
 		pool->given[pool->given_count++] =
 			(struct given){ pfn, order };
 		pool->stat.given_bytes += (uint64_t)CF_FRAME_BYTES << order;
 	}
 	(void)pthread_mutex_unlock(&pool->mutex);
-	return noted;
 }
 
 /*
  * Take a run that is free, or was, out of use and give its memory back.  It
  * is not on the list before that: so nobody moves it, nor wants it back.
+ * There is a place for it before it is taken: what is out of use is known.
  */
 static uint64_t give_run(struct elastic *pool, cf_pfn pfn, unsigned order)
 {
 	cf_pfn last = pfn + ((cf_pfn)1 << order);
 	uint64_t resident;
 
-	if (cf_offline_alloc_range(pool->map, pool->id, pfn, last,
-				   CF_FLAG_MOVABLE, NULL))
+	if (!begin_giving(pool))
 		return 0;
+	if (cf_offline_alloc_range(pool->map, pool->id, pfn, last,
+				   CF_FLAG_MOVABLE, NULL)) {
+		end_giving(pool, pfn, order, false);
+		return 0;
+	}
 	/* Who reads contents, as dump and save do, has passed by then. */
 	cf_content_sync(pool->map);
 	resident = resident_bytes(pool, pfn, last);
 	if (cf_host_discard(pool->memory, pfn, last))
 		resident = 0;
-	if (!note_given(pool, pfn, order))
-		(void)!cf_offline_free(pool->map, pool->id, pfn, order);
+	end_giving(pool, pfn, order, true);
 	return resident;
 }
 

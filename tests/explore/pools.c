@@ -106,6 +106,70 @@ static const struct explore_program dissolve_against_alloc = {
 	.end = end_dissolve,
 };
 
+/* ---- the only run is promised ---- */
+
+static void set_up_reserved(void)
+{
+	set_up_free();
+	MUST(hugepool_reserve(w->pool, HUGEPOOL_2M, 1));
+}
+
+static void use_promise(void)
+{
+	MUST(hugepool_alloc(w->pool, HUGEPOOL_2M, 0, HUGEPOOL_RESERVED,
+			    &w->taken[0]));
+	*ground_contents(w->taken[0]) = 2;
+}
+
+static void end_reserved(void)
+{
+	struct hugepool_finding finding;
+	struct hugepool_stat stat;
+
+	REQUIRE(w->err[1] == -CF_ENOMEM);
+	MUST(hugepool_stat(w->pool, HUGEPOOL_2M, 0, &stat));
+	REQUIRE(stat.free == 0 && stat.reserved == 0);
+	REQUIRE(hugepool_verify(w->pool, &finding));
+	ground_verify();
+}
+
+static const struct explore_program promise_against_alloc = {
+	.name = "pool-promise-against-alloc",
+	.worry = "what was reserved is there for who reserved it, whoever "
+		 "comes when (hugetlb reservations)",
+	.setup = set_up_reserved,
+	.thread = { use_promise, hand_out },
+	.end = end_reserved,
+	.quick = true,
+};
+
+/* Reserved while others allocate: one gets it, and a promise holds. */
+static void reserve_and_use(void)
+{
+	w->err[0] = hugepool_reserve(w->pool, HUGEPOOL_2M, 1);
+	if (!w->err[0])
+		use_promise();
+}
+
+static void end_either_has_it(void)
+{
+	struct hugepool_finding finding;
+
+	REQUIRE(!w->err[0] != !w->err[1]);
+	REQUIRE(w->err[0] == 0 || w->err[0] == -CF_ENOMEM);
+	REQUIRE(hugepool_verify(w->pool, &finding));
+	ground_verify();
+}
+
+static const struct explore_program reserve_against_alloc = {
+	.name = "pool-reserve-against-alloc",
+	.worry = "a run is promised or handed out, never both",
+	.setup = set_up_free,
+	.thread = { reserve_and_use, hand_out },
+	.end = end_either_has_it,
+	.quick = true,
+};
+
 /* ---- the last put, and the next user ---- */
 
 static void put_run(void)
@@ -308,7 +372,8 @@ static const struct explore_program cancel_against_put = {
 };
 
 const struct explore_program *const explore_pools[] = {
-	&dissolve_against_alloc, &put_against_alloc,
+	&dissolve_against_alloc, &promise_against_alloc,
+	&reserve_against_alloc, &put_against_alloc,
 	&convert_against_speculation, &convert_against_get,
 	&convert_against_dump,
 	&cancel_against_put,

@@ -443,6 +443,61 @@ static void refuses(void)
 	CHECK_EQ(elastic_create(&config, &pool), -CF_EINVAL);
 }
 
+/* ---- no memory for the list of what is given back ---- */
+
+void *__real_realloc(void *memory, size_t bytes);
+void *__wrap_realloc(void *memory, size_t bytes);
+int __real_cf_offline_free(struct cf_map *map, uint32_t owner, cf_pfn pfn,
+			   unsigned order);
+int __wrap_cf_offline_free(struct cf_map *map, uint32_t owner, cf_pfn pfn,
+			   unsigned order);
+
+static bool no_memory;
+
+void *__wrap_realloc(void *memory, size_t bytes)
+{
+	return no_memory ? NULL : __real_realloc(memory, bytes);
+}
+
+/* It is just being moved. */
+int __wrap_cf_offline_free(struct cf_map *map, uint32_t owner, cf_pfn pfn,
+			   unsigned order)
+{
+	return no_memory ? -CF_EAGAIN :
+			   __real_cf_offline_free(map, owner, pfn, order);
+}
+
+static uint64_t offline_frames(void)
+{
+	struct cf_stat stat;
+
+	cf_stat(elastic_map(pool), &stat);
+	return stat.offline;
+}
+
+static void forgets_nothing(void)
+{
+	uint64_t given;
+	uint32_t i;
+
+	if (!begin(16 * MIB))
+		return;
+	for (i = 0; i < 1000; i++)
+		make(i, 4096);
+	for (i = 0; i < 1000; i++)
+		CHECK_EQ(elastic_free(pool, handle[i]), 0);
+	no_memory = true;
+	CHECK_EQ(elastic_shrink(pool, 8 * MIB, &given, &report), -CF_ENOMEM);
+	no_memory = false;
+	CHECK_EQ(given, 0);
+	/* What is out of use is on the list. */
+	CHECK_EQ(offline_frames() * CF_FRAME_BYTES, stat_of().given_bytes);
+	CHECK_EQ(elastic_shrink(pool, 2 * MIB, &given, NULL), 0);
+	CHECK(given >= 2 * MIB);
+	CHECK_EQ(offline_frames() * CF_FRAME_BYTES, stat_of().given_bytes);
+	finish();
+}
+
 int main(void)
 {
 	tap_run("objects of all sizes", keeps_objects);
@@ -454,6 +509,8 @@ int main(void)
 	tap_run("a thread tends the pool", tends_itself);
 	tap_run("contexts that are there already", needs_cpus);
 	tap_run("a map without ids or memory", joins_a_full_map);
+	tap_run("without memory for the list nothing is forgotten",
+		forgets_nothing);
 	tap_run("configurations that cannot be right", refuses);
 	return tap_done();
 }

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 
 #include "owners/guestmem.h"
+#include "tests/unit/describe.h"
 #include "tests/unit/machine.h"
 
 #define PAGES	16
@@ -581,6 +582,20 @@ static void out_of_memory(void)
 	finish();
 }
 
+/* A report is made while the guest's lock is held: it does not wait. */
+static void describes_under_the_lock(void)
+{
+	if (!begin(0))
+		return;
+	memset(&report_made, 0, sizeof(report_made));
+	report_made.map = m.map;
+	report_made.owner = guestmem_owner(guest);
+	close_all(0, 1);
+	CHECK_EQ(report_made.asked, 1);
+	CHECK(report_made.text == NULL);
+	finish();
+}
+
 int main(void)
 {
 	tap_run("frames become private and shared again", converts_frames);
@@ -596,6 +611,7 @@ int main(void)
 	tap_run("while a block goes", while_blocks_go);
 	tap_run("pages are given up", gives_up_pages);
 	tap_run("wrong puts lose nothing", forgives_strangers);
+	tap_run("a report while the lock is held", describes_under_the_lock);
 	tap_run("what cannot be", refuses_all);
 	tap_run("out of memory", out_of_memory);
 	return tap_done();

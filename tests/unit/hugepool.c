@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "owners/hugepool.h"
+#include "tests/unit/describe.h"
 #include "tests/unit/machine.h"
 
 static struct hugepool *pool;
@@ -665,6 +666,111 @@ static void is_limited(void)
 	finish();
 }
 
+/* ---- others in the middle of a call: whenever it takes the lock ---- */
+
+unsigned long __real_cf_lock(struct cf_lock *lock);
+unsigned long __wrap_cf_lock(struct cf_lock *lock);
+
+static struct {
+	unsigned turn;		/* 0: nobody comes */
+	void (*act)(void);
+} meanwhile;
+
+unsigned long __wrap_cf_lock(struct cf_lock *lock)
+{
+	if (meanwhile.turn && --meanwhile.turn == 0)
+		meanwhile.act();
+	return __real_cf_lock(lock);
+}
+
+static cf_pfn other_pfn;
+static int other_err;
+
+static void other_allocates(void)
+{
+	other_err = hugepool_alloc(pool, HUGEPOOL_2M, 0, 0, &other_pfn);
+}
+
+/* One of two runs is promised: whoever comes when, the promise is kept. */
+static void keeps_promises_meanwhile(void)
+{
+	cf_pfn first;
+	bool came = true;
+	unsigned turn;
+
+	for (turn = 1; turn < 20 && came && !tap.broken; turn++) {
+		if (!begin(2, 8))
+			return;
+		CHECK_EQ(resize(1), 1);
+		CHECK_EQ(hugepool_reserve(pool, HUGEPOOL_2M, 1), 0);
+		meanwhile.turn = turn;
+		meanwhile.act = other_allocates;
+		CHECK_EQ(hugepool_alloc(pool, HUGEPOOL_2M, 0,
+					HUGEPOOL_RESERVED, &first), 0);
+		came = meanwhile.turn == 0;
+		meanwhile.turn = 0;
+		CHECK(!came || other_err == -CF_ENOMEM);
+		CHECK(good());
+		COUNTS(HUGEPOOL_2M, 1, 0, 0, 0);
+		cf_put(m.map, first);
+		finish();
+	}
+	CHECK(turn > 3);
+}
+
+static void other_shrinks(void)
+{
+	uint32_t now = ~0u;
+
+	CHECK_EQ(hugepool_resize(pool, HUGEPOOL_1G, 0, 0, &now), 0);
+	CHECK_EQ(now, 0);
+}
+
+/* The GiB that is being demoted is wanted no more: nothing is counted twice. */
+static void demotes_meanwhile(void)
+{
+	unsigned turn;
+	bool came = true;
+
+	for (turn = 1; turn < 40 && came && !tap.broken; turn++) {
+		uint32_t now = 1, done;
+		int err;
+
+		if (!begin_with(gib, (struct hugepool_config){ .runs = 600 }))
+			return;
+		CHECK_EQ(hugepool_resize(pool, HUGEPOOL_1G, 0, 1, &now), 0);
+		meanwhile.turn = turn;
+		meanwhile.act = other_shrinks;
+		err = hugepool_demote(pool, 0, 1, &done);
+		came = meanwhile.turn == 0;
+		meanwhile.turn = 0;
+		CHECK(!err || (came && err == -CF_ENOMEM));
+		COUNTS(HUGEPOOL_1G, came || !err ? 0 : 1, came || !err ? 0 : 1,
+		       0, 0);
+		CHECK(good());
+		finish();
+	}
+	CHECK(turn > 3);
+}
+
+/* A report is made while the pool's lock is held: it does not wait. */
+static void describes_under_the_lock(void)
+{
+	cf_pfn pfn;
+
+	if (!begin(2, 8))
+		return;
+	CHECK_EQ(resize(1), 1);
+	pfn = take(0);
+	memset(&report_made, 0, sizeof(report_made));
+	report_made.map = m.map;
+	report_made.owner = hugepool_owner(pool);
+	cf_put(m.map, pfn);
+	CHECK_EQ(report_made.asked, 1);
+	CHECK(report_made.text == NULL);
+	finish();
+}
+
 int main(void)
 {
 	tap_run("runs are kept, frozen, and handed out again", keeps_runs);
@@ -686,6 +792,10 @@ int main(void)
 	tap_run("a put too many is caught", catches_a_double_put);
 	tap_run("hooks that lie are caught", catches_lies);
 	tap_run("no more records than were asked for", is_limited);
+	tap_run("a promise is kept, whoever comes when",
+		keeps_promises_meanwhile);
+	tap_run("shrinking beside a demotion", demotes_meanwhile);
+	tap_run("a report while the lock is held", describes_under_the_lock);
 	tap_run("configurations that cannot be right", refuses_bad_configs);
 	return tap_done();
 }
