@@ -9,26 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "owners/daxfile.h"
-#include "owners/devmem.h"
-#include "owners/rawdev.h"
 #include "pagemap.h"
 
-#define FILE_NUMBER	0	/* a range of fs-dax has one file */
 #define PAGES_MAX	((uint32_t)1 << 20)
-
-struct pagemap {
-	struct machine *machine;
-	const char *name;
-	enum cf_pagemap_kind kind;
-	cf_pfn first, last;
-	void *storage;
-	bool there;		/* its range is */
-	uint32_t part;		/* of rawdev: the next that is used */
-	struct devmem *devmem;
-	struct daxfile *daxfile;
-	struct rawdev *rawdev;
-};
 
 static struct pagemap *pagemap_at(struct machine *machine, uint64_t number)
 {
@@ -149,6 +132,16 @@ static int make_entries(const struct pagemap *pagemap)
 	return err;
 }
 
+int pagemap_start(struct pagemap *pagemap, struct cf_pagemap_config config)
+{
+	int err = create(pagemap, config);
+
+	if (!err)
+		err = make_entries(pagemap);
+	pagemap->there = !err;
+	return err;
+}
+
 int step_pagemap(struct machine *machine, const struct step *step,
 		 struct outcome *outcome)
 {
@@ -169,15 +162,12 @@ int step_pagemap(struct machine *machine, const struct step *step,
 	pagemap->kind = config.kind;
 	pagemap->first = step->place.first;
 	pagemap->last = step->place.last;
-	err = create(pagemap, config);
-	if (!err)
-		err = make_entries(pagemap);
+	err = pagemap_start(pagemap, config);
 	if (err) {
 		pagemap_free(pagemap);
 		return refuse(outcome, (enum cf_err)-err, "%s",
 			      cf_strerror(err));
 	}
-	pagemap->there = true;
 	machine->object[step->name].any = pagemap;
 	outcome->done = pagemap->last - pagemap->first;
 	did(outcome, "%s of %s device memory, idle",
@@ -222,10 +212,10 @@ int step_pagemap_remove(struct machine *machine, const struct step *step,
 
 static int take_page(struct pagemap *pagemap, cf_pfn *ret_pfn)
 {
-	uint32_t pages = daxfile_pages(pagemap->daxfile, FILE_NUMBER);
-	int err = daxfile_extend(pagemap->daxfile, FILE_NUMBER, pages + 1);
+	uint32_t pages = daxfile_pages(pagemap->daxfile, PAGEMAP_FILE);
+	int err = daxfile_extend(pagemap->daxfile, PAGEMAP_FILE, pages + 1);
 
-	return err ? err : daxfile_map(pagemap->daxfile, FILE_NUMBER, pages,
+	return err ? err : daxfile_map(pagemap->daxfile, PAGEMAP_FILE, pages,
 				       ret_pfn);
 }
 
@@ -243,7 +233,7 @@ static int take_part(struct pagemap *pagemap, cf_pfn *ret_pfn)
 		if (cf_snapshot(pagemap->machine->map, *ret_pfn, &run) ||
 		    run.refs || run.type != CF_TYPE_DEVICE)
 			continue;
-		err = rawdev_map(pagemap->rawdev, part, "scenario");
+		err = rawdev_map(pagemap->rawdev, part, PAGEMAP_USER);
 		pagemap->part = part + 1;
 		return err;
 	}
@@ -435,8 +425,8 @@ int step_truncate(struct machine *machine, const struct step *step,
 		return refuse(outcome, CF_EINVAL,
 			      "%s memory holds no files",
 			      cf_pagemap_kind_name(pagemap->kind));
-	before = daxfile_pages(pagemap->daxfile, FILE_NUMBER);
-	err = daxfile_truncate(pagemap->daxfile, FILE_NUMBER, pages,
+	before = daxfile_pages(pagemap->daxfile, PAGEMAP_FILE);
+	err = daxfile_truncate(pagemap->daxfile, PAGEMAP_FILE, pages,
 			       (unsigned)step_value(step, KEY_PASSES, 1),
 			       &outcome->report);
 	if (err)

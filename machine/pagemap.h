@@ -7,8 +7,28 @@
  */
 
 #include "internal.h"
+#include "owners/daxfile.h"
+#include "owners/devmem.h"
+#include "owners/rawdev.h"
 
-struct pagemap;
+#define PAGEMAP_FILE	0		/* a range of fs-dax has one file */
+#define PAGEMAP_USER	"scenario"	/* who uses a part of rawdev's */
+
+struct pagemap {
+	struct machine *machine;
+	const char *name;
+	enum cf_pagemap_kind kind;
+	cf_pfn first, last;
+	void *storage;
+	bool there;		/* its range is */
+	uint32_t part;		/* of rawdev: the next that is used */
+	struct devmem *devmem;
+	struct daxfile *daxfile;
+	struct rawdev *rawdev;
+};
+
+/* Make the range, and an owner of it. 0, or a code. */
+int pagemap_start(struct pagemap *pagemap, struct cf_pagemap_config config);
 
 STEP_FN(step_pagemap); STEP_FN(step_pagemap_remove); STEP_FN(step_hand_out);
 STEP_FN(step_move); STEP_FN(step_fault); STEP_FN(step_truncate);

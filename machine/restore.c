@@ -198,8 +198,10 @@ static bool is_used(struct restore *restore, cf_pfn first, cf_pfn last)
 		run.type = (uint8_t)span.type;
 		run.owner = (uint16_t)span.owner;
 		run.refs = span.refs;
-		used = span.kind == CF_SPAN_RUN && run_has_contents(&run) &&
-		       !is_private(machine->map, &run);
+		used = span.kind == CF_SPAN_RUN &&
+		       (span.type == CF_TYPE_DEVICE ||
+			(run_has_contents(&run) &&
+			 !is_private(machine->map, &run)));
 	}
 	cf_walk_end(machine->map);
 	return used;
@@ -252,6 +254,25 @@ static uint64_t left_out_of(struct restore *restore,
 	return frames;
 }
 
+/* What devices have contents in. */
+static uint64_t device_frames(struct machine *machine)
+{
+	struct fact_range range = contents_range(machine);
+	struct stretch stretch;
+	uint64_t frames = 0;
+	cf_pfn block, at;
+
+	for (block = range.first; block < range.last;
+	     block += machine->block_frames) {
+		at = block;
+		while (pagemap_contents(machine, &at,
+					block + machine->block_frames,
+					&stretch))
+			frames += stretch.last - stretch.first;
+	}
+	return frames;
+}
+
 /* What is in use, against what was said of it. */
 static int count_used(struct restore *restore, uint64_t *ret_used,
 		      uint64_t *ret_left_out)
@@ -277,6 +298,7 @@ static int count_used(struct restore *restore, uint64_t *ret_used,
 		}
 	}
 	save_runs_free(&runs);
+	*ret_used += device_frames(machine);
 	return err;
 }
 
@@ -295,7 +317,6 @@ static int check_counts(struct restore *restore, const struct fact_end *said)
 				     (unsigned long long)end->contents);
 	if (count_used(restore, &used, &left_out))
 		return restore_wrong(restore, "the map does not come to rest");
-	used += restore->device_used;
 	if (said->left_out != left_out ||
 	    said->contents + said->zeroes + said->left_out != used)
 		return restore_wrong(restore, "damaged: %llu frames were left"

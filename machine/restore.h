@@ -55,7 +55,6 @@ struct restore {
 	enum save_kind kind;		/* of the record before */
 	struct rebuild rebuild;
 	struct fact_end end;		/* counted here */
-	uint64_t device_used;		/* frames of devices in use */
 	cf_pfn content_last;		/* contents come in order */
 	uint64_t bits_bytes;		/* of owners' bits */
 	struct bits *claimed;		/* heads of runs that are in a set */
@@ -89,6 +88,9 @@ int restore_run(struct restore *restore, struct code *code);
 
 /* All blocks and runs are known: the rest of the map. */
 int restore_map_end(struct restore *restore);
+
+/* So is what is in use of devices' memory: bad frames of that. */
+int restore_devices_end(struct restore *restore);
 
 /* Nobody is told of anything any more, and nothing is left half. */
 void restore_map_free(struct restore *restore);

@@ -741,6 +741,32 @@ static void give_hooks(struct restore *restore)
 	}
 }
 
+static bool is_of_device(struct restore *restore, cf_pfn pfn)
+{
+	struct cf_block_info info;
+
+	return !cf_block_info(restore->machine->map, pfn, &info) &&
+	       info.zone == CF_ZONE_DEVICE;
+}
+
+/* Bad frames of runs in use: these are there, or those of devices are. */
+static int retire_used(struct restore *restore, bool of_devices)
+{
+	const struct rebuild *rebuild = &restore->rebuild;
+	size_t i;
+	int err = 0;
+
+	for (i = 0; i < rebuild->bad_count && !err; i++)
+		if (is_of_device(restore, rebuild->bad[i].pfn) == of_devices)
+			err = retire(restore, rebuild->bad[i].pfn);
+	return err;
+}
+
+int restore_devices_end(struct restore *restore)
+{
+	return retire_used(restore, true);
+}
+
 int restore_map_end(struct restore *restore)
 {
 	struct rebuild *rebuild = &restore->rebuild;
@@ -752,9 +778,8 @@ int restore_map_end(struct restore *restore)
 	for (i = 0; i < rebuild->spanning.count; i++)
 		if (make_run(restore, &rebuild->spanning.run[i]))
 			return -1;
-	for (i = 0; i < rebuild->bad_count; i++)
-		if (retire(restore, rebuild->bad[i].pfn))
-			return -1;
+	if (retire_used(restore, false))
+		return -1;
 	if (dismiss_stand_in(restore))
 		return restore_wrong(restore, "owners cannot unregister");
 	if (give_odd_blocks(restore) || finish_runs(restore))

@@ -544,9 +544,10 @@ static void count_seen(struct saving *saving, const uint8_t *seen,
 }
 
 /* Frames of one run in one chunk. */
-static void save_window(struct saving *saving, cf_pfn first, unsigned count)
+static void save_window(struct saving *saving,
+			const struct save_source *source, cf_pfn first,
+			unsigned count)
 {
-	const struct save_source *source = saving->config->source;
 	uint8_t seen[WINDOW_FRAMES];
 	unsigned from, to;
 
@@ -565,40 +566,85 @@ static void save_window(struct saving *saving, cf_pfn first, unsigned count)
 	}
 }
 
-static void save_contents_of(struct saving *saving, const struct fact_run *run)
+static void save_contents_of(struct saving *saving,
+			     const struct save_source *source, cf_pfn at,
+			     cf_pfn last)
 {
-	cf_pfn at = run->first, last = run->first + run_frames(run), end;
+	cf_pfn end;
 
 	for (; !saving->failed && at < last; at = end) {
 		end = (at / WINDOW_FRAMES + 1) * WINDOW_FRAMES;
 		if (end > last)
 			end = last;
-		save_window(saving, at, (unsigned)(end - at));
+		save_window(saving, source, at, (unsigned)(end - at));
 	}
+}
+
+/* Memory of devices, which their owners read: nobody else is about it now. */
+static void read_device(void *context, struct cf_map *map, cf_pfn first,
+			unsigned count, void *memory, uint8_t *ret_seen)
+{
+	static const unsigned char zeroes[CF_FRAME_BYTES];
+	const struct machine *machine = context;
+	unsigned char *to = memory;
+	unsigned i;
+
+	(void)map;
+	for (i = 0; i < count; i++, to += CF_FRAME_BYTES) {
+		(void)memcpy(to, frame_address(machine, first + i),
+			     CF_FRAME_BYTES);
+		ret_seen[i] = memcmp(to, zeroes, CF_FRAME_BYTES) ?
+			      SAVE_SEEN_DATA : SAVE_SEEN_ZERO;
+	}
+}
+
+static void save_device_contents(struct saving *saving, cf_pfn block)
+{
+	struct machine *machine = saving->machine;
+	const struct save_source source = {
+		.context = machine, .read = read_device,
+	};
+	cf_pfn at = block, last = block + machine->block_frames;
+	struct stretch stretch;
+
+	while (!saving->failed &&
+	       pagemap_contents(machine, &at, last, &stretch))
+		save_contents_of(saving, &source, stretch.first,
+				 stretch.last);
+}
+
+/* Of one block; @sum: over its runs that have any. */
+static void save_block_contents(struct saving *saving, cf_pfn block,
+				uint32_t *sum)
+{
+	size_t i;
+
+	if (runs_of(saving, block))
+		return;
+	for (i = 0; !saving->failed && i < saving->runs.count; i++) {
+		const struct fact_run *run = &saving->runs.run[i];
+
+		if (!run_has_contents(run))
+			continue;
+		*sum = fact_run_sum(*sum, run);
+		save_contents_of(saving, saving->config->source, run->first,
+				 run->first + run_frames(run));
+	}
+	save_device_contents(saving, block);
 }
 
 static void save_contents(struct saving *saving)
 {
 	struct machine *machine = saving->machine;
+	struct fact_range range = contents_range(machine);
 	uint32_t sum = 0;
 	cf_pfn at;
-	size_t i;
 
-	for (at = machine->added_first;
-	     !saving->failed && at < machine->added_last;
+	for (at = range.first; !saving->failed && at < range.last;
 	     at += machine->block_frames) {
-		if (runs_of(saving, at))
-			return;
-		for (i = 0; !saving->failed && i < saving->runs.count; i++) {
-			const struct fact_run *run = &saving->runs.run[i];
-
-			if (!run_has_contents(run))
-				continue;
-			sum = fact_run_sum(sum, run);
-			save_contents_of(saving, run);
-		}
-		progress(machine, "save", at - machine->added_first,
-			 machine->added_last - machine->added_first);
+		save_block_contents(saving, at, &sum);
+		progress(machine, "save", at - range.first,
+			 range.last - range.first);
 	}
 	if (!saving->failed && sum != saving->used_sum)
 		(void)fail(saving, "the machine changed while it was saved");

@@ -72,6 +72,8 @@ static void code_device(struct code *code, struct device *device)
 	code_bool(code, &device->big_blocks);
 	code_bool(code, &device->small_pages);
 	code_u64(code, &device->retry_ms);
+	code_bool(code, &device->poisoned);
+	code_u32(code, &device->poison);
 	code_bool(code, &device->loaded);
 	code_bool(code, &device->opened);
 	code_u64(code, &device->wanted);
@@ -169,6 +171,7 @@ static void code_vmem(struct code *code, struct cf_vmem_saved *saved,
 static void code_balloon(struct code *code, struct cf_balloon_saved *saved)
 {
 	code_u64(code, &saved->held);
+	code_u64(code, &saved->features);
 	code_u64(code, &saved->retry_in_ms);
 	code_u64(code, &saved->low_in_ms);
 	code_bool(code, &saved->draining);

@@ -9,6 +9,7 @@
 
 static const struct object_kind *const kinds[] = {
 	&save_mem, &save_balloon, &save_pool, &save_guest, &save_elastic,
+	&save_pagemap,
 };
 
 const struct object_kind *object_kind(enum noun noun)
@@ -271,6 +272,8 @@ int restore_objects_end(struct restore *restore)
 	uint32_t i;
 
 	restore->finished = true;
+	if (restore_devices_end(restore))
+		return -1;
 	for (i = 0; i < restore->names; i++) {
 		kind = object_kind_of(machine, i);
 		if (kind && kind->finish && kind->finish(restore, i))

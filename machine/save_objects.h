@@ -29,9 +29,6 @@ struct object_kind {
 	void (*save_given)(struct saving *saving, uint32_t number);
 	/* Records PART. */
 	void (*save_parts)(struct saving *saving, uint32_t number);
-	/* Frames in use whose contents only it knows to be there. */
-	void (*save_contents)(struct saving *saving, uint32_t number);
-
 	/* Its owner's id; false: it is none, or no more. */
 	bool (*owner)(struct machine *machine, uint32_t number,
 		      uint32_t *ret_id);
@@ -89,6 +86,18 @@ int restore_start(struct restore *restore, uint32_t number, uint32_t id);
 
 /* Every part is there. */
 int restore_objects_end(struct restore *restore);
+
+/* ---- save_pagemap.c ---- */
+
+/* Blocks that have contents: those of the map, and memory of devices. */
+struct fact_range contents_range(struct machine *machine);
+
+/*
+ * Device memory among frames [first, last), in which there are contents: the
+ * next stretch from *@at on. False: there is none.
+ */
+bool pagemap_contents(struct machine *machine, cf_pfn *at, cf_pfn last,
+		      struct stretch *ret_stretch);
 
 /* ---- one a sort of object ---- */
 

@@ -12,7 +12,7 @@
 #include <coldframe/coldframe.h>
 
 #include "common.h"
-#include "daxfile.h"
+#include "device_state.h"
 
 #define NOWHERE		(~0u)
 #define LOST		(~0u - 1)	/* a page whose block was bad */
@@ -831,4 +831,79 @@ bool daxfile_verify(struct daxfile *store,
 	if (finding.kind)
 		*ret_finding = finding;
 	return !finding.kind;
+}
+
+/* ---- going on where another one ended ---- */
+
+bool daxfile_block(struct daxfile *store, uint32_t file, uint32_t page,
+		   cf_pfn *ret_pfn)
+{
+	unsigned long state;
+	uint32_t at = LOST;
+	bool there;
+
+	if (file >= store->config.files)
+		return false;
+	state = lock(store);
+	there = page < store->file[file].size;
+	if (there)
+		at = *block_of(store, file, page);
+	unlock(store, state);
+	if (there)
+		*ret_pfn = at == LOST ? CF_PFN_NONE : pfn_at(store, at);
+	return there;
+}
+
+bool daxfile_find(struct daxfile *store, cf_pfn pfn, uint32_t *ret_file,
+		  uint32_t *ret_page)
+{
+	const struct record *record = record_of(store, pfn);
+	unsigned long state;
+	bool has;
+
+	if (!record)
+		return false;
+	state = lock(store);
+	has = record->state == BLOCK_IDLE || record->state == BLOCK_MAPPED;
+	if (has) {
+		*ret_file = record->file;
+		*ret_page = record->page;
+	}
+	unlock(store, state);
+	return has;
+}
+
+/* Caller holds the lock. @at: LOST, or a frame of the range. */
+static int append(struct daxfile *store, uint32_t number, uint32_t at)
+{
+	struct file *file = &store->file[number];
+
+	if (file->size == store->config.pages)
+		return -CF_EINVAL;
+	if (file->going ||
+	    (at != LOST && store->record[at].state != BLOCK_FREE))
+		return -CF_EBUSY;
+	*block_of(store, number, file->size) = at;
+	if (at != LOST) {
+		remove_free(store, at, BLOCK_IDLE);
+		store->record[at].file = number;
+		store->record[at].page = file->size;
+	}
+	file->end = ++file->size;
+	return 0;
+}
+
+int daxfile_append(struct daxfile *store, uint32_t file, cf_pfn pfn)
+{
+	bool lost = pfn == CF_PFN_NONE;
+	unsigned long state;
+	int err;
+
+	if (file >= store->config.files || (!lost && !record_of(store, pfn)))
+		return -CF_EINVAL;
+	state = lock(store);
+	err = append(store, file, lost ? LOST :
+		     (uint32_t)(pfn - store->config.first));
+	unlock(store, state);
+	return err;
 }

@@ -12,7 +12,7 @@
 #include <coldframe/coldframe.h>
 
 #include "common.h"
-#include "devmem.h"
+#include "device_state.h"
 
 #define WHOLE		CF_CHUNK_ORDER
 #define WHOLE_FRAMES	((uint32_t)1 << WHOLE)
@@ -988,4 +988,68 @@ bool devmem_verify(struct devmem *driver, struct devmem_finding *ret_finding)
 	if (finding.kind)
 		*ret_finding = finding;
 	return !finding.kind;
+}
+
+/* ---- going on where another one ended ---- */
+
+bool devmem_look(struct devmem *driver, cf_pfn pfn,
+		 struct devmem_use *ret_use)
+{
+	uint32_t at = index_of(driver, pfn);
+	const struct record *record;
+	unsigned long state;
+	bool at_rest;
+
+	if (at == NOWHERE)
+		return false;
+	record = &driver->record[at];
+	state = lock(driver);
+	at_rest = record->state == RUN_IDLE || record->state == RUN_USED;
+	*ret_use = (struct devmem_use){
+		.refs = record->state == RUN_USED ? record->refs : 0,
+		.moves = record->state == RUN_USED && record->moves,
+	};
+	unlock(driver, state);
+	return at_rest;
+}
+
+/* The 2 MiB that a frame lies in become single frames, if they are idle. */
+static void cut_idle(struct devmem *driver, uint32_t at)
+{
+	uint32_t head = at & ~(WHOLE_FRAMES - 1);
+
+	if (!take_listed(driver, head, WHOLE))
+		return;
+	if (cf_split(driver->map, pfn_at(driver, head), 0)) {
+		put_on_list(driver, head, WHOLE);
+		return;
+	}
+	set_state(driver, head, 0, RUN_HELD);
+	list_frames(driver, head, head + WHOLE_FRAMES);
+}
+
+int devmem_adopt(struct devmem *driver, cf_pfn pfn, unsigned order,
+		 const struct devmem_use *use)
+{
+	uint32_t at = index_of(driver, pfn);
+	struct record used = {
+		.order = (uint8_t)order, .refs = use->refs,
+		.moves = use->moves,
+	};
+
+	if (at == NOWHERE || (order != 0 && order != WHOLE))
+		return -CF_EINVAL;
+	if (order == 0)
+		cut_idle(driver, at);
+	if (!take_listed(driver, at, order))
+		return -CF_EINVAL;
+	if (!use->refs) {
+		put_on_list(driver, at, order);
+		return 0;
+	}
+	set_used(driver, at, used);
+	if (!cf_pagemap_hand_out(driver->map, driver->id, pfn))
+		return 0;
+	take_back(driver, at, order);
+	return -CF_EREFUSED;
 }

@@ -47,6 +47,7 @@ void cf_balloon_save(struct cf_balloon *opaque,
 
 	*ret_saved = (struct cf_balloon_saved){
 		.held = balloon->held,
+		.features = balloon->device.features,
 		.retry_in_ms = until(balloon, balloon->retry_at),
 		.low_in_ms = until(balloon, balloon->low_until),
 		.draining = balloon->draining,
@@ -85,6 +86,9 @@ int cf_balloon_adopt(struct cf_balloon *opaque,
 	if (balloon->open && !saved->broken &&
 	    count_held(balloon) != saved->held)
 		return -CF_EINVAL;
+	/* One that runs has agreed on its own. */
+	if (!balloon->open)
+		balloon->device.features = saved->features;
 	balloon->now = now_ms;
 	balloon->retry_at = saved->retry_in_ms ?
 			    now_ms + saved->retry_in_ms : 0;

@@ -87,6 +87,7 @@ int cf_vmem_adopt(struct cf_vmem *vmem, const struct cf_vmem_saved *saved,
 /* In frames. */
 struct cf_balloon_saved {
 	uint64_t held;
+	uint64_t features;	/* agreed on by one that has ended */
 	uint64_t retry_in_ms, low_in_ms;
 	bool draining, low;
 	uint64_t migrated, reported, report_ends, hints, hint_rounds;

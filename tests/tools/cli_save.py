@@ -68,12 +68,6 @@ work vm0 times 5
 # Saved at its end or in its middle, these are refused, and why.
 REFUSED = {
     'lying-device.cf.end': b'mute has not finished with its device',
-    'bridge.cf.end': b'no file keeps',
-    'bridge.cf.cut': b'no file keeps',
-    'device-memory.cf.end': b'no file keeps',
-    'device-memory.cf.cut': b'no file keeps',
-    'file-truncated.cf.end': b'no file keeps',
-    'file-truncated.cf.cut': b'no file keeps',
     'private-guest.cf.cut': b'vm is making pages private',
 }
 
@@ -97,6 +91,36 @@ elastic forget cache every 5
 elastic lock cache 10
 elastic lock cache 10
 elastic shrink cache 1M
+'''
+
+RANGES = '''machine memory 32M span 256M block 16M bad-frames 8
+pagemap gpu block 4 kind private
+pagemap shared block 5 kind coherent metadata self
+pagemap pmem block 6 kind fs-dax
+pagemap bridge block 7 kind p2p
+pagemap raw block 8 kind generic metadata self
+hand-out textures 2 pagemap gpu order 9
+hand-out pieces 64K pagemap gpu
+remember page pieces[3]
+get page
+pin page
+remember gone frame 66M
+retire gone
+alloc process 4M order 9
+move process pagemap gpu
+remember walker process[0]
+get walker
+hand-out kept 2 pagemap shared order 9
+hand-out before 256K pagemap pmem
+free before
+hand-out mapping 128K pagemap pmem
+hand-out after 64K pagemap pmem
+free after
+hand-out windows 32K pagemap bridge
+pin windows[1]
+hand-out held 64K pagemap raw
+remember hit held[5]
+retire hit
 '''
 
 DEVICES = '''machine memory 128M span 1G block 128M
@@ -607,6 +631,86 @@ verify
             'where there can be none')
 
 
+def test_device_memory():
+    """Ranges of devices: moved, mapped, pinned and bad, and what is in them."""
+    done = save(RANGES)
+    again = run('restore', '-j', path('m'))
+    ok(done.returncode == 0 and not same(done, again), 'ranges of all kinds:'
+       ' the same report', repr(done.stdout[-300:]) + same(done, again))
+    on = run('restore', '-q', path('m'), '-', stdin=b'''verify
+expect set process intact moved == 2
+expect set textures intact
+expect set kept intact
+expect frame page type device owner gpu refs == 3 pins == 1
+expect frame gone type retired
+expect frame hit poisoned refs == 1
+expect fails again fault process[0]
+put walker
+fault process[0]
+expect frame process[0] type folio refs == 1
+expect set process intact moved == 3
+expect fails busy pagemap remove gpu
+free textures
+free pieces
+unpin page
+put page
+free process
+expect set mapping intact
+expect fails busy truncate pmem 64K
+free mapping
+truncate pmem 64K
+expect pagemap pmem busy == 0
+pin windows[1]
+expect fails busy pagemap remove bridge
+unpin windows[1] times 2
+free windows
+free kept
+free held
+expect frame hit type retired
+pagemap remove gpu
+pagemap remove shared
+pagemap remove pmem
+pagemap remove bridge
+pagemap remove raw
+expect device == 0
+verify
+''')
+    ok(on.returncode == 0, 'and all of them go on', repr(on.stdout[-600:] +
+                                                       on.stderr))
+    spoiled = save(RANGES + 'scribble mapping[3]\n')
+    on = run('restore', '-q', path('m'), '-',
+             stdin=b'expect set mapping intact\n')
+    ok(spoiled.returncode == 0 and on.returncode == 1 and
+       b'mapping[3]' in on.stdout, 'contents of a device are kept as they'
+       ' are', repr(on.stdout))
+    save(RANGES, '-l', '0')
+    data = read('m')
+    parts = next(body for kind, body in chunks(data) if kind == PART)
+    # A run that is out has a frame, an order, references, pins, and what its
+    # driver knows; a page of a file a block; and there is a sum.
+    out = next(at for at, _, length in records(parts) if length == 25 and
+               struct.unpack_from('<I', parts, at + 22)[0] == 1)
+    page = next(at for at, _, length in records(parts) if length == 8)
+    total = next(at for at, _, length in records(parts) if length == 4)
+    for at, form, value, word in (
+            (out + 10, '<Q', 5, 'a run outside of the range'),
+            (out + 22, '<I', 1 << 23, 'more references than can be'),
+            (out + 26, '<I', 900, 'more pins than references'),
+            (page + 10, '<Q', 5, 'a block outside of the range')):
+        refused(word, patched(data, PART,
+                              lambda body, at=at, form=form, value=value:
+                              put(body, at, form, value)), 'no such part')
+    refused('a run that is out twice', patched(
+        data, PART, lambda body: body[:out + 35] + body[out:]),
+            'no such part')
+    refused('a word that is another one', patched(
+        data, PART, lambda body: put(body, total + 10, '<I', 1)),
+            'not what the map says')
+    refused('one more reference', patched(
+        data, PART, lambda body: put(body, out + 22, '<I', 7)),
+            'not what the map says')
+
+
 def test_no_room():
     scenario = write('small.cf', SMALL)
     before = write('kept', b'what stood here before')
@@ -698,6 +802,7 @@ def main():
     test_hostile()
     test_devices()
     test_owners()
+    test_device_memory()
     test_no_room()
     test_killed()
     test_refusals()
