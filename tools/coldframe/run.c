@@ -69,6 +69,7 @@ static int run_file(void *context, const char *file,
 	const struct session_hooks in_qemu = {
 		.context = &options->qemu,
 		.play = run_qemu_play,
+		.dump = dumping_step,
 	};
 	struct program program = { .file = file };
 	int status;
