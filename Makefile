@@ -41,6 +41,7 @@ prove:
 verdicts:
 	@scripts/setup verdicts
 	@scripts/build build
+	@tests/linux/page_types.py build/tools/coldframe/coldframe
 	@tests/linux/offline.py $(GUESTS) build/tools/coldframe/coldframe
 
 mutate:

@@ -2,7 +2,6 @@
 #include "owners.h"
 
 #include <coldframe/types.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -145,13 +144,11 @@ static int scan_line(void *context, char *line)
 
 static int scan_process(struct search *search)
 {
-	char name[64], path[4096];
 	struct lx_error ignored;
+	char name[64];
 
 	snprintf(name, sizeof(name), "proc/%" PRIu64 "/pagemap", search->pid);
-	if (!lx_path(search->root, name, path, sizeof(path)))
-		return 0;
-	search->pagemap = open(path, O_RDONLY | O_CLOEXEC);
+	search->pagemap = lx_open(search->root, name, false, &ignored);
 	if (search->pagemap < 0)
 		return 0;
 	snprintf(name, sizeof(name), "proc/%" PRIu64 "/maps", search->pid);
@@ -282,23 +279,39 @@ struct walk {
 	unsigned int depth;
 };
 
+/* The inode of a folder, which is the number of its group; 0: no folder. */
+static uint64_t inode_of(const char *root, const char *folder)
+{
+	struct lx_error ignored;
+	struct stat status;
+	uint64_t inode = 0;
+	int fd = lx_open(root, folder, true, &ignored);
+
+	if (fd < 0)
+		return 0;
+	if (!fstat(fd, &status))
+		inode = status.st_ino;
+	close(fd);
+	return inode;
+}
+
 static int name_group(void *context, const char *name)
 {
 	struct walk *walk = context, below;
 	struct lx_owners *owners = walk->search->owners;
 	struct lx_error ignored;
-	struct stat status;
-	char path[8192];
+	uint64_t inode;
 	size_t i;
 
 	if (walk->depth == DEPTH_MAX ||
 	    snprintf(below.path, sizeof(below.path), "%s/%s", walk->path,
-		     name) >= (int)sizeof(below.path) ||
-	    !lx_path(walk->search->root, below.path, path, sizeof(path)) ||
-	    lstat(path, &status) || !S_ISDIR(status.st_mode))
+		     name) >= (int)sizeof(below.path))
+		return 0;
+	inode = inode_of(walk->search->root, below.path);
+	if (!inode)
 		return 0;
 	for (i = 0; i < owners->count; i++) {
-		if (owners->owner[i].id != status.st_ino)
+		if (owners->owner[i].id != inode)
 			continue;
 		snprintf(owners->owner[i].name, sizeof(owners->owner[i].name),
 			 "%.95s", below.path + strlen(CGROUPS));
@@ -315,18 +328,15 @@ static void name_groups(struct search *search)
 {
 	struct walk walk = { .search = search, .path = CGROUPS };
 	struct lx_error ignored;
-	struct stat status;
-	char path[4096];
+	uint64_t inode;
 	size_t i;
 
 	if (lx_mount_find(search->root))
 		return;
 	(void)lx_names(search->root, CGROUPS, name_group, &walk, &ignored);
-	if (!lx_path(search->root, CGROUPS, path, sizeof(path)) ||
-	    lstat(path, &status))
-		return;
+	inode = inode_of(search->root, CGROUPS);
 	for (i = 0; i < search->owners->count; i++) {
-		if (search->owners->owner[i].id == status.st_ino)
+		if (inode && search->owners->owner[i].id == inode)
 			strcpy(search->owners->owner[i].name, "/");
 	}
 }

@@ -2,7 +2,6 @@
 #include "pins.h"
 
 #include <coldframe/types.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,7 +36,7 @@ struct walk {
 	struct lx_error *err;
 	uint64_t pid, frames, asked;
 	unsigned int has;		/* a bit for each of means[] */
-	int pagemap;
+	int pagemap, fds;		/* fds: the folder of descriptors */
 	bool in_buffers;
 };
 
@@ -90,13 +89,11 @@ static int take_line(void *context, char *line)
 
 static void read_ring(struct walk *walk, const char *descriptor)
 {
-	char name[64], path[4096];
 	struct lx_error ignored;
+	char name[64];
 
 	snprintf(name, sizeof(name), "proc/%" PRIu64 "/pagemap", walk->pid);
-	if (!lx_path(walk->root, name, path, sizeof(path)))
-		return;
-	walk->pagemap = open(path, O_RDONLY | O_CLOEXEC);
+	walk->pagemap = lx_open(walk->root, name, false, &ignored);
 	if (walk->pagemap < 0)
 		return;
 	snprintf(name, sizeof(name), "proc/%" PRIu64 "/fdinfo/%.12s",
@@ -109,15 +106,12 @@ static void read_ring(struct walk *walk, const char *descriptor)
 static int take_descriptor(void *context, const char *descriptor)
 {
 	struct walk *walk = context;
-	char name[64], path[4096], target[128];
+	char target[128];
 	unsigned int i;
 	ssize_t length;
 
-	snprintf(name, sizeof(name), "proc/%" PRIu64 "/fd/%.12s", walk->pid,
-		 descriptor);
-	if (!lx_path(walk->root, name, path, sizeof(path)))
-		return 0;
-	length = readlink(path, target, sizeof(target) - 1);
+	length = readlinkat(walk->fds, descriptor, target,
+			    sizeof(target) - 1);
 	if (length < 0)
 		return 0;
 	target[length] = 0;
@@ -166,7 +160,11 @@ static int visit(void *context, const char *name)
 	walk->has = 0;
 	walk->frames = walk->asked = 0;
 	snprintf(folder, sizeof(folder), "proc/%" PRIu64 "/fd", walk->pid);
+	walk->fds = lx_open(walk->root, folder, true, &ignored);
+	if (walk->fds < 0)
+		return 0;
 	(void)lx_names(walk->root, folder, take_descriptor, walk, &ignored);
+	close(walk->fds);
 	if (!walk->has)
 		return 0;
 	if (!holders->owner) {

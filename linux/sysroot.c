@@ -3,10 +3,13 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "capture.h"
 
@@ -41,6 +44,65 @@ bool lx_path(const char *root, const char *name, char *path, size_t size)
 	int written = snprintf(path, size, "%s%s%s", root, slash, name);
 
 	return written > 0 && (size_t)written < size;
+}
+
+/* Step by step, and over no link. */
+static int open_below(const char *root, const char *name, int flags)
+{
+	int at = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC), next, error;
+	char part[256];
+	size_t length;
+
+	while (at >= 0) {
+		length = strcspn(name, "/");
+		if (length >= sizeof(part)) {
+			close(at);
+			errno = ENAMETOOLONG;
+			return -1;
+		}
+		memcpy(part, name, length);
+		part[length] = 0;
+		next = openat(at, part, O_NOFOLLOW | O_CLOEXEC |
+			      (name[length] ? O_PATH | O_DIRECTORY : flags));
+		error = errno;
+		close(at);
+		errno = error;
+		at = next;
+		if (!name[length])
+			break;
+		name += length + 1;
+	}
+	return at;
+}
+
+static bool is_regular(int fd)
+{
+	struct stat status;
+
+	return !fstat(fd, &status) && S_ISREG(status.st_mode);
+}
+
+int lx_open(const char *root, const char *name, bool folder,
+	    struct lx_error *err)
+{
+	int flags = O_RDONLY | O_CLOEXEC | (folder ? O_DIRECTORY : 0);
+	bool live = !strcmp(root, "/");
+	char path[4096];
+	int fd;
+
+	if (!lx_path(root, name, path, sizeof(path)))
+		return lx_fail(err, LX_EREAD, "%s: the path is too long", name);
+	fd = live ? open(path, flags) :
+		    open_below(root, name, flags | O_NONBLOCK);
+	if (fd < 0)
+		return lx_fail(err, lx_errno_code(errno), "%s: %s", path,
+			       errno == ELOOP ? "a link, which is not followed "
+			       "there" : strerror(errno));
+	if (!live && !folder && !is_regular(fd)) {
+		close(fd);
+		return lx_fail(err, LX_EREAD, "%s: no regular file", path);
+	}
+	return fd;
 }
 
 static int digit_value(char c)
@@ -115,17 +177,19 @@ static int open_text(const char *root, const char *name, FILE **ret_file,
 		     struct lx_error *err)
 {
 	const struct lx_mount *mount = lx_mount_find(root);
-	char path[4096];
 	FILE *file;
+	int fd;
 
 	if (mount)
 		return open_captured(mount, name, ret_file, err);
-	if (!lx_path(root, name, path, sizeof(path)))
-		return lx_fail(err, LX_EREAD, "%s: the path is too long", name);
-	file = fopen(path, "re");
-	if (!file)
-		return lx_fail(err, lx_errno_code(errno), "%s: %s", path,
-			       strerror(errno));
+	fd = lx_open(root, name, false, err);
+	if (fd < 0)
+		return fd;
+	file = fdopen(fd, "r");
+	if (!file) {
+		close(fd);
+		return lx_fail(err, LX_EREAD, "out of memory");
+	}
 	*ret_file = file;
 	return 0;
 }
@@ -254,19 +318,19 @@ int lx_names(const char *root, const char *folder, lx_name_fn fn,
 {
 	const struct lx_mount *mount = lx_mount_find(root);
 	struct dirent *entry;
-	char path[4096];
-	int ret = 0;
+	int ret = 0, fd;
 	DIR *dir;
 
 	if (mount)
 		return captured_names(mount, folder, fn, context);
-	if (!lx_path(root, folder, path, sizeof(path)))
-		return lx_fail(err, LX_EREAD, "%s: the path is too long",
-			       folder);
-	dir = opendir(path);
-	if (!dir)
-		return lx_fail(err, lx_errno_code(errno), "%s: %s", path,
-			       strerror(errno));
+	fd = lx_open(root, folder, true, err);
+	if (fd < 0)
+		return fd;
+	dir = fdopendir(fd);
+	if (!dir) {
+		close(fd);
+		return lx_fail(err, LX_EREAD, "out of memory");
+	}
 	while (!ret && (entry = readdir(dir)) != NULL) {
 		if (entry->d_name[0] != '.')
 			ret = fn(context, entry->d_name);

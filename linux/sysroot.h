@@ -44,6 +44,18 @@ enum lx_err lx_errno_code(int error);
 bool lx_path(const char *root, const char *name, char *path, size_t size);
 
 /**
+ * lx_open() - open a file or a folder for reading.
+ * @folder: which of both it has to be
+ *
+ * Whoever made a folder that stands for a root may have put links into it, and
+ * pipes: below any root but "/" no link is followed, and a file is a file.
+ *
+ * Return: a descriptor, or -LX_EMISSING, -LX_EDENIED, -LX_EREAD.
+ */
+int lx_open(const char *root, const char *name, bool folder,
+	    struct lx_error *err);
+
+/**
  * lx_number() - read digits, and digits only, at the start of a text.
  * @text:    no blank and no sign is skipped
  * @base:    10, 16 (without 0x), or 0: as in C, 0x and a leading 0 count

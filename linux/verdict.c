@@ -10,8 +10,15 @@
 /* From this release on an OFFLINE frame shows whether it can be moved. */
 #define BALLOON_SHOWS	LX_VERSION(6, 17)
 
-/* Frames of programs that wait in lists of CPUs: 31 each, some lists. */
-#define HELD_FEW	256
+/*
+ * Frames of programs that may wait in lists of a CPU: those to be activated,
+ * deactivated, and freed lazily. Such a list has 15 up to Linux 6.1.
+ */
+#define HELD_LISTS	3
+#define HELD_SHORT	15
+#define HELD_LONG	31
+#define HELD_IS_SHORT	LX_VERSION(6, 1)
+#define HELD_FEW	256		/* where CPUs are not known */
 
 /* A block's own descriptors: 64 bytes a frame at most. */
 #define MEMMAP_SHARE	64
@@ -159,6 +166,21 @@ static int find_pins(struct lx_judge *judge, struct lx_error *err)
 	return 0;
 }
 
+/* A few may be on their way to be freed, in a list of some CPU. */
+static uint64_t held_few(const struct lx_host *host)
+{
+	uint64_t cpus = 0, each = HELD_LONG;
+	size_t i;
+
+	for (i = 0; i < host->zones.count; i++) {
+		if (host->zones.zone[i].cpus > cpus)
+			cpus = host->zones.zone[i].cpus;
+	}
+	if (host->version && host->version <= HELD_IS_SHORT)
+		each = HELD_SHORT;
+	return cpus ? cpus * HELD_LISTS * each : HELD_FEW;
+}
+
 void lx_judge_restart(struct lx_judge *judge)
 {
 	const struct lx_host *host = judge->host;
@@ -180,6 +202,7 @@ int lx_judge_init(struct lx_judge *judge, const struct lx_host *host,
 	judge->flags = flags;
 	judge->pinned = NULL;
 	judge->pins = host->pins;
+	judge->held_few = held_few(host);
 	judge->raw_left = calloc(host->zones.count + 1, sizeof(uint64_t));
 	if (!judge->raw_left)
 		return lx_fail(err, LX_EREAD, "out of memory");
@@ -272,12 +295,12 @@ static void judge_place(const struct lx_host *host,
 		add(judgement, LX_REASON_GOING_OFFLINE, 0, 0);
 }
 
-/* A few may be on their way to be freed, in a list of some CPU. */
-static void judge_held(const struct lx_piece *piece,
+static void judge_held(const struct lx_judge *judge,
+		       const struct lx_piece *piece,
 		       struct lx_judgement *judgement)
 {
 	add_class(judgement, piece, LX_CLASS_HELD,
-		  piece->count[LX_CLASS_HELD] > HELD_FEW ?
+		  piece->count[LX_CLASS_HELD] > judge->held_few ?
 		  LX_REASON_HELD_MANY : LX_REASON_HELD);
 }
 
@@ -396,7 +419,7 @@ static void judge_content(struct lx_judge *judge, const struct lx_block *block,
 	for (i = 0; i < sizeof(class_reasons) / sizeof(class_reasons[0]); i++)
 		add_class(judgement, piece, class_reasons[i].class,
 			  class_reasons[i].code);
-	judge_held(piece, judgement);
+	judge_held(judge, piece, judgement);
 	judge_memmap(piece, judgement);
 	judge_untyped(judge, block, piece, judgement);
 	judge_owner(judge, piece, judgement);

@@ -92,6 +92,7 @@ struct lx_judge {
 	uint64_t balloon_left;		/* frames in no block judged so far */
 	struct lx_pinned *pinned;	/* a block; NULL: none is known */
 	uint64_t pins;			/* of which nothing tells where */
+	uint64_t held_few;		/* frames held that may wait for CPUs */
 };
 
 /* Return: 0, or -LX_EREAD: no memory. Pair with lx_judge_free(). */

@@ -36,18 +36,23 @@ static int check_length(struct lx_words *words, struct lx_error *err)
 	return 0;
 }
 
-static int open_plain(struct lx_words *words, struct lx_error *err)
+/* The file is open. */
+static int begin(struct lx_words *words, struct lx_error *err)
 {
-	int ret;
+	int ret = check_length(words, err);
 
+	if (ret)
+		lx_words_close(words);
+	return ret;
+}
+
+static int open_raw(struct lx_words *words, struct lx_error *err)
+{
 	words->fd = open(words->path, O_RDONLY | O_CLOEXEC);
 	if (words->fd < 0)
 		return lx_fail(err, lx_errno_code(errno), "%s: %s",
 			       words->path, strerror(errno));
-	ret = check_length(words, err);
-	if (ret)
-		lx_words_close(words);
-	return ret;
+	return begin(words, err);
 }
 
 static int open_captured(struct lx_words *words, const char *name,
@@ -62,7 +67,7 @@ static int open_captured(struct lx_words *words, const char *name,
 		return lx_fail(err, LX_EMISSING, "%s: a copy of kpageflags "
 			       "has no %s", words->mount->path, name);
 	snprintf(words->path, sizeof(words->path), "%s", words->mount->path);
-	return open_plain(words, err);
+	return open_raw(words, err);
 }
 
 int lx_words_open(struct lx_words *words, const char *root, const char *name,
@@ -75,9 +80,11 @@ int lx_words_open(struct lx_words *words, const char *root, const char *name,
 	words->mount = lx_mount_find(root);
 	if (words->mount)
 		return open_captured(words, name, err);
-	if (!lx_path(root, name, words->path, sizeof(words->path)))
-		return lx_fail(err, LX_EREAD, "%s: the path is too long", name);
-	return open_plain(words, err);
+	words->fd = lx_open(root, name, false, err);
+	if (words->fd < 0)
+		return words->fd;
+	(void)lx_path(root, name, words->path, sizeof(words->path));
+	return begin(words, err);
 }
 
 void lx_words_close(struct lx_words *words)

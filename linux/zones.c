@@ -93,6 +93,10 @@ static int parse_field(struct reader *reader, struct lx_zone *zone, char *line)
 			zone->cached += cached;
 		return 0;
 	}
+	if (length == 4 && !memcmp(name, "cpu:", 4)) {
+		zone->cpus++;
+		return 0;
+	}
 	value = field_of(zone, name, length);
 	if (!value || (lx_number(number + 1, 10, NULL, value) &&
 		       *value < LX_COUNT_MAX))

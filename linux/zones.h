@@ -12,6 +12,7 @@ struct lx_zone {
 	uint64_t spanned, present, managed;
 	uint64_t free, min, low, high;
 	uint64_t cached;	/* free, in the lists of CPUs */
+	uint64_t cpus;		/* that have such lists; 0: not known */
 };
 
 #define LX_ZONES_MAX 1024

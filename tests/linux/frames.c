@@ -421,17 +421,30 @@ static void cached_frames(void)
 static void held_frames(void)
 {
 	static const struct run few[] = {
-		{ 0, BLOCK_FRAMES }, { 0x5028, 256 }, { 0x400, 256 },
+		{ 0, BLOCK_FRAMES }, { 0x5028, 186 }, { 0x400, 326 },
 	};
 	static const struct run many[] = {
+		{ 0, BLOCK_FRAMES }, { 0x5028, 187 }, { 0x400, 325 },
+	};
+	static const struct run old[] = {
+		{ 0, BLOCK_FRAMES }, { 0x5028, 91 }, { 0x400, 421 },
+	};
+	static const struct run more[] = {
 		{ 0, BLOCK_FRAMES }, { 0x5028, 257 }, { 0x400, 255 },
 	};
 
-	write_host();
+	write_host();				/* two CPUs */
 	CHECK_EQ(reason_of(few, 3), LX_REASON_HELD);
 	CHECK_EQ(judge().verdict, LX_VERDICT_DOUBTFUL);
 	CHECK_EQ(reason_of(many, 3), LX_REASON_HELD_MANY);
 	CHECK_EQ(judge().verdict, LX_VERDICT_BLOCKED);
+	CHECK_EQ(reason_of(old, 3), LX_REASON_HELD);
+	write_text("proc/sys/kernel/osrelease", "6.1.0-56\n");
+	CHECK_EQ(reason_of(old, 3), LX_REASON_HELD_MANY);
+	write_text("proc/zoneinfo", "Node 0, zone   Normal\n"
+		   "        present  512\n        managed  512\n");
+	CHECK_EQ(reason_of(many, 3), LX_REASON_HELD);
+	CHECK_EQ(reason_of(more, 3), LX_REASON_HELD_MANY);
 }
 
 /* All frames of a block say nothing. */

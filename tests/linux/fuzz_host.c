@@ -119,6 +119,12 @@ static void run_all(const char *root)
 			      NULL };
 	const char *watch[] = { "watch", "-s", root, "-c", "1", "0", NULL };
 	const char *plan[] = { "plan", "--shrink", "4M", "-s", root, NULL };
+	const char *why_json[] = { "why", "-J", "-s", root, "0", "pfn:700+900",
+				   "pfn:512", NULL };
+	const char *plan_json[] = { "plan", "-J", "--shrink", "9M",
+				    "--doubtful", "-s", root, NULL };
+	const char *watch_json[] = { "watch", "-J", "-s", root, "-c", "1",
+				     "0", NULL };
 	const char *table[] = { "blocks", "--output-all", "-s", root, NULL };
 
 	run_json("blocks", NULL, root);
@@ -131,6 +137,12 @@ static void run_all(const char *root)
 	(void)commands_run(why);
 	(void)commands_run(watch);
 	(void)commands_run(plan);
+	(void)commands_run(why_json);
+	commands_check_json();
+	(void)commands_run(plan_json);
+	commands_check_json();
+	(void)commands_run(watch_json);
+	commands_check_json();
 	(void)commands_run(table);
 	snprintf(file, sizeof(file), "%s/capture", root);
 	if (!commands_run(capture) && !commands_run(diff))

@@ -2,21 +2,27 @@
 /*
  * In a guest: have memory of a kind that is hard to take offline, and keep it.
  *
- * usage: occupy pin|hold|lock|touch|tables MIB
+ * usage: occupy pin|hold|lock|touch|tables|ring MIB
  *
  * pin    parts of it lie in pipes, and it stays mapped
  * hold   the same, and it is not mapped any more
  * lock   it is locked
  * touch  it is in use, no more
  * tables it is page tables
+ * ring   a driver has it: packets come into it all the time
  *
  * Prints a line when it has it, and sleeps.
  */
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -32,6 +38,9 @@ static int pin_part(char *memory)
 		return -1;
 	return vmsplice(ends[1], &part, 1, 0) == (ssize_t)PINNED ? 0 : -1;
 }
+
+#define RING_BLOCK	(256u << 10)
+#define RING_FRAME	2048u
 
 /* A table is as large as a page, and reaches so far. */
 #define REACH	((size_t)2 << 20)
@@ -49,6 +58,35 @@ static int fill_tables(size_t size)
 	for (at = 0; at < reach; at += REACH)
 		(void)memory[at];
 	return 0;
+}
+
+/* Packets of the loopback device come into memory of the kernel's. */
+static int fill_ring(size_t size)
+{
+	struct tpacket_req ring = {
+		.tp_block_size = RING_BLOCK,
+		.tp_block_nr = (unsigned int)(size / RING_BLOCK),
+		.tp_frame_size = RING_FRAME,
+		.tp_frame_nr = (unsigned int)(size / RING_FRAME),
+	};
+	struct sockaddr_in to = {
+		.sin_family = AF_INET, .sin_port = htons(9),
+		.sin_addr = { htonl(INADDR_LOOPBACK) },
+	};
+	int in = socket(AF_PACKET, SOCK_RAW, htons(ETH_P_ALL));
+	int out = socket(AF_INET, SOCK_DGRAM, 0);
+	char packet[1000] = "x";
+
+	if (in < 0 || out < 0 ||
+	    setsockopt(in, SOL_PACKET, PACKET_RX_RING, &ring, sizeof(ring)))
+		return 1;
+	if (fork())
+		return 0;
+	for (;;) {
+		(void)sendto(out, packet, sizeof(packet), 0,
+			     (struct sockaddr *)&to, sizeof(to));
+		usleep(2000);
+	}
 }
 
 static int fill(const char *kind, size_t size)
@@ -78,8 +116,8 @@ int main(int argc, char **argv)
 
 	if (!size || size > (size_t)1 << 40)
 		return 2;
-	if (strcmp(argv[1], "tables") ? fill(argv[1], size) :
-					fill_tables(size))
+	if (!strcmp(argv[1], "tables") ? fill_tables(size) :
+	    !strcmp(argv[1], "ring") ? fill_ring(size) : fill(argv[1], size))
 		return 1;
 	puts("occupied");
 	fflush(stdout);

@@ -178,12 +178,11 @@ static void words_cut_off(void)
 	lx_words_close(&file);
 }
 
-/* Write three words into a fifo, cut in odd parts. Does not return. */
-static void feed(const char *path)
+/* Write three words into a pipe, cut in odd parts. Does not return. */
+static void feed(int fd)
 {
 	static const uint64_t data[] = { 1, 2, 3 };
 	const char *bytes = (const char *)data;
-	int fd = open(path, O_WRONLY);
 	size_t at;
 
 	for (at = 0; at < sizeof(data); at += 6) {
@@ -199,23 +198,63 @@ static void words_in_parts(void)
 {
 	struct lx_words file;
 	uint64_t buffer[8];
-	char path[256];
+	int ends[2];
 	size_t count;
 	pid_t child;
+
+	write_bytes("proc/kpageflags", "", 0);
+	if (!CHECK(!lx_words_open(&file, root, "proc/kpageflags", &err)))
+		return;
+	CHECK_EQ(file.frames, 0);
+	if (!CHECK(!pipe(ends)) || !CHECK(dup2(ends[0], file.fd) >= 0))
+		return;
+	close(ends[0]);
+	child = fork();
+	if (!child)
+		feed(ends[1]);
+	close(ends[1]);
+	CHECK(!lx_words_read(&file, buffer, 8, &count, &err));
+	CHECK(count == 3 && buffer[2] == 3);
+	lx_words_close(&file);
+	waitpid(child, NULL, 0);
+}
+
+static int count_name(void *context, const char *name)
+{
+	(void)name;
+	++*(int *)context;
+	return 0;
+}
+
+/* What whoever made a folder may have put into it. */
+static void links_and_pipes(void)
+{
+	char path[256], line[LX_LINE_BYTES];
+	struct lx_words file;
+	int names = 0;
 
 	snprintf(path, sizeof(path), "%s/proc/fifo", root);
 	if (!CHECK(!mkfifo(path, 0600)))
 		return;
-	child = fork();
-	if (!child)
-		feed(path);
-	if (CHECK(!lx_words_open(&file, root, "proc/fifo", &err))) {
-		CHECK_EQ(file.frames, 0);
-		CHECK(!lx_words_read(&file, buffer, 8, &count, &err));
-		CHECK(count == 3 && buffer[2] == 3);
-		lx_words_close(&file);
-	}
-	waitpid(child, NULL, 0);
+	CHECK_EQ(lx_words_open(&file, root, "proc/fifo", &err), -LX_EREAD);
+	CHECK_EQ(lx_first_line(root, "proc/fifo", line, &err), -LX_EREAD);
+	CHECK(strstr(err.text, "no regular file") != NULL);
+	snprintf(path, sizeof(path), "%s/proc/link", root);
+	CHECK(!symlink("/proc/self/auxv", path));
+	CHECK_EQ(lx_words_open(&file, root, "proc/link", &err), -LX_EREAD);
+	CHECK_EQ(lx_first_line(root, "proc/link", line, &err), -LX_EREAD);
+	CHECK(strstr(err.text, "proc/link: a link") != NULL);
+	snprintf(path, sizeof(path), "%s/proc/1", root);
+	CHECK(!symlink("/proc/self", path));
+	CHECK_EQ(lx_first_line(root, "proc/1/comm", line, &err), -LX_EMISSING);
+	CHECK_EQ(lx_names(root, "proc/1", count_name, &names, &err),
+		 -LX_EMISSING);
+	CHECK_EQ(names, 0);
+	/* The live system is what it is. */
+	CHECK(!lx_first_line("/", "proc/self/comm", line, &err) && line[0]);
+	drop("proc/fifo");
+	drop("proc/link");
+	drop("proc/1");
 }
 
 static void ranges(void)
@@ -515,6 +554,7 @@ int main(void)
 	tap_run("words", words);
 	tap_run("words of a file that is cut off", words_cut_off);
 	tap_run("words that come in parts", words_in_parts);
+	tap_run("links and pipes in a folder", links_and_pipes);
 	tap_run("ranges", ranges);
 	tap_run("iomem", iomem);
 	tap_run("blocks", blocks);

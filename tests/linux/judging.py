@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: MIT
+"""tests/linux/offline.py fails when guests say too little or the verdicts are
+wrong: on what guests might have said, written here."""
+
+import os
+import subprocess
+import sys
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(HERE), 'build'))
+
+from tap import done, ok                            # noqa: E402
+
+BLOCK = 128 << 20
+FULL = BLOCK // 2
+
+
+def judged(*groups, end='DONE\n'):
+    """(exit status, output) of groups: blocks, state, verdict, in use."""
+    lines, number = [], 0
+    for count, state, verdict, movable in groups:
+        for _ in range(count):
+            lines.append('TRIED %d %s %s %d %d 0 x' % (
+                number, state, verdict, BLOCK, movable))
+            number += 1
+    with tempfile.TemporaryDirectory() as folder:
+        with open(os.path.join(folder, 'some-6.1'), 'w',
+                  encoding='ascii') as file:
+            file.write('\n'.join(lines) + '\n' + end)
+        result = subprocess.run(
+            [sys.executable, os.path.join(HERE, 'offline.py'), '--again',
+             folder, 'none'], check=False, capture_output=True, text=True)
+    return result.returncode, result.stdout + result.stderr
+
+
+def says(status, part, text, *groups, **more):
+    found = judged(*groups, **more)
+    ok(found[0] == status and part in found[1], text, repr(found))
+
+
+EASY = (16, 'offline', 'empty', 0)
+HARD = (12, 'offline', 'candidate', FULL)
+STAY = (12, 'online', 'blocked', FULL)
+
+says(0, '40 blocks, precision 1.000', 'enough blocks, all right', EASY, HARD,
+     STAY)
+says(1, 'only 39 blocks', 'too few blocks', (15,) + EASY[1:], HARD, STAY)
+says(1, 'only 11 blocks that stay', 'too few that stay', EASY, EASY, HARD,
+     (11,) + STAY[1:])
+says(1, 'only 11 blocks that go with', 'too few that look hard', EASY, EASY,
+     (11,) + HARD[1:], STAY)
+says(1, 'precision 0.94', 'candidates that stay', EASY, HARD, STAY,
+     (2, 'online', 'candidate', FULL), (4, 'offline', 'empty', 0))
+says(1, 'recall 0.87', 'blocks that go and were said to stay', EASY, HARD,
+     STAY, (4, 'offline', 'blocked', 0))
+says(1, 'undecided 0.11', 'more than a tenth undecided', EASY, HARD, STAY,
+     (5, 'online', 'doubtful', FULL))
+says(1, 'did not come to its end', 'a guest that dies', EASY, HARD, STAY,
+     end='')
+done()
