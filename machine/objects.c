@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "owners/elastic/state.h"
 #include "pools.h"
 
 /* 16 bytes to 9000, most of them small. */
@@ -23,10 +24,12 @@ static size_t size_of(uint64_t number)
 
 void objects_free(struct objects *objects)
 {
-	uint64_t i;
+	struct elastic_object object;
+	uint32_t at = 0;
 
-	for (i = 0; objects->pool && i < objects->count; i++)
-		while (!elastic_unlock(objects->pool, objects->handle[i]))
+	while (objects->pool &&
+	       elastic_save_next(objects->pool, &at, &object))
+		while (!elastic_unlock(objects->pool, object.handle))
 			;
 	if (objects->pool)
 		(void)!elastic_destroy(objects->pool, NULL);

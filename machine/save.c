@@ -238,12 +238,26 @@ static void save_bad(struct saving *saving)
 	}
 }
 
+static struct piece *turned(struct piece *list)
+{
+	struct piece *other = NULL, *next;
+
+	for (; list; list = next) {
+		next = list->next;
+		list->next = other;
+		other = list;
+	}
+	return other;
+}
+
+/* The one that was added first stands at the end of the list. */
 static void save_pieces(struct saving *saving)
 {
-	struct piece *piece;
+	struct piece *first = turned(saving->machine->pieces), *piece;
 
-	for (piece = saving->machine->pieces; piece; piece = piece->next)
+	for (piece = first; piece; piece = piece->next)
 		fact_piece(record(saving, SAVE_PIECE), piece);
+	saving->machine->pieces = turned(first);
 }
 
 static void save_blocks(struct saving *saving)
@@ -261,7 +275,9 @@ static void save_blocks(struct saving *saving)
 		fact = (struct fact_block){
 			.first = at,
 			.state = info.state,
-			.zone = info.zone,
+			/* Of an offline one, what it was is nothing. */
+			.zone = info.state == CF_BLOCK_OFFLINE ?
+				CF_ZONE_NORMAL : info.zone,
 			.range_owner = info.range_owner,
 			.orphan = info.orphan,
 		};

@@ -179,8 +179,6 @@ static void adopt_words(struct vmem *vmem, const struct cf_vmem_saved *saved)
 {
 	unsigned i;
 
-	vmem->usable = saved->usable;
-	vmem->requested = saved->requested;
 	vmem->requests = saved->requests;
 	vmem->nacks = saved->nacks;
 	vmem->busies = saved->busies;
@@ -204,6 +202,8 @@ int cf_vmem_adopt(struct cf_vmem *opaque, const struct cf_vmem_saved *saved,
 
 	if (!vmem->started) {
 		vmem->plugged_frames = saved->plugged >> CF_FRAME_SHIFT;
+		vmem->usable = saved->usable;
+		vmem->requested = saved->requested;
 		adopt_words(vmem, saved);
 		return 0;
 	}
@@ -219,7 +219,8 @@ int cf_vmem_adopt(struct cf_vmem *opaque, const struct cf_vmem_saved *saved,
 		return -CF_EINVAL;
 	adopt_words(vmem, saved);
 	vmem->was_reset = saved->was_reset;
-	if (saved->ended)
+	/* What the device wants now, the other one may not have heard. */
+	if (saved->ended && saved->requested == vmem->requested)
 		vmem->pass.stage = STAGE_END;
 	vmem->now = now_ms;
 	vmem->backing_off = saved->backing_off;

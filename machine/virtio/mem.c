@@ -346,8 +346,8 @@ bool model_mem_give(struct model_mem *mem, uint64_t addr, uint64_t bytes)
 	uint64_t count = bytes / mem->block;
 	bool fits = addr >= mem->addr && addr % mem->block == 0 && count &&
 		    bytes % mem->block == 0 &&
-		    addr - mem->addr <= mem->region &&
-		    bytes <= mem->region - (addr - mem->addr);
+		    addr - mem->addr <= mem->usable &&
+		    bytes <= mem->usable - (addr - mem->addr);
 
 	model_lock(&mem->model);
 	fits = fits && !blocks_plugged(mem, first, count);

@@ -233,7 +233,7 @@ bool model_mem_request(struct model_mem *mem, uint64_t bytes);
 
 /**
  * model_mem_give() - [@addr, @addr + @bytes) is plugged already.
- * Return: false: no blocks of the region that are not plugged.
+ * Return: false: no usable blocks, or some are plugged.
  */
 bool model_mem_give(struct model_mem *mem, uint64_t addr, uint64_t bytes);
 

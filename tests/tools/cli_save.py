@@ -65,6 +65,9 @@ request vm0 64M no-wait
 work vm0 times 5
 '''
 
+# Records with times or with what the last step came to.
+OF_THE_MOMENT = ('object', 'last')
+
 # Saved at its end or in its middle, these are refused, and why.
 REFUSED = {
     'lying-device.cf.end': b'mute has not finished with its device',
@@ -216,6 +219,30 @@ def refusal(done, file):
             ' saved', repr(done.stdout[-300:]))
 
 
+def again_saved(file):
+    """'' if the machine of a file, saved once more, is in the same file."""
+    other = file + '.again'
+    done = run('restore', '-q', file, '-',
+               stdin=b'verify\nsave %s\n' % other.encode())
+    if done.returncode:
+        return repr(done.stdout[-300:] + done.stderr)
+    diff = json.loads(run('save-diff', '-j', file, other).stdout)
+    os.remove(other)
+    wrong = {kind: count for kind, count in diff['records'].items()
+             if kind not in OF_THE_MOMENT and
+             any(count[key] for key in count if key != 'same')}
+    return repr(wrong) if wrong or any(
+        diff['contents'][key] for key in diff['contents']
+        if key != 'same') else ''
+
+
+def frame_by_frame(word, file, done):
+    """Workers and walkers go on with the first step: then it is another."""
+    goes_on = report(done)['load']['workers'] or report(done)['walkers']
+    wrong = '' if goes_on else again_saved(file)
+    return not wrong, word + ': every word and every frame', wrong
+
+
 def at_end(name):
     """What is to be said of a scenario: (holds, name, diagnosis) each."""
     word = os.path.basename(name)
@@ -227,7 +254,8 @@ def at_end(name):
     return [(done.returncode == 0 and again.returncode == 0, word +
              ': saved and restored', repr(done.stderr + again.stderr)),
             (not same(done, again), word + ': the same report',
-             same(done, again))]
+             same(done, again)),
+            frame_by_frame(word, file, done)]
 
 
 def without_lost(lines):
@@ -276,6 +304,7 @@ def in_middle(name):
     again = run('restore', '-j', file)
     results = [(not same(done, again), word + ': the same report',
                 same(done, again))]
+    results.append(frame_by_frame(word, file, done))
     rest = without_lost(lines[at + 1:])
     if any(map(is_step, rest)):
         on = run('restore', '-q', file, '-',

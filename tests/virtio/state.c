@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Drivers that go on where others ended: when they can be saved, what they
+ * tell, and what they refuse to adopt.
+ * Method: each code once, on models.  Whole machines are in tests/tools.
+ */
+
+#include "tests/virtio/scene.h"
+#include "virtio/state.h"
+
+static bool mem_scene(void)
+{
+	struct scene_config config = { .bus = BUS_PCI };
+
+	return scene_make(config) && scene_mem();
+}
+
+/* A request without its answer cannot be saved; broken, nothing waits. */
+static void mem_is_busy(void)
+{
+	unsigned i;
+
+	if (!CHECK(mem_scene()))
+		return;
+	CHECK(!cf_vmem_is_busy(&s.vmem));
+	model_late(&s.mem->model, true);
+	CHECK(model_mem_request(s.mem, 32 * MIB));
+	for (i = 0; i < 8; i++)
+		(void)cf_vmem_work(&s.vmem, s.now);
+	CHECK(cf_vmem_is_busy(&s.vmem));
+	model_late(&s.mem->model, false);
+	scene_mem_work();
+	CHECK(!cf_vmem_is_busy(&s.vmem));
+	model_trick(&s.mem->model, MODEL_LIE_SILENCE, 1);
+	CHECK(model_mem_request(s.mem, 64 * MIB));
+	scene_mem_work();
+	CHECK(cf_vmem_is_busy(&s.vmem));
+	model_trick(&s.mem->model, MODEL_HONEST, 0);
+	CHECK(!scene_end());
+}
+
+static void mem_tells(void)
+{
+	struct cf_vmem_known known;
+	struct cf_vmem_saved saved;
+	uint64_t block = 0;
+
+	if (!CHECK(mem_scene()) || !CHECK(scene_resize(36 * MIB)))
+		return;
+	cf_vmem_save(&s.vmem, &saved);
+	CHECK(saved.was_reset && saved.ended && !saved.backing_off);
+	CHECK_EQ(saved.plugged, 36 * MIB);
+	CHECK_EQ(saved.requested, 36 * MIB);
+	CHECK_EQ(saved.requests, 2);
+	CHECK(cf_vmem_save_next(&s.vmem, &block, &known));
+	CHECK(known.block == 0 && known.plugged == 0xffff && !known.taken);
+	CHECK(cf_vmem_save_next(&s.vmem, &block, &known));
+	CHECK(known.block == 1 && known.plugged == 3 && !known.want_online);
+	CHECK(!cf_vmem_save_next(&s.vmem, &block, &known));
+	CHECK(scene_resize(0));
+	CHECK(scene_end());
+}
+
+/* Blocks that cannot be, frames that are not so, another sum. */
+static void mem_refuses(void)
+{
+	struct cf_vmem_known known = { .block = 8, .plugged = 3 };
+	struct cf_vmem_saved saved;
+
+	/* The host has asked for some once: that much is usable. */
+	if (!CHECK(mem_scene()) || !CHECK(scene_resize(2 * MIB)) ||
+	    !CHECK(scene_resize(0)))
+		return;
+	cf_vmem_save(&s.vmem, &saved);
+	CHECK_EQ(cf_vmem_adopt_block(&s.vmem, &known), -CF_EINVAL);
+	known = (struct cf_vmem_known){ .plugged = (uint64_t)1 << 16 };
+	CHECK_EQ(cf_vmem_adopt_block(&s.vmem, &known), -CF_EINVAL);
+	known = (struct cf_vmem_known){ .plugged = 1, .taken = 2 };
+	CHECK_EQ(cf_vmem_adopt_block(&s.vmem, &known), -CF_EINVAL);
+	known = (struct cf_vmem_known){ .plugged = 1 };
+	CHECK_EQ(cf_vmem_adopt_block(&s.vmem, &known), 0);
+	CHECK_EQ(cf_vmem_adopt(&s.vmem, &saved, s.now), -CF_EINVAL);
+	CHECK(!model_mem_give(s.mem, s.mem->addr, MIB));
+	CHECK(!model_mem_give(s.mem, s.mem->addr + s.mem->region, 2 * MIB));
+	CHECK(model_mem_give(s.mem, s.mem->addr, 2 * MIB));
+	CHECK(!model_mem_give(s.mem, s.mem->addr, 4 * MIB));
+	CHECK_EQ(cf_vmem_adopt(&s.vmem, &saved, s.now), 0);
+	/* It is plugged and in no block: the host wants nothing of it. */
+	cf_vmem_kick(&s.vmem);
+	scene_mem_work();
+	CHECK_EQ(s.mem->plugged, 0);
+	CHECK(scene_resize(32 * MIB));
+	known.plugged = 0x7fff;
+	CHECK_EQ(cf_vmem_adopt_block(&s.vmem, &known), 0);
+	CHECK_EQ(cf_vmem_adopt(&s.vmem, &saved, s.now), -CF_EINVAL);
+	known.plugged = 0xffff;
+	CHECK_EQ(cf_vmem_adopt_block(&s.vmem, &known), 0);
+	CHECK_EQ(cf_vmem_adopt(&s.vmem, &saved, s.now), 0);
+	CHECK(scene_resize(0));
+	CHECK(scene_end());
+}
+
+/* A device that tells nonsense is not adopted. */
+static void mem_is_broken(void)
+{
+	struct cf_vmem_saved saved = { .was_reset = true, .ended = true };
+
+	if (!CHECK(mem_scene()))
+		return;
+	s.mem->tell_at = CF_VMEM_REQUESTED_SIZE + 1;
+	s.mem->tell_value = 4096;
+	model_mem_refresh(s.mem);
+	CHECK_EQ(cf_vmem_adopt(&s.vmem, &saved, s.now), -CF_EREFUSED);
+	CHECK_EQ(scene_mem_status().broken, CF_VIRTIO_BROKEN_SIZES);
+	s.mem->tell_at = 0;
+	(void)scene_end();
+}
+
+static void balloon_adopts(void)
+{
+	struct scene_config config = { .bus = BUS_PCI };
+	struct cf_balloon_saved saved;
+	struct cf_balloon_status status;
+
+	if (!CHECK(scene_make(config)) || !CHECK(scene_balloon()))
+		return;
+	model_late(&s.bal->model, true);
+	model_balloon_target(s.bal, 1024);
+	(void)cf_balloon_work(&s.balloon, s.now);
+	CHECK(cf_balloon_is_busy(&s.balloon));
+	model_late(&s.bal->model, false);
+	scene_balloon_work();
+	CHECK(!cf_balloon_is_busy(&s.balloon));
+	cf_balloon_save(&s.balloon, &saved);
+	CHECK_EQ(saved.held, 1024);
+	CHECK(!model_balloon_give(s.bal, 7, 7));
+	saved.held = 1023;
+	CHECK_EQ(cf_balloon_adopt(&s.balloon, &saved, s.now), -CF_EINVAL);
+	saved.held = 1024;
+	saved.migrated = 77;
+	CHECK_EQ(cf_balloon_adopt(&s.balloon, &saved, s.now), 0);
+	cf_balloon_status(&s.balloon, &status);
+	CHECK(status.migrated == 77 && status.held == 1024);
+	model_balloon_target(s.bal, 0);
+	scene_balloon_work();
+	CHECK_EQ(s.bal->ballooned, 0);
+	CHECK(scene_end());
+}
+
+int main(void)
+{
+	tap_run("busy with a request", mem_is_busy);
+	tap_run("what is told of blocks", mem_tells);
+	tap_run("what is not adopted", mem_refuses);
+	tap_run("a device that tells nonsense", mem_is_broken);
+	tap_run("a balloon", balloon_adopts);
+	return tap_done();
+}
