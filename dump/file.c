@@ -101,7 +101,9 @@ void dump_file_close(struct dump_file *file)
 	flat_close(file->flat);
 	bitmap_close(file->there);
 	bitmap_close(file->dumped);
-	unpack_free(file->unpack);
+	unpack_free(&file->unpack);
+	free(file->page);
+	free(file->packed);
 	free(file->segment);
 	free(file->notes);
 	free(file->path);
@@ -138,7 +140,8 @@ int dump_file_has(struct dump_file *file, uint64_t frame,
 {
 	if (file->format == DUMP_ELF)
 		return elf_file_has(file, frame);
-	return bitmap_get(file, file->dumped, frame, NULL, why);
+	return bitmap_get(file, file->dumped, frame / file->page_frames, NULL,
+			  why);
 }
 
 uint64_t dump_file_frames_max(const struct dump_file *file)
@@ -147,8 +150,9 @@ uint64_t dump_file_frames_max(const struct dump_file *file)
 
 	if (file->format == DUMP_ELF)
 		return file->stored / CF_FRAME_BYTES + 1;
-	return bitmap_count(file->dumped) < count ?
-	       bitmap_count(file->dumped) : count;
+	if (bitmap_count(file->dumped) < count)
+		count = bitmap_count(file->dumped);
+	return count * file->page_frames;
 }
 
 int dump_file_was_there(struct dump_file *file, uint64_t frame,
@@ -156,7 +160,8 @@ int dump_file_was_there(struct dump_file *file, uint64_t frame,
 {
 	if (file->format == DUMP_ELF)
 		return elf_file_has(file, frame);
-	return bitmap_get(file, file->there, frame, NULL, why);
+	return bitmap_get(file, file->there, frame / file->page_frames, NULL,
+			  why);
 }
 
 /* ---- notes ---- */

@@ -12,6 +12,7 @@
 #include <coldframe/types.h>
 
 #include "info.h"
+#include "pack.h"
 
 enum dump_format {
 	DUMP_ELF,
@@ -44,7 +45,10 @@ struct dump_file {
 	struct info vmcoreinfo, note;	/* NULL, 0: it has none */
 	char *notes;			/* what they lie in */
 	size_t notes_bytes;
-	void *unpack;			/* what zstd needs */
+	unsigned page_frames;		/* KDUMP: frames of its pages */
+	struct unpack unpack;
+	unsigned char *page, *packed;	/* the page that was read last */
+	uint64_t page_number;		/* + 1; 0: none was */
 };
 
 /**

@@ -103,38 +103,37 @@ unsigned pack_flags(enum dump_compress how)
 }
 
 #ifdef HAVE_ZSTD
-static int unpack_zstd(void **context, const void *bytes, size_t count,
-		       void *frame)
+static int unpack_zstd(struct unpack *unpack, const void *bytes, size_t count,
+		       void *page)
 {
-	if (!*context)
-		*context = ZSTD_createDCtx();
-	return *context && ZSTD_decompressDCtx(*context, frame, CF_FRAME_BYTES,
-					       bytes, count) ==
-			   CF_FRAME_BYTES ? 0 : -1;
+	if (!unpack->zstd)
+		unpack->zstd = ZSTD_createDCtx();
+	return unpack->zstd &&
+	       ZSTD_decompressDCtx(unpack->zstd, page, unpack->page_bytes,
+				   bytes, count) == unpack->page_bytes ? 0 : -1;
 }
 #endif
 
-int unpack_frame(void **context, unsigned flags, const void *bytes,
-		 size_t count, void *frame)
+int unpack_page(struct unpack *unpack, unsigned flags, const void *bytes,
+		size_t count, void *page)
 {
-	uLongf length = CF_FRAME_BYTES;
+	uLongf length = unpack->page_bytes;
 
-	(void)context;
 	if (flags & KDUMP_ZLIB)
-		return uncompress(frame, &length, bytes, count) == Z_OK &&
-		       length == CF_FRAME_BYTES ? 0 : -1;
+		return uncompress(page, &length, bytes, count) == Z_OK &&
+		       length == unpack->page_bytes ? 0 : -1;
 #ifdef HAVE_ZSTD
 	if (flags & KDUMP_ZSTD)
-		return unpack_zstd(context, bytes, count, frame);
+		return unpack_zstd(unpack, bytes, count, page);
 #endif
 	return -1;
 }
 
-void unpack_free(void *context)
+void unpack_free(struct unpack *unpack)
 {
 #ifdef HAVE_ZSTD
-	(void)ZSTD_freeDCtx(context);
+	(void)ZSTD_freeDCtx(unpack->zstd);
 #else
-	(void)context;
+	(void)unpack;
 #endif
 }

@@ -29,11 +29,14 @@ size_t pack_frame(struct pack *pack, const void *frame, void *to, size_t room);
 /* KDUMP_* of page descriptors. */
 unsigned pack_flags(enum dump_compress how);
 
-/*
- * A frame from its packed bytes; @context keeps what that needs. 0, or -1.
- */
-int unpack_frame(void **context, unsigned flags, const void *bytes,
-		 size_t count, void *frame);
-void unpack_free(void *context);
+struct unpack {
+	size_t page_bytes;		/* what pages have when unpacked */
+	void *zstd;
+};
+
+/* A page from its packed bytes. 0, or -1. */
+int unpack_page(struct unpack *unpack, unsigned flags, const void *bytes,
+		size_t count, void *page);
+void unpack_free(struct unpack *unpack);
 
 #endif

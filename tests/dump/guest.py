@@ -9,8 +9,10 @@ The same scenario on the embedded machine is what each frame is compared with:
 both machines have the same frames with the same contents.
 """
 
+import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -56,21 +58,140 @@ def write_frames(folder, core):
     return sum(pfn < readers.FRAMES for pfn in place)
 
 
+# QEMU's own core has all RAM there may be, and what the program has besides.
+SMALL = '''
+machine memory 256M span 256M
+owner db movable
+owner drv
+alloc data 16M movable owner db
+alloc kern 30 order 2
+offline-alloc cold 112M owner drv order 9
+offline-alloc single 16M owner drv
+dump %s level 31
+'''
+
+WRAPPER = '''#!/bin/sh
+exec %s "$@" -chardev socket,id=second,path=%s,server=on,wait=off \\
+    -mon chardev=second,mode=control
+'''
+
+# QEMU's program, and what readelf calls the processor.
+KINDS = {'x86-64': ('qemu-system-x86_64', 'Advanced Micro Devices X86-64'),
+         'aarch64': ('qemu-system-aarch64', 'AArch64')}
+
+
+def ask_qemu(path, core):
+    """An ELF core by a second monitor, as anybody would have QEMU make it."""
+    with socket.socket(socket.AF_UNIX) as monitor:
+        monitor.settimeout(120)
+        monitor.connect(path)
+        lines = monitor.makefile('rw')
+        lines.readline()
+        for command, arguments in (
+                ('qmp_capabilities', {}),
+                ('dump-guest-memory', {'paging': False, 'format': 'elf',
+                                       'protocol': 'file:' + core})):
+            lines.write(json.dumps({'execute': command,
+                                    'arguments': arguments}) + '\n')
+            lines.flush()
+            answer = {}
+            while 'return' not in answer and 'error' not in answer:
+                answer = json.loads(lines.readline())
+    return json.dumps(answer)
+
+
+def guest_image(coldframe, kind):
+    return os.path.join(os.path.dirname(coldframe), '../../guest/guest-' +
+                        kind)
+
+
+def own_core(folder, coldframe, kind):
+    """QEMU's own ELF core; the guest waits in a step that writes a pipe."""
+    path = {name: os.path.join(folder, kind + '-' + name)
+            for name in ('scenario', 'twin', 'core', 'pipe', 'monitor',
+                         'kdump', 'filtered',
+                         'bin')}
+    program, called = KINDS[kind]
+    os.mkfifo(path['pipe'])
+    os.mkdir(path['bin'])
+    wrapper = os.path.join(path['bin'], program)
+    with open(wrapper, 'w', encoding='ascii') as file:
+        file.write(WRAPPER % (shutil.which(program), path['monitor']))
+    os.chmod(wrapper, 0o755)
+    with open(path['scenario'], 'w', encoding='ascii') as file:
+        file.write(SMALL % path['pipe'])
+    with subprocess.Popen(
+            [coldframe, 'run', '-q', '--machine=qemu', '--cpu-kind', kind,
+             path['scenario']],
+            env=dict(os.environ, PATH=path['bin'] + ':' + os.environ['PATH']),
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            text=True) as guest:
+        # Who opens the pipe to write has done all steps before.
+        with open(path['pipe'], 'rb') as pipe:
+            said = ask_qemu(path['monitor'], path['core'])
+            with open(path['kdump'], 'wb') as file:
+                shutil.copyfileobj(pipe, file)
+        out = guest.communicate()[0]
+    ok(not guest.returncode and 'error' not in said,
+       'QEMU\'s own core of %s' % kind, said + out)
+    code, out = run('readelf', '-hW', path['core'])
+    ok(not code and called in out and 'CORE' in out, 'which is one of %s' %
+       kind, out)
+    with open(path['scenario'], 'w', encoding='ascii') as file:
+        file.write(SMALL.replace('dump', '#'))
+    code, out = run(coldframe, 'dump', '-q', '-d', '0', path['scenario'],
+                    path['twin'])
+    ok(not code, 'the embedded machine', out)
+    # QEMU reads all there is, and the guest's CPUs keep their caches.
+    same = {'word': 0, 'contents': 0, 'compared': 32768, 'only-a': 0}
+    code, out = run(coldframe, 'dump-diff', '-j', path['twin'], path['core'])
+    diff = json.loads(out) if not code else {}
+    ok(diff.items() >= dict(same, **{'only-b': 32768}).items(),
+       'has the same in each frame, and what is offline', out)
+    code, out = run(coldframe, 'dump', '-q', '--from', path['core'], '-d',
+                    '0', path['filtered'])
+    ok(not code, 'it is filtered', out)
+    code, out = run(coldframe, 'dump-diff', '-j', path['twin'],
+                    path['filtered'])
+    diff = json.loads(out) if not code else {}
+    ok(diff.items() >= dict(same, **{'only-b': 0}).items(),
+       'to what may be read', out)
+    code, out = run(coldframe, 'dump-info', '-j', path['core'])
+    info = json.loads(out) if not code else {}
+    ok(info.get('frames') == 65536 and info['format'] == 'ELF core' and
+       info['classes']['offline']['frames'] == 32768, 'totals of the core',
+       out)
+    code, out = run(coldframe, 'dump', '-q', '--from', path['core'], '-d',
+                    '31', path['twin'])
+    ok(not code, 'and with a level', out)
+    code, out = run(coldframe, 'dump-diff', '-e', path['twin'], path['kdump'])
+    ok(not code, 'to what the step wrote, a stream', out)
+    os.remove(path['core'])
+
+
 def main():
     kdumpfile, coldframe = sys.argv[1:3]
     if not shutil.which('qemu-system-x86_64'):
-        print('1..0 # SKIP no qemu-system-x86_64')
-        return 0
-    shared = '/dev/shm' if os.access('/dev/shm', os.W_OK) else None
+        readers.skip('qemu-system-x86_64', 'qemu-system-x86')
+        print('1..1')
+        return 1 if readers.failed else 0
+    shared = None
+    if os.access('/dev/shm', os.W_OK) and \
+            shutil.disk_usage('/dev/shm').free > 4 << 30:
+        shared = '/dev/shm'
     folder = tempfile.mkdtemp(prefix='coldframe-guest-', dir=shared)
     path = {name: os.path.join(folder, name)
-            for name in ('scenario', 'twin', 'core', 'kdump', 'step')}
+            for name in ('scenario', 'twin', 'twin-kdump', 'core', 'kdump',
+                         'step')}
     try:
         with open(path['scenario'], 'w', encoding='ascii') as file:
             file.write(SCENARIO % path['step'])
         code, out = run(coldframe, 'dump', '-q', '--elf', '-d', '0',
                         path['scenario'], path['twin'])
         ok(not code, 'the embedded machine', out)
+        code, out = run(coldframe, 'dump', '-q', '-d', '0', path['scenario'],
+                        path['twin-kdump'])
+        ok(not code, 'and kdump-compressed', out)
         guest = [coldframe, 'dump', '-q', '--machine=qemu', '-d', '0']
         code, out = run(*guest, '--elf', path['scenario'], path['core'])
         ok(not code, 'the guest, as an ELF core', out)
@@ -89,13 +210,25 @@ def main():
         there = write_frames(folder, path['twin'])
         ok(0 < there < readers.FRAMES // 2, 'less than half is there',
            str(there))
-        for name, words in (('core', ['elf']), ('kdump', [])):
-            if os.path.exists(kdumpfile):
+        for name, words in (('core', ['elf']), ('kdump', []),
+                            ('twin', ['elf']), ('twin-kdump', [])):
+            if not os.path.exists(kdumpfile):
+                readers.skip('libkdumpfile', 'libkdumpfile-dev')
+            else:
                 code, out = run(kdumpfile, path[name], folder + '/frames',
                                 *words)
                 ok(not code and '%d there' % there in out,
                    'every frame of %s by libkdumpfile' % name, out)
-        readers.by_gdb(folder, readers.by_readelf(folder, there), there)
+        for name in ('core', 'twin'):
+            rows = readers.by_readelf(folder, there, name)
+            readers.by_gdb(folder, rows, there, name)
+        own_core(folder, coldframe, 'x86-64')
+        if not shutil.which('qemu-system-aarch64'):
+            readers.skip('qemu-system-aarch64', 'qemu-system-arm')
+        elif not os.path.exists(guest_image(coldframe, 'aarch64')):
+            readers.skip('guest for aarch64', 'gcc-aarch64-linux-gnu')
+        else:
+            own_core(folder, coldframe, 'aarch64')
     finally:
         shutil.rmtree(folder)
     print('1..%d' % readers.count)

@@ -549,6 +549,9 @@ int main(void)
 		       access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm",
 		       (long)getpid());
 	(void)snprintf(other, sizeof(other), "%s-2", path);
+#ifndef HAVE_KDUMPFILE
+	tap_skip("libkdumpfile", "it is not here; install libkdumpfile-dev");
+#endif
 	tap_run("formats", formats);
 	tap_run("levels", each_level);
 	tap_run("a dump of a dump", again);
