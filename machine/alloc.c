@@ -185,7 +185,7 @@ static int alloc_runs(struct machine *machine, const struct step *step,
 	for (i = 0; i < wanted; i++) {
 		do
 			err = cf_alloc(machine->map, request, &pfn);
-		while (err == -CF_ENOMEM && devices_yield(machine));
+		while (err == -CF_ENOMEM && devices_give_way(machine));
 		if (err == -CF_ENOMEM && i && step->amount.unit == AMOUNT_ALL)
 			return 0;
 		if (!err)

@@ -535,7 +535,7 @@ static void work_on_low(struct device *device)
 		work_now(device);
 }
 
-void devices_wait(struct machine *machine, uint64_t ns)
+void devices_work_for(struct machine *machine, uint64_t ns)
 {
 	uint64_t end = now_ns() + ns, now, low = machine_low_signals(machine);
 
@@ -569,7 +569,7 @@ static uint64_t given_back(struct machine *machine)
 	return frames;
 }
 
-bool devices_yield(struct machine *machine)
+bool devices_give_way(struct machine *machine)
 {
 	uint64_t before = given_back(machine);
 

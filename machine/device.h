@@ -115,10 +115,10 @@ int device_plug(struct machine *machine, const struct step *step, bool unplug,
 		struct outcome *outcome);
 
 /* Let all drivers work while time passes. */
-void devices_wait(struct machine *machine, uint64_t ns);
+void devices_work_for(struct machine *machine, uint64_t ns);
 
 /* Memory is low: did a balloon give some back? */
-bool devices_yield(struct machine *machine);
+bool devices_give_way(struct machine *machine);
 
 /* How often the engine said that memory is low. */
 uint64_t machine_low_signals(struct machine *machine);

@@ -252,7 +252,7 @@ void walkers_go_on(struct machine *machine)
 int step_wait(struct machine *machine, const struct step *step,
 	      struct outcome *outcome)
 {
-	devices_wait(machine, step->amount.number);
+	devices_work_for(machine, step->amount.number);
 	did(outcome, "waited");
 	return 0;
 }

@@ -205,17 +205,12 @@ static void lie_config(struct model_mem *mem, enum model_trick trick)
 	}
 }
 
-/* Nothing is right for long. */
-static void change_mind(struct model_mem *mem, enum model_trick trick)
+/* Nothing is right for long: all or nothing, in turn. */
+static void change_mind(struct model_mem *mem)
 {
-	uint64_t other = mem->restless - 1;
-
-	if (trick == MODEL_LIE_RESTLESS)
-		other = mem->requested ? 0 : mem->usable;
-	else if (!mem->restless)
+	if (mem->model.trick != MODEL_LIE_RESTLESS || !mem->model.tricked)
 		return;
-	mem->restless = mem->requested + 1;
-	mem->requested = other;
+	mem->requested = mem->requested ? 0 : mem->usable;
 	write_config(mem);
 	model_config_changed(&mem->model);
 }
@@ -272,7 +267,7 @@ static void mem_chain(struct model *model, unsigned queue,
 	cf_wire_put16(chain->in[0].at + CF_VMEM_ANSWER_TYPE, type);
 	cf_wire_put16(chain->in[0].at + CF_VMEM_ANSWER_STATE, state);
 	lie_config(mem, trick);
-	change_mind(mem, trick);
+	change_mind(mem);
 	model_use(model, queue, chain->head, CF_VMEM_ANSWER_BYTES,
 		  chain->in[0].bytes, trick);
 }

@@ -219,7 +219,6 @@ struct model_mem {
 	/* A wrong number in the configuration: offset + 1; 0: none. */
 	unsigned tell_at;
 	uint64_t tell_value;
-	uint64_t restless;		/* the other size + 1; 0: not */
 	uint16_t tricked_type;		/* of the request tricked with */
 	uint64_t asked[4];		/* by type */
 };

@@ -125,6 +125,9 @@ REFUSED = [
      'ask d block 9\n', 'invalid', 'no whole blocks'),
     (MEM + 'lie d restless\nplug d 32M\n', 'again', 'd wants something '
      'else all the time'),
+    (MEM + 'lie d restless\nexpect fails again plug d 32M\nlie d honest\n'
+     'request d 2M\nexpect virtio-mem d plugged == 2M\nplug d 65M\n',
+     'invalid', 'more than its region'),
     (MEM + 'plug d 2M\nsubscriber s veto\nexpect fails busy unplug d 2M\n'
      'unload d\n', 'busy', 'd has nothing plugged, but 1 of'),
     (BALLOON + 'expect fails nomem balloon d 32M\nballoon d 1M\n'

@@ -122,8 +122,8 @@ bool qemu_ballooned(struct qemu *qemu, const struct qemu_config *config,
 bool qemu_agrees(struct qemu *qemu, const struct qemu_config *config,
 		 const json_t *report, char *why, size_t bytes);
 
-/* QEMU holds events back for a second; a busy host for longer. */
-#define QEMU_EVENTS_NS	5000000000ull
+/* QEMU holds events back for a second, a busy host for longer. */
+#define QEMU_EVENTS_NS	30000000000ull
 
 /* Do its events tell, within @for_ns, what is plugged and ballooned now? */
 bool qemu_told(struct qemu *qemu, const struct qemu_config *config,
