@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The programs in docs/owners.md are what they say they are.
+"""The programs in docs/owners.md and docs/devices.md are what they say.
 Method: compile each with what it stands on, run it, compare what it prints.
 
 usage: docs.py WORK-DIRECTORY LIBRARY...
@@ -14,7 +14,10 @@ import tap
 
 WORK = os.path.abspath(sys.argv[1])
 LIBRARIES = [os.path.abspath(path) for path in sys.argv[2:]]
-PAGE = 'docs/owners.md'
+PAGES = {
+    'docs/owners.md': ['begin', 'ring', 'hugepool', 'guestmem', 'elastic'],
+    'docs/devices.md': ['device', 'devmem', 'daxfile', 'rawdev'],
+}
 LINES = 100                             # of a whole owner
 
 BLOCK = re.compile(r'^```c\n/\* (\w+): [^\n]*\n(.*?)^```$'
@@ -39,17 +42,20 @@ def check(name, begin, text, printed):
 
 
 def main():
-    with open(os.path.join(tap.ROOT, PAGE), encoding='utf-8') as file:
-        blocks = BLOCK.findall(file.read())
+    begin = ''
     os.makedirs(WORK, exist_ok=True)
-    names = [name for name, _, _ in blocks]
-    tap.ok(names == ['begin', 'ring', 'hugepool', 'guestmem', 'elastic'],
-           'the page has its programs', str(names))
-    begin = blocks[0][1]
-    for name, text, printed in blocks[1:]:
-        check(name, begin, text, printed)
-    lines = blocks[1][1].count('\n')
-    tap.ok(lines <= LINES, 'an owner takes %d lines' % lines)
+    for page, names in PAGES.items():
+        with open(os.path.join(tap.ROOT, page), encoding='utf-8') as file:
+            blocks = BLOCK.findall(file.read())
+        found = [name for name, _, _ in blocks]
+        tap.ok(found == names, page + ' has its programs', str(found))
+        # The first of a page is what the others stand on.
+        begin += blocks[0][1]
+        for name, text, printed in blocks[1:]:
+            check(name, begin, text, printed)
+            if name == 'ring':
+                lines = text.count('\n')
+                tap.ok(lines <= LINES, 'an owner takes %d lines' % lines)
     tap.done()
 
 
