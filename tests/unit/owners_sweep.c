@@ -7,9 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "owners/daxfile.h"
+#include "owners/devmem.h"
 #include "owners/elastic/elastic.h"
 #include "owners/guestmem.h"
 #include "owners/hugepool.h"
+#include "owners/rawdev.h"
 #include "tests/unit/machine.h"
 
 #define TURNS_MAX	200
@@ -302,6 +305,153 @@ static void end_given(void)
 	end_objects();
 }
 
+/* ---- device memory: the last block of the map ---- */
+
+static struct devmem *driver;
+static struct daxfile *store;
+static struct rawdev *device;
+static cf_pfn first, last, mine;
+
+static int copy(void *context, cf_pfn source, cf_pfn target, unsigned order)
+{
+	(void)context;
+	return cf_copy_run(m.map, source, target, order);
+}
+
+static void moved(void *context, cf_pfn source, cf_pfn target, unsigned order)
+{
+	(void)context;
+	if (mine >= source && mine < source + ((cf_pfn)1 << order))
+		mine = target + (mine - source);
+}
+
+static void begin_range(void)
+{
+	first = m.last - m.block;
+	last = m.last;
+	driver = NULL;
+	store = NULL;
+	device = NULL;
+	mine = CF_PFN_NONE;
+	storage = NULL;
+}
+
+/* Without an owner there is no range either. */
+static bool is_there(bool made)
+{
+	return made == (block_info(first).state != CF_BLOCK_ABSENT);
+}
+
+static int make_driver(void)
+{
+	const struct devmem_config config = {
+		.pagemap = { .kind = CF_PAGEMAP_PRIVATE, .meta = CF_META_PORT },
+		.first = first, .last = last, .copy = copy, .moved = moved,
+	};
+
+	if (!storage)
+		(void)room(devmem_bytes(&config));
+	return devmem_create(m.map, &config, storage, &driver);
+}
+
+static bool driver_holds(void)
+{
+	struct devmem_finding finding;
+
+	return is_there(driver != NULL) &&
+	       (!driver || devmem_verify(driver, &finding));
+}
+
+static void end_driver(void)
+{
+	if (mine != CF_PFN_NONE)
+		cf_put(m.map, mine);
+	CHECK_EQ(devmem_destroy(driver, NULL), 0);
+	free(storage);
+}
+
+/* A page of a process, with something in it. */
+static void begin_page(void)
+{
+	begin_range();
+	CHECK_EQ(make_driver(), 0);
+	mine = alloc(folio(0, 0));
+	memset(m.memory.base + mine * CF_FRAME_BYTES, 7, CF_FRAME_BYTES);
+}
+
+/* There and back. */
+static int move_page(void)
+{
+	cf_pfn now;
+	int err = 0;
+
+	if (mine < first)
+		err = devmem_to_device(driver, mine, 1, NULL);
+	if (!err)
+		err = cf_pagemap_fault(m.map, mine, &now);
+	return err;
+}
+
+static bool page_holds(void)
+{
+	bool here = mine < first;
+
+	return driver_holds() && (!here ||
+	       m.memory.base[mine * CF_FRAME_BYTES] == 7);
+}
+
+static int make_store(void)
+{
+	const struct daxfile_config config = {
+		.pagemap = { .kind = CF_PAGEMAP_FS_DAX, .meta = CF_META_PORT },
+		.first = first, .last = last, .files = 2, .pages = 64,
+	};
+
+	if (!storage)
+		(void)room(daxfile_bytes(&config));
+	return daxfile_create(m.map, &config, storage, &store);
+}
+
+static bool store_holds(void)
+{
+	struct daxfile_finding finding;
+
+	return is_there(store != NULL) &&
+	       (!store || daxfile_verify(store, &finding));
+}
+
+static void end_store(void)
+{
+	CHECK_EQ(daxfile_destroy(store, NULL), 0);
+	free(storage);
+}
+
+static int make_device(void)
+{
+	const struct rawdev_config config = {
+		.pagemap = { .kind = CF_PAGEMAP_P2P, .meta = CF_META_PORT },
+		.first = first, .last = last, .order = 3, .holds = 4,
+	};
+
+	if (!storage)
+		(void)room(rawdev_bytes(&config));
+	return rawdev_create(m.map, &config, storage, &device);
+}
+
+static bool device_holds(void)
+{
+	struct rawdev_finding finding;
+
+	return is_there(device != NULL) &&
+	       (!device || rawdev_verify(device, &finding));
+}
+
+static void end_device(void)
+{
+	CHECK_EQ(rawdev_destroy(device, NULL), 0);
+	free(storage);
+}
+
 /* ---- asked for while the engine moves it ---- */
 
 int __real_cf_copy_run(struct cf_map *at, cf_pfn source, cf_pfn target,
@@ -356,6 +506,7 @@ static void asked_while_moving(void)
 }
 
 #define SMALL	{ .blocks = 2, .cpus = 2 }
+#define DEVICE	{ .blocks = 2, .cpus = 2, .absent = 1 }
 
 static const struct operation operations[] = {
 	{ "a pool grows", SMALL, begin_pool, grow_pool, pool_holds, end_pool,
@@ -378,6 +529,14 @@ static const struct operation operations[] = {
 	  objects_hold, end_objects, 1 },
 	{ "memory is taken again", SMALL, begin_given, make_some_objects,
 	  objects_hold, end_given, 1 },
+	{ "a driver is made", DEVICE, begin_range, make_driver, driver_holds,
+	  end_driver, 1 },
+	{ "a page goes to the device and back", DEVICE, begin_page, move_page,
+	  page_holds, end_driver, 4 },
+	{ "a store of files is made", DEVICE, begin_range, make_store,
+	  store_holds, end_store, 1 },
+	{ "a device of parts is made", DEVICE, begin_range, make_device,
+	  device_holds, end_device, 1 },
 	{ "objects are moved for a block", SMALL, begin_scattered, take_block,
 	  objects_hold, end_objects, 2 },
 };
@@ -386,11 +545,13 @@ static const struct operation operations[] = {
 static bool take_turn(const struct operation *operation,
 		      enum cf_host_call call, uint64_t turn)
 {
+	uint64_t before;
 	bool fired;
 	int err;
 
 	if (!CHECK(machine_make(operation->machine)))
 		return false;
+	before = unused_frames();
 	operation->begin();
 	cf_host_fault_arm(&m.memory, call, turn);
 	err = operation->act();
@@ -402,7 +563,7 @@ static bool take_turn(const struct operation *operation,
 		CHECK_EQ(operation->act(), 0);
 	CHECK(operation->holds());
 	operation->end();
-	CHECK_EQ(unused_frames(), m.last);
+	CHECK_EQ(unused_frames(), before);
 	CHECK(machine_end());
 	if (tap.broken)
 		printf("# %s: call %llu of sort %d fails, error %d\n",
