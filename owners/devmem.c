@@ -643,32 +643,38 @@ static int on_fault(void *context, cf_pfn pfn, unsigned order, cf_pfn touched,
 	return bring_back(&way, ret_pfn);
 }
 
-/* A page that moved here, and is not on its way yet. */
-static bool is_guest(struct devmem *driver, uint32_t at)
+/*
+ * The first page of [at, last), in one chunk, that moved here and is not on
+ * its way yet; @last: none.
+ */
+static uint32_t find_guest(struct devmem *driver, uint32_t at, uint32_t last)
 {
 	unsigned long state = lock(driver);
-	bool guest = driver->record[at].state == RUN_USED &&
-		     driver->record[at].moves;
 
+	while (at < last && (driver->record[at].state != RUN_USED ||
+			     !driver->record[at].moves))
+		at++;
 	unlock(driver, state);
-	return guest;
+	return at;
 }
 
 int devmem_evict(struct devmem *driver, uint64_t count, uint64_t *ret_count)
 {
+	uint32_t at = 0, last = WHOLE_FRAMES;
 	uint64_t done = 0;
+	int err, worst = 0;
 	cf_pfn where;
-	uint32_t at;
-	int err = 0;
-	int worst = 0;
 
-	for (at = 0; at < driver->frames && done < count; at++) {
-		struct way_back way = {
-			.driver = driver, .at = at, .touched = at,
-		};
+	while (at < driver->frames && done < count) {
+		struct way_back way = { .driver = driver };
 
-		if (!is_guest(driver, at))
+		at = find_guest(driver, at, last);
+		if (at == last) {
+			last += WHOLE_FRAMES;
 			continue;
+		}
+		way.at = at;
+		way.touched = at++;
 		err = bring_back(&way, &where);
 		done += !err;
 		if (err && worst != -CF_ENOMEM)

@@ -402,6 +402,122 @@ static const struct explore_program free_list = {
 	.end = end_driver,
 };
 
+/* ---- users of a page that is to go back ---- */
+
+static int copy(void *context, cf_pfn source, cf_pfn target, unsigned order)
+{
+	(void)context;
+	(void)order;
+	*ground_contents(target) = *ground_contents(source);
+	return 0;
+}
+
+static void moved(void *context, cf_pfn source, cf_pfn target, unsigned order)
+{
+	(void)context;
+	(void)source;
+	(void)order;
+	w->taken[2] = target;
+}
+
+/* A page of 2 MiB has gone to the device; one user has it mapped. */
+static void make_guest_page(enum cf_pagemap_kind kind)
+{
+	struct devmem_config config = {
+		.pagemap = begin(kind, 0), .first = FIRST,
+		.last = LAST, .copy = copy, .moved = moved,
+	};
+
+	MUST(devmem_create(ground_map, &config,
+			   explore_memory(devmem_bytes(&config)),
+			   &w->driver));
+	w->taken[2] = ground_alloc(CF_TYPE_FOLIO, CF_CHUNK_ORDER, 0);
+	*ground_contents(w->taken[2]) = 1;
+	MUST(devmem_to_device(w->driver, w->taken[2], 1, NULL));
+	w->mapped = w->taken[2];
+}
+
+static void set_up_guest_page(void)
+{
+	make_guest_page(CF_PAGEMAP_COHERENT);
+}
+
+static void map_and_look(void)
+{
+	w->err[0] = devmem_map(w->driver, w->mapped);
+	if (w->err[0]) {
+		REQUIRE(w->err[0] == -CF_EAGAIN || w->err[0] == -CF_EINVAL);
+		return;
+	}
+	/* It may have gone back meanwhile: then both references have. */
+	w->err[0] = devmem_unmap(w->driver, w->mapped);
+	REQUIRE(!w->err[0] || w->err[0] == -CF_EAGAIN ||
+		w->err[0] == -CF_EINVAL);
+	w->taken[0] = w->err[0] != 0;
+}
+
+static void evict(void)
+{
+	uint64_t count;
+
+	w->err[1] = devmem_evict(w->driver, 1, &count);
+	REQUIRE(!w->err[1] || w->err[1] == -CF_EAGAIN);
+}
+
+static void end_guest_page(void)
+{
+	struct devmem_finding finding;
+
+	/* Whoever mapped it and did not unmap it has a reference still. */
+	REQUIRE(refs_of(w->taken[2]) == 1 + w->taken[0]);
+	REQUIRE(w->taken[2] == w->mapped || refs_of(w->mapped) == 0);
+	REQUIRE(*ground_contents(w->taken[2]) == 1);
+	REQUIRE(devmem_verify(w->driver, &finding));
+	ground_verify();
+}
+
+static const struct explore_program map_against_evict = {
+	.name = "driver-map-against-evict",
+	.worry = "a page that goes back takes all who have it mapped along, "
+		 "and none who has not (hmm_test, 2022)",
+	.setup = set_up_guest_page,
+	.thread = { map_and_look, evict },
+	.end = end_guest_page,
+};
+
+static void touch_page(void)
+{
+	cf_pfn now;
+
+	w->err[0] = cf_pagemap_fault(ground_map, w->mapped, &now);
+	REQUIRE(w->err[0] == 0 || w->err[0] == -CF_EAGAIN ||
+		w->err[0] == -CF_EGONE);
+	if (!w->err[0])
+		REQUIRE(*ground_contents(now) == 1);
+}
+
+static void set_up_private_page(void)
+{
+	make_guest_page(CF_PAGEMAP_PRIVATE);
+}
+
+static void end_private_page(void)
+{
+	w->taken[0] = 0;
+	/* One of them moved it, or each met the other. */
+	REQUIRE(!w->err[0] || !w->err[1] || w->taken[2] == w->mapped);
+	end_guest_page();
+}
+
+static const struct explore_program touch_against_evict = {
+	.name = "driver-touch-against-evict",
+	.worry = "a page that a CPU touches while the driver brings it back "
+		 "moves once (do_swap_page, 2024)",
+	.setup = set_up_private_page,
+	.thread = { touch_page, evict },
+	.end = end_private_page,
+};
+
 const struct explore_program *const explore_devices[] = {
 	&truncate_against_map,
 	&unmap_against_map,
@@ -410,5 +526,7 @@ const struct explore_program *const explore_devices[] = {
 	&peers_of_a_part,
 	&removal_against_failure,
 	&free_list,
+	&map_against_evict,
+	&touch_against_evict,
 	NULL
 };
