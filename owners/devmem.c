@@ -197,14 +197,14 @@ static bool take_listed(struct devmem *driver, uint32_t at, unsigned order)
 	return ours;
 }
 
+static void list_pieces(struct devmem *driver, uint32_t at, uint32_t last);
+
 /*
  * A run in our hands is idle again: on the list, its bad frames apart.  A mark
  * that comes after we looked comes with a call of the failure hook.
  */
 static void take_back(struct devmem *driver, uint32_t at, unsigned order)
 {
-	uint32_t last = at + (1u << order);
-
 	put_on_list(driver, at, order);
 	if (!is_marked(driver->map, pfn_at(driver, at)) ||
 	    !take_listed(driver, at, order))
@@ -217,8 +217,39 @@ static void take_back(struct devmem *driver, uint32_t at, unsigned order)
 	}
 	if (order == WHOLE)
 		set_state(driver, at, 0, RUN_INSIDE);
-	while (at < last)
-		at += list_part(driver, at);
+	list_pieces(driver, at, at + (1u << order));
+}
+
+/* A mark that came before its run was on the list is seen here. */
+static void weed(struct devmem *driver, uint32_t at)
+{
+	unsigned long state;
+	unsigned order;
+
+	if (!is_marked(driver->map, pfn_at(driver, at)))
+		return;
+	state = lock(driver);
+	order = driver->record[at].order;
+	unlock(driver, state);
+	if (take_listed(driver, at, order))
+		take_back(driver, at, order);
+}
+
+/* Whatever [at, last) is made of by now. */
+static void list_pieces(struct devmem *driver, uint32_t at, uint32_t last)
+{
+	uint32_t end;
+
+	while (at < last) {
+		end = at + list_part(driver, at);
+		/* Of a whole run only the head can have a mark. */
+		if (end - at == WHOLE_FRAMES)
+			weed(driver, at);
+		else
+			for (; at < end; at++)
+				weed(driver, at);
+		at = end;
+	}
 }
 
 /* Take an idle run of this order into our hands. */
@@ -807,37 +838,6 @@ size_t devmem_bytes(const struct devmem_config *config)
 	       (size_t)(config->last - config->first) * sizeof(struct record);
 }
 
-/* A mark that came before its run was on the list is seen here. */
-static void weed(struct devmem *driver, uint32_t at)
-{
-	unsigned long state;
-	unsigned order;
-
-	if (!is_marked(driver->map, pfn_at(driver, at)))
-		return;
-	state = lock(driver);
-	order = driver->record[at].order;
-	unlock(driver, state);
-	if (take_listed(driver, at, order))
-		take_back(driver, at, order);
-}
-
-/* What the range is made of at first: runs of 2 MiB, but for exceptions. */
-static void list_all(struct devmem *driver)
-{
-	uint32_t at = 0, part, last;
-
-	while (at < driver->frames) {
-		last = at + list_part(driver, at);
-		weed(driver, at);
-		/* Of a whole run only the head can have a mark. */
-		for (part = at + 1; part < last && last - at < WHOLE_FRAMES;
-		     part++)
-			weed(driver, part);
-		at = last;
-	}
-}
-
 int devmem_create(struct cf_map *map, const struct devmem_config *config,
 		  void *storage, struct devmem **ret_driver)
 {
@@ -865,7 +865,7 @@ int devmem_create(struct cf_map *map, const struct devmem_config *config,
 		(void)!cf_owner_unregister(map, driver->id, NULL);
 		return err;
 	}
-	list_all(driver);
+	list_pieces(driver, 0, driver->frames);
 	*ret_driver = driver;
 	return 0;
 }

@@ -166,6 +166,23 @@ static void stranger(struct rawdev *device, cf_pfn pfn)
 }
 
 /*
+ * The part is nobody's any more.  What else of it is marked goes, too; a mark
+ * that comes after this comes with the failure hook.
+ */
+static void give_up(struct rawdev *device, struct part *part)
+{
+	cf_pfn pfn = rawdev_pfn(device, (uint32_t)(part - device->part));
+	cf_pfn last = pfn + ((cf_pfn)1 << device->config.order);
+
+	set_state(device, part, PART_BAD);
+	/* In motion this moment: it stays marked, and is not handed out. */
+	for (; pfn < last; pfn++)
+		if (is_marked(device->map, pfn))
+			(void)!cf_pagemap_retire(device->map, device->id, pfn,
+						 NULL);
+}
+
+/*
  * Take the bad frames of an idle part out: it is used no more.  True: there
  * are none, only its neighbours had some; the part is the caller's.
  */
@@ -182,8 +199,7 @@ static bool lose(struct rawdev *device, struct part *part, cf_pfn pfn)
 		return false;
 	if (!cf_pagemap_retire(device->map, device->id, pfn, &bad) && !bad)
 		return true;
-	/* Or in motion this moment: it stays marked, and is not handed out. */
-	set_state(device, part, PART_BAD);
+	give_up(device, part);
 	return false;
 }
 
@@ -307,10 +323,11 @@ static void on_failure(void *context, cf_pfn pfn, unsigned order, cf_pfn bad)
 	struct part *part = part_of(device, pfn);
 	struct hold hold;
 
-	(void)order;
 	if (!part)
 		return;
-	if (lose(device, part, pfn))
+	if (order < device->config.order)
+		give_up(device, part);
+	else if (lose(device, part, pfn))
 		go_idle(device, part, pfn);
 	begin_round(device, NOTICE_FAILED);
 	while (find_untold(device, part, NOTICE_FAILED, &hold)) {

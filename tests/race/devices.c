@@ -477,8 +477,10 @@ static void truncation(void)
 
 #define PARTS_USED	64
 #define HOLDS		512
+#define PART_ORDER	2
 
 static struct rawdev *device;
+static uint32_t parts_used;
 
 static const char *const names[RACE_THREADS + 1] = {
 	"zero", "one", "two", "three", "four", "five", "six", "seven", "eight",
@@ -489,7 +491,7 @@ static void use_parts(struct racer *racer)
 	const char *who = names[racer->number % (RACE_THREADS + 1)];
 
 	while (race_on(racer)) {
-		uint32_t part = race_random(racer, PARTS_USED);
+		uint32_t part = race_random(racer, parts_used);
 		bool pin = race_random(racer, 2);
 		int err = pin ? rawdev_pin(device, part, who) :
 			  rawdev_map(device, part, who);
@@ -528,16 +530,62 @@ static void remove_device(struct racer *racer)
 	}
 }
 
-static void dma(void)
+/* Frames of the parts in use fail now and then. */
+static void fail_parts(struct racer *racer)
+{
+	unsigned bad;
+
+	for (bad = 0; bad < BAD_MAX && race_on(racer); bad++) {
+		cf_pfn pfn = first + race_random(racer,
+						 parts_used << PART_ORDER);
+		enum cf_retire_state state;
+		int err = cf_retire(race.map, pfn, &state);
+		int i;
+
+		/* Busy: the range is just going. */
+		RACE_CHECK(&race, !err || err == -CF_EAGAIN ||
+			   err == -CF_EBUSY);
+		for (i = 0; i < 50; i++)
+			(void)sched_yield();
+	}
+}
+
+/* Once nobody has it, every part with a bad frame is bad, and no other. */
+static void check_parts(void)
+{
+	struct rawdev_stat stat;
+	uint32_t part, bad = 0;
+
+	for (part = 0; part < parts_used; part++) {
+		cf_pfn pfn = rawdev_pfn(device, part);
+		cf_pfn end = pfn + ((cf_pfn)1 << PART_ORDER);
+		bool any = false;
+
+		for (; pfn < end; pfn++) {
+			enum cf_retire_state state =
+				cf_retire_state(race.map, pfn);
+
+			CHECK(state != CF_RETIRE_PENDING);
+			any |= state == CF_RETIRE_DONE;
+		}
+		bad += any;
+	}
+	rawdev_stat(device, &stat);
+	CHECK_EQ(stat.bad, bad);
+	CHECK_EQ(stat.forgotten, 0);
+}
+
+static void dma_to(uint32_t parts, bool failing)
 {
 	struct rawdev_config config = {
 		.pagemap = { .kind = CF_PAGEMAP_P2P }, .holds = HOLDS,
-		.order = 2,
+		.order = PART_ORDER,
 	};
 	struct rawdev_finding finding = { .kind = RAWDEV_FINDING_NONE };
 	struct rawdev_stat stat;
 
 	begin();
+	parts_used = parts;
 	config.first = first;
 	config.last = last;
 	storage = malloc(rawdev_bytes(&config));
@@ -545,17 +593,33 @@ static void dma(void)
 	CHECK_EQ(rawdev_pin(device, PARTS_USED, "for good"), 0);
 	race_add(&race, 4, use_parts);
 	race_add(&race, 1, remove_device);
-	race_add(&race, 1, speculate);
+	race_add(&race, 1, failing ? fail_parts : speculate);
 	race_go(&race);
 	CHECK_EQ(rawdev_unpin(device, PARTS_USED, "for good"), 0);
 	rawdev_stat(device, &stat);
 	CHECK_EQ(stat.mappings + stat.pins, 0);
 	CHECK_EQ(stat.strangers, 0);
 	CHECK(rawdev_verify(device, &finding));
+	check_parts();
 	CHECK_EQ(rawdev_remove_start(device), 0);
 	CHECK_EQ(rawdev_remove_step(device, NULL), 0);
 	CHECK_EQ(rawdev_destroy(device, NULL), 0);
 	end();
+}
+
+static void dma(void)
+{
+	dma_to(PARTS_USED, false);
+}
+
+static void dma_to_one(void)
+{
+	dma_to(1, false);
+}
+
+static void dma_to_failing(void)
+{
+	dma_to(PARTS_USED, true);
 }
 
 int main(int argc, char **argv)
@@ -566,5 +630,7 @@ int main(int argc, char **argv)
 	race_test("pages move both ways, in parts", migrate_parts);
 	race_test("truncation against mapping", truncation);
 	race_test("removal against DMA", dma);
+	race_test("removal against DMA to one part", dma_to_one);
+	race_test("removal against DMA to parts that fail", dma_to_failing);
 	return tap_done();
 }

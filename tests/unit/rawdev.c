@@ -200,6 +200,9 @@ static void bad_parts(void)
 	CHECK_EQ(cf_retire(m.map, first + 3, &state), 0);
 	CHECK_EQ(state, CF_RETIRE_DONE);
 	CHECK_EQ(rawdev_map(device, 0, "a"), -CF_EREFUSED);
+	/* Another one of what is left of it. */
+	CHECK_EQ(cf_retire(m.map, first + 9, &state), 0);
+	CHECK_EQ(state, CF_RETIRE_DONE);
 	CHECK_EQ(rawdev_map(device, 1, "a"), 0);
 	CHECK_EQ(rawdev_pin(device, 1, "b"), 0);
 	CHECK_EQ(cf_retire(m.map, first + 16 + 3, &state), 0);
