@@ -145,6 +145,25 @@ migrating off
 ''' + '''hint b
 expect virtio-balloon b hint-rounds == 3 hinted > 900M
 '''
+# The host wants something else before it has what it wanted.
+MIND = '''machine memory 128M span 4G
+virtio-mem d blocks 8-15
+request d 1G no-wait
+work d times 3
+request d 128M
+expect virtio-mem d plugged == 128M host-plugged == 128M requested == 128M
+alloc data 64M order 9 movable zone movable
+request d 512M no-wait
+work d times 2
+request d 0 no-wait
+work d times 2
+request d 64M
+expect set data intact
+expect virtio-mem d plugged == 64M host-plugged == 64M
+free data
+request d 0
+expect virtio-mem d plugged == 0 blocks == 0 resident == 0
+'''
 WISHES = '''machine memory 128M span 4G
 virtio-balloon b
 balloon b 4G no-wait
@@ -155,6 +174,7 @@ balloon b 0
 
 def check_devices():
     for what, text in (('64 nodes', MANY_NODES), ('hints', HINTS),
+                       ('changes of mind', MIND),
                        ('a balloon larger than the machine', WISHES)):
         here = play(text, '--json')
         there = play(text, *QEMU, '--json', '--verify=step')
