@@ -219,28 +219,37 @@ def refusal(done, file):
             ' saved', repr(done.stdout[-300:]))
 
 
-def again_saved(file):
-    """'' if the machine of a file, saved once more, is in the same file."""
-    other = file + '.again'
-    done = run('restore', '-q', file, '-',
-               stdin=b'verify\nsave %s\n' % other.encode())
+def differing(file, other):
+    """'' if two files say the same, but for what is of the moment."""
+    done = run('save-diff', '-j', file, other)
     if done.returncode:
-        return repr(done.stdout[-300:] + done.stderr)
-    diff = json.loads(run('save-diff', '-j', file, other).stdout)
-    os.remove(other)
-    wrong = {kind: count for kind, count in diff['records'].items()
-             if kind not in OF_THE_MOMENT and
-             any(count[key] for key in count if key != 'same')}
-    return repr(wrong) if wrong or any(
-        diff['contents'][key] for key in diff['contents']
-        if key != 'same') else ''
+        return repr(done.stderr)
+    diff = json.loads(done.stdout)
+    kinds = {kind: count for kind, count in diff['records'].items()
+             if kind not in OF_THE_MOMENT}
+    kinds['contents'] = diff['contents']
+    wrong = {kind: count for kind, count in kinds.items()
+             if any(count[key] for key in count if key != 'same')}
+    return repr(wrong) if wrong else ''
 
 
-def frame_by_frame(word, file, done):
-    """Workers and walkers go on with the first step: then it is another."""
-    goes_on = report(done)['load']['workers'] or report(done)['walkers']
-    wrong = '' if goes_on else again_saved(file)
-    return not wrong, word + ': every word and every frame', wrong
+def restored(word, file, done):
+    """It says the same, and is the same when it is saved once more. Workers
+    and walkers go on with the first step: then it is another one."""
+    saved = report(done) or {'load': {'workers': 0}, 'walkers': []}
+    goes_on = saved['load']['workers'] or saved['walkers']
+    other = file + '.again'
+    again = run('restore', '-j', file) if goes_on else run(
+        'restore', '-j', file, '-', stdin=b'save %s\n' % other.encode())
+    wrong = same(done, again)
+    results = [(not wrong and again.returncode == 0,
+                word + ': the same report', wrong)]
+    if not goes_on and again.returncode == 0:
+        wrong = differing(file, other)
+        os.remove(other)
+        results.append((not wrong, word + ': every word and every frame',
+                        wrong))
+    return results
 
 
 def at_end(name):
@@ -250,12 +259,8 @@ def at_end(name):
     done = run('save', '-j', name, file)
     if os.path.basename(file) in REFUSED:
         return [refusal(done, file)]
-    again = run('restore', '-j', file)
-    return [(done.returncode == 0 and again.returncode == 0, word +
-             ': saved and restored', repr(done.stderr + again.stderr)),
-            (not same(done, again), word + ': the same report',
-             same(done, again)),
-            frame_by_frame(word, file, done)]
+    return [(done.returncode == 0, word + ': saved', repr(done.stderr))] + \
+        restored(word, file, done)
 
 
 def without_lost(lines):
@@ -301,10 +306,7 @@ def in_middle(name):
                stdin='\n'.join(lines[:at + 1] + ['save', '']).encode())
     if os.path.basename(file) in REFUSED:
         return [refusal(done, file)]
-    again = run('restore', '-j', file)
-    results = [(not same(done, again), word + ': the same report',
-                same(done, again))]
-    results.append(frame_by_frame(word, file, done))
+    results = restored(word, file, done)
     rest = without_lost(lines[at + 1:])
     if any(map(is_step, rest)):
         on = run('restore', '-q', file, '-',
