@@ -32,6 +32,7 @@ enum part_state {
 struct part {
 	uint32_t hold;		/* (L) first, or NO_HOLD */
 	uint32_t state;		/* (L) enum part_state */
+	bool again;		/* (L) a frame failed while it was HELD */
 };
 
 /* What users are told of. */
@@ -165,21 +166,31 @@ static void stranger(struct rawdev *device, cf_pfn pfn)
 		      &device->stat.stranger, pfn);
 }
 
-/*
- * The part is nobody's any more.  What else of it is marked goes, too; a mark
- * that comes after this comes with the failure hook.
- */
-static void give_up(struct rawdev *device, struct part *part)
+/* All of a bad part that is marked: it is nobody's. */
+static void retire_pieces(struct rawdev *device, struct part *part)
 {
 	cf_pfn pfn = rawdev_pfn(device, (uint32_t)(part - device->part));
 	cf_pfn last = pfn + ((cf_pfn)1 << device->config.order);
+	struct cf_snapshot run;
 
-	set_state(device, part, PART_BAD);
-	/* In motion this moment: it stays marked, and is not handed out. */
-	for (; pfn < last; pfn++)
-		if (is_marked(device->map, pfn))
+	while (pfn < last && !cf_snapshot(device->map, pfn, &run)) {
+		/* In motion: it stays marked, and is not handed out. */
+		if (run.flags & CF_FLAG_POISON)
 			(void)!cf_pagemap_retire(device->map, device->id, pfn,
 						 NULL);
+		pfn += (cf_pfn)1 << run.order;
+	}
+}
+
+/* Is a call at it?  Then that looks again for what has been marked. */
+static bool is_held(struct rawdev *device, struct part *part)
+{
+	unsigned long state = lock(device);
+	bool held = part->state == PART_HELD;
+
+	part->again |= held;
+	unlock(device, state);
+	return held;
 }
 
 /*
@@ -191,6 +202,7 @@ static bool lose(struct rawdev *device, struct part *part, cf_pfn pfn)
 	unsigned long state = lock(device);
 	bool ours = part->state == PART_IDLE;
 	uint64_t bad = 0;
+	bool again;
 
 	if (ours)
 		part->state = PART_HELD;
@@ -199,7 +211,13 @@ static bool lose(struct rawdev *device, struct part *part, cf_pfn pfn)
 		return false;
 	if (!cf_pagemap_retire(device->map, device->id, pfn, &bad) && !bad)
 		return true;
-	give_up(device, part);
+	state = lock(device);
+	part->state = PART_BAD;
+	again = part->again;
+	part->again = false;
+	unlock(device, state);
+	if (again)
+		retire_pieces(device, part);
 	return false;
 }
 
@@ -325,8 +343,10 @@ static void on_failure(void *context, cf_pfn pfn, unsigned order, cf_pfn bad)
 
 	if (!part)
 		return;
-	if (order < device->config.order)
-		give_up(device, part);
+	if (is_held(device, part))
+		;	/* what that call leaves it takes out */
+	else if (order < device->config.order)
+		retire_pieces(device, part);
 	else if (lose(device, part, pfn))
 		go_idle(device, part, pfn);
 	begin_round(device, NOTICE_FAILED);
