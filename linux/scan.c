@@ -12,12 +12,12 @@
 #define FREE_FRAMES	1024
 
 /*
- * As many frames at once go from a zone to a CPU, or back; from 6.7 on it may
- * be all but a chunk.
+ * As many frames at once go from a zone to a CPU, or back. From 5.14 on a CPU
+ * that frees keeps more, and they may lie side by side: all but a chunk.
  */
 #define LONELY_MAX	63
 #define LONELY_MANY	(CF_CHUNK_FRAMES - 1)
-#define CPU_TAKES_MANY	LX_VERSION(6, 7)
+#define CPU_TAKES_MANY	LX_VERSION(5, 14)
 
 /* The head of a compound frame is at most this far to the left. */
 #define RUN_FRAMES	((uint64_t)1 << CF_MAX_ORDER)

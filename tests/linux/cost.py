@@ -23,8 +23,9 @@ import sys
 import tempfile
 
 BLOCKS = 'sys/devices/system/memory'
-COMMANDS = [['blocks'], ['why', '--spoilers'], ['chunks'], ['offline-map'],
-            ['account'], ['plan', '--shrink', '1G'], ['types'], ['map'],
+COMMANDS = [['blocks'], ['why', '--spoilers'], ['why', '0-9999999'],
+            ['chunks'], ['offline-map'], ['account'],
+            ['plan', '--shrink', '1G'], ['types'], ['map'],
             ['capture', '/dev/null']]
 BATCH = 512 << 10
 LIMIT = 64 << 10                        # KiB

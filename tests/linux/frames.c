@@ -404,7 +404,9 @@ static void cached_frames(void)
 	write_zone(512, 600);
 	CHECK_EQ(reason_of(some, 3), LX_REASON_CACHED);
 	CHECK_EQ(reason_of(all, 2), LX_REASON_UNTYPED);
-	write_text("proc/sys/kernel/osrelease", "6.6.9\n");
+	write_text("proc/sys/kernel/osrelease", "5.14.0\n");
+	CHECK_EQ(reason_of(some, 3), LX_REASON_CACHED);
+	write_text("proc/sys/kernel/osrelease", "5.13.9\n");
 	CHECK_EQ(reason_of(some, 3), LX_REASON_UNTYPED);
 	write_zone(512, 20);
 	CHECK_EQ(reason_of(some, 3), LX_REASON_UNTYPED_MANY);

@@ -90,6 +90,11 @@ def test_usage():
     ok(result[0] == 0 and 'iomem' in result[2] and
        'firmware' not in result[1], 'an iomem that hides its addresses',
        repr(result))
+    root.remove('proc/kpageflags')
+    result = run('account', '-s', root.path)
+    ok(result[0] == 0 and len(result[2].splitlines()) == 1 and
+       'this is what sysfs tells' in result[2] and 'MemTotal' in result[1],
+       'without kpageflags one line says so', repr(result))
     root.remove('proc/zoneinfo')
     fails(run('account', '-s', root.path), 1, 'zoneinfo', 'no zoneinfo')
 

@@ -12,11 +12,11 @@ from cli import BLOCKS, fails, guest, ok, run
 from hosts import BLOCK, FILE, FREE, IOMEM, SLAB, block, host
 
 def mixed():
-    """Of Linux 6.6, where a CPU takes at most 63 frames out of a chunk."""
+    """Of Linux 5.10, where a CPU takes at most 63 frames out of a chunk."""
     root = host([block((SLAB, 3), (FILE, 10)), block((FILE, 600)), block(),
                  block((0, 70)), block((FILE, 1)), block()],
                 zones={4: 'Movable'}, states={5: 'offline'})
-    return root.write('proc/sys/kernel/osrelease', '6.6.5\n')
+    return root.write('proc/sys/kernel/osrelease', '5.10.5\n')
 
 
 def table(root, *options):

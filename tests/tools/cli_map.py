@@ -354,7 +354,7 @@ def test_files():
     ok(result[0] == 1 and path + ': the file is empty' in result[2],
        'an empty file', str(result))
     root.remove('proc/kpageflags')
-    status, out, err = run(*at, '--color=never', '--cell=block', '-w', '40')
+    status, out, err = run(*at, '--color=never', '-w', '40')
     ok(status == 0 and 'this is what sysfs tells' in err and
        len(err.splitlines()) == 1 and '0x100000000 |??\n' in out and
        re.search(r'^\? +327550 ', out, re.M), 'no such file: the blocks',
@@ -362,7 +362,8 @@ def test_files():
     root.write(BLOCKS + '/memory32/state', 'offline\n')
     out = run(*at, '--color=never', '--cell=block', '-w', '40')[1]
     ok('0x100000000 |=?\n' in out, 'those that are offline are known', out)
-    out = run(*at, '--color=never', '-a', '1048576+600', '-N')[1]
+    out = run(*at, '--color=never', '-a', '1048576+600', '-N',
+              '--cell=chunk')[1]
     ok(out.split()[1:] == ['|=='], 'and only a part', out)
     for name in os.listdir(os.path.join(root.path, BLOCKS)):
         cli.shutil.rmtree(os.path.join(root.path, BLOCKS, name), True)

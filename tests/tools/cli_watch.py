@@ -71,6 +71,8 @@ def test_without_words():
     root = host([block(), block()], states={1: 'going-offline'})
     root.remove('proc/kpageflags')
     status, out, err = run('watch', '-s', root.path, '1', '-c', '1')
+    ok(run('watch', '-s', root.path, '0', '-c', '1')[1] ==
+       'PASS STATE\n   1 online\n', 'no blanks at the end')
     ok(status == 1 and out.splitlines() == [
         'PASS STATE', '   1 going-offline'] and
        'this is what sysfs tells' in err and len(err.splitlines()) == 1,

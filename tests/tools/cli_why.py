@@ -109,6 +109,8 @@ def test_whose_by_class():
     out = run('why', '-s', root.path, '1')[1]
     ok('mapped by locker (7)' in out and 'mapped by driver (8)' in out,
        'the same for people', out)
+    out = run('why', '-s', root.path, '0-99999999')[1]
+    ok('mapped by locker (7)' in out, 'also of a range with no end', out)
     root.write('proc/8/maps', '').remove('proc/7/maps')
     owners = {one['class']: (one['confidence'], one['owner'])
               for one in as_json(root, '1')['answers'][0]['classes']}

@@ -224,7 +224,7 @@ static int make_statement(struct options *options)
 		add_part(options, "in blocks that are offline",
 			 "/sys/devices/system/memory", options->offline);
 		end_gap(options);
-	} else {
+	} else if (options->survey.flags) {
 		common_note(options->survey.command, "note: /proc/iomem does "
 			    "not tell this user what the firmware gives");
 	}

@@ -151,9 +151,10 @@ static int read_word(struct survey *survey, struct answer *answer)
 }
 
 /* Nothing to mark for where there are no processes to ask. */
-static void make_marks(struct survey *survey, struct answer *answer)
+static void make_marks(struct survey *survey, struct answer *answer,
+		       const struct lx_asked *asked)
 {
-	uint64_t frames = answer->range.last - answer->range.first;
+	uint64_t frames = asked->last - asked->first;
 
 	if (survey->flags && frames <= MARKED_MAX &&
 	    !lx_mount_find(survey->host.root))
@@ -181,15 +182,19 @@ static int look_at_all(struct survey *survey, struct answer *answer)
 int answer_find(struct survey *survey, enum answer_owners owners,
 		struct answer *answer)
 {
-	struct lx_asked asked = { answer->range.first, answer->range.last,
-				  NULL };
+	const struct lx_range *range = &answer->range;
+	uint64_t end = lx_host_end(&survey->host);
+	/* A range may end far behind the last block. */
+	struct lx_asked asked = {
+		range->first, range->last < end ? range->last : end, NULL,
+	};
 	int ret;
 
 	answer->host = &survey->host;
 	answer->piece.first = answer->range.first;
 	answer->addresses = survey->host.addresses;
 	if (owners != ANSWER_NO_OWNERS)
-		make_marks(survey, answer);
+		make_marks(survey, answer, &asked);
 	asked.mark = answer->mark;
 	ret = look_at_all(survey, answer);
 	if (!ret && owners != ANSWER_NO_OWNERS && survey->flags)

@@ -131,7 +131,7 @@ static void choose_layout(const struct options *options,
 	for (layout->digits = 8; top > UINT64_C(1) << (4 * layout->digits);)
 		layout->digits++;
 	layout->cell_frames = CF_CHUNK_FRAMES;
-	if (options->cell_is_block)
+	if (options->cell_is_block || options->no_words)
 		layout->cell_frames = blocks->frames;
 	if (options->cell_frames)
 		layout->cell_frames = options->cell_frames;

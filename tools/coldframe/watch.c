@@ -114,7 +114,8 @@ static void print_pass(const struct watch *watch, uint64_t pass,
 		       enum lx_block_state state,
 		       const struct lx_piece *piece)
 {
-	printf("%4" PRIu64 " %-13s", pass, lx_block_state_name(state));
+	printf("%4" PRIu64 " %-*s", pass, watch->flags ? 13 : 0,
+	       lx_block_state_name(state));
 	if (watch->flags)
 		print_counts(watch, piece);
 	putchar('\n');
