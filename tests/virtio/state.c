@@ -90,6 +90,14 @@ static void mem_refuses(void)
 	cf_vmem_kick(&s.vmem);
 	scene_mem_work();
 	CHECK_EQ(s.mem->plugged, 0);
+	/* As much as there is, and not where it is. */
+	CHECK(scene_resize(30 * MIB));
+	known.plugged = 0xfffe;
+	CHECK_EQ(cf_vmem_adopt_block(&s.vmem, &known), 0);
+	CHECK_EQ(cf_vmem_adopt(&s.vmem, &saved, s.now), -CF_EINVAL);
+	known.plugged = 0x7fff;
+	CHECK_EQ(cf_vmem_adopt_block(&s.vmem, &known), 0);
+	CHECK_EQ(cf_vmem_adopt(&s.vmem, &saved, s.now), 0);
 	CHECK(scene_resize(32 * MIB));
 	known.plugged = 0x7fff;
 	CHECK_EQ(cf_vmem_adopt_block(&s.vmem, &known), 0);
