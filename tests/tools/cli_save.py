@@ -805,6 +805,7 @@ def test_refusals():
     for args, say in (((), 'needed'), (('a',), 'needed'),
                       (('-l', '20', 'a', 'b'), '0 to 19'),
                       (('-l', 'x', 'a', 'b'), '0 to 19'),
+                      (('--machine=qemu', 'a', 'b'), 'keeps it by itself'),
                       (('--nonsense',), 'help')):
         done = run('save', *args)
         ok(done.returncode == 2 and say in done.stderr.decode(),

@@ -36,6 +36,8 @@ static const char help[] =
 "then.\n"
 "\n"
 "  -l, --level=N      compress with zstd, 1 to 19; 0: do not (1)\n"
+"      --machine=NAME \"embedded\": no other is saved, QEMU keeps its guests\n"
+"                     by itself\n"
 "  -j, --json         one JSON object instead of text\n"
 "  -q, --quiet        print only what fails, and what print and say write\n"
 "  -v, --verify=WHEN  check every equation of the engine after each \"step\",\n"
@@ -128,8 +130,29 @@ static int parse_level(const char *text, struct options *options)
 	return EXIT_OK;
 }
 
+static int check_machine(const char *name)
+{
+	if (!strcmp(name, "embedded"))
+		return EXIT_OK;
+	return common_wrong(COMMAND, "only the embedded machine is saved; a"
+			    " guest is QEMU's, which keeps it by itself");
+}
+
+static int parse_option(struct options *options, int option)
+{
+	switch (option) {
+	case 'l':
+		return parse_level(optarg, options);
+	case 'm':
+		return check_machine(optarg);
+	default:
+		return session_option(&options->session, option, optarg);
+	}
+}
+
 static const struct option long_options[] = {
 	{ "level", required_argument, NULL, 'l' },
+	{ "machine", required_argument, NULL, 'm' },
 	SESSION_OPTIONS,
 	{ NULL, 0, NULL, 0 },
 };
@@ -153,8 +176,7 @@ int cmd_save(int argc, char **argv)
 			(void)fputs(help, stdout);
 			return common_finish(COMMAND, EXIT_OK);
 		}
-		status = option == 'l' ? parse_level(optarg, &options) :
-			 session_option(&options.session, option, optarg);
+		status = parse_option(&options, option);
 	}
 	if (status)
 		return status;
