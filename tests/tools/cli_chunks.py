@@ -64,6 +64,12 @@ def test_lists():
        [('spoiled', 1), ('movable', 1), ('free', 1), ('reported', 3),
         ('silent', 1), ('spoiled', 1)] and found[3]['address'] == 6 << 20,
        '-l: chunks alike in one', json.dumps(found))
+    ok([one.get('first_pfn') for one in found] ==
+       [0, None, None, None, 0xc00, 0xe00], '-l: the first that spoils',
+       json.dumps(found))
+    raw = run('chunks', '-F', root.path + '/proc/kpageflags', '-J')[1]
+    ok('node' not in json.loads(raw)['chunks'][0],
+       'a node that is not known is not there', raw)
 
 
 def test_usage():
