@@ -342,6 +342,7 @@ int cmd_dump(int argc, char **argv)
 	int status;
 
 	session_defaults(&options.session, COMMAND);
+	options.qemu.command = COMMAND;
 	status = parse_options(argc, argv, &options);
 	if (status >= 0)
 		return status;

@@ -133,6 +133,7 @@ int cmd_run(int argc, char **argv)
 	int status, highest = EXIT_OK, i;
 
 	session_defaults(&options.session, COMMAND);
+	options.qemu.command = COMMAND;
 	status = parse_options(argc, argv, &options);
 	if (status >= 0)
 		return status;

@@ -12,7 +12,6 @@
 #include "common.h"
 #include "session.h"
 
-#define COMMAND		"coldframe run"
 #define START_S		60		/* on a busy host */
 #define PATIENCE_S	600
 #define PATIENCE_S_MAX	86400
@@ -24,8 +23,8 @@ static int parse_machine(struct run_qemu *run, const char *text)
 	run->wanted = !strcmp(text, "qemu");
 	if (run->wanted || !strcmp(text, "embedded"))
 		return EXIT_OK;
-	return common_wrong(COMMAND, "--machine is embedded or qemu, not '%s'",
-			    text);
+	return common_wrong(run->command, "--machine is embedded or qemu, not"
+			    " '%s'", text);
 }
 
 static int parse_cpu_kind(struct run_qemu *run, const char *text)
@@ -33,7 +32,7 @@ static int parse_cpu_kind(struct run_qemu *run, const char *text)
 	run->kind_given = true;
 	if (qemu_cpu_kind(text, &run->kind))
 		return EXIT_OK;
-	return common_wrong(COMMAND, "--cpu-kind is x86-64 or aarch64, not"
+	return common_wrong(run->command, "--cpu-kind is x86-64 or aarch64, not"
 			    " '%s'", text);
 }
 
@@ -46,8 +45,8 @@ static int parse_patience(struct run_qemu *run, const char *text)
 	run->patience_s = strtoull(text, &end, 10);
 	if (errno || end == text || *end || strchr(text, '-') ||
 	    !run->patience_s || run->patience_s > PATIENCE_S_MAX)
-		return common_wrong(COMMAND, "--patience is seconds, 1 to %d,"
-				    " not '%s'", PATIENCE_S_MAX, text);
+		return common_wrong(run->command, "--patience is seconds, 1 to"
+				    " %d, not '%s'", PATIENCE_S_MAX, text);
 	return EXIT_OK;
 }
 
@@ -71,7 +70,7 @@ int run_qemu_check(struct run_qemu *run)
 		return qemu_find(run->kind, run->image, sizeof(run->image)) ?
 		       EXIT_OK : EXIT_WRONG;
 	if (run->kind_given || run->patience_given)
-		return common_wrong(COMMAND, "%s is for --machine=qemu",
+		return common_wrong(run->command, "%s is for --machine=qemu",
 				    run->kind_given ? "--cpu-kind" :
 						      "--patience");
 	return EXIT_OK;
@@ -146,5 +145,5 @@ int run_qemu_play(void *context, const struct program *program,
 		return program_wrong(program, line, wrong, run->json);
 	if (!player_qemu(&run->config, ret_player, why, sizeof(why)))
 		return EXIT_OK;
-	return common_failed(COMMAND, "the guest does not start: %s", why);
+	return common_failed(run->command, "the guest does not start: %s", why);
 }

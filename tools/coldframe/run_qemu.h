@@ -7,6 +7,7 @@
 
 /* What --machine and its like say. */
 struct run_qemu {
+	const char *command;		/* who says what is wrong */
 	bool wanted;			/* --machine=qemu */
 	bool kind_given, patience_given;
 	enum cpu_kind kind;
