@@ -23,10 +23,11 @@ check:
 	@scripts/setup -n check
 	@scripts/test quick
 
-# How long, and from which seed on: make soak SECONDS=600 SEED=1
+# How long, and from which seed on: make soak SECONDS=600 SEED=1; the threads
+# of the race suite under ThreadSanitizer instead: make soak RACE=1
 soak:
 	@scripts/setup -n run
-	@scripts/soak $(if $(SECONDS),-t $(SECONDS)) $(if $(SEED),-s $(SEED))
+	@scripts/soak $(if $(RACE),-r) $(if $(SECONDS),-t $(SECONDS)) $(if $(SEED),-s $(SEED))
 
 # Which targets, how long each, by what: make fuzz TARGET=reader SECONDS=600
 fuzz:
@@ -69,7 +70,7 @@ install:
 
 clean:
 	rm -rf build build-debug build-clang build-asan build-tsan build-prove \
-	    build-coverage build-soak build-fuzz build-afl
+	    build-coverage build-soak build-soak-race build-fuzz build-afl
 
 help:
 	@echo 'make          build the library and the command in build/'
