@@ -222,12 +222,19 @@ bool cfi_target_take(struct cf_map *map, struct cfi_zone *zone, uint16_t flags,
 }
 
 /* The target that will be taken next, as far as is known, or CF_PFN_NONE. */
-cf_pfn cfi_target_next(const struct cf_map *map)
+cf_pfn cfi_target_next(struct cf_map *map)
 {
-	/* Only evacuations write frames, one at a time; drains the count. */
-	unsigned count = cfi_stock(&map->targets);
+	unsigned long state;
+	unsigned count;
+	cf_pfn pfn;
 
-	return count > 0 ? map->targets.frame[count - 1] : CF_PFN_NONE;
+	/* Who drains puts them in order first. A hint is not worth a wait. */
+	if (!cf_trylock(&map->drain_lock, &state))
+		return CF_PFN_NONE;
+	count = cfi_stock(&map->targets);
+	pfn = count > 0 ? map->targets.frame[count - 1] : CF_PFN_NONE;
+	cf_unlock(&map->drain_lock, state);
+	return pfn;
 }
 
 /* Give back the targets that were not needed. */

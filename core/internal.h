@@ -237,7 +237,7 @@ int cfi_divert_drain(struct cf_map *map);
 void cfi_divert_end(struct cf_map *map);
 bool cfi_target_take(struct cf_map *map, struct cfi_zone *zone, uint16_t flags,
 		     unsigned most, cf_pfn *ret_pfn);
-cf_pfn cfi_target_next(const struct cf_map *map);
+cf_pfn cfi_target_next(struct cf_map *map);
 void cfi_targets_give(struct cf_map *map);
 
 /* alloc.c */
