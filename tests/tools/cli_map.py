@@ -465,6 +465,17 @@ def test_images():
              if line.startswith('0x')]
     ok(svg_signs(text)[:len(lines)] == lines,
        'an SVG has the cells of the text', repr(svg_signs(text)[:3]))
+    link, full = folder + '/link', folder + '/full'
+    os.symlink(svg, link)
+    os.symlink('/dev/full', full)
+    os.chmod(svg, 0o604)
+    status, out, err = run('map', '-s', root.path, '-w', '80', '--svg', link)
+    ok(status == 0 and os.path.islink(link) and
+       os.stat(svg).st_mode & 0o777 == 0o604, 'a link is drawn through', err)
+    status, out, err = run('map', '-s', root.path, '-w', '80', '--svg', full)
+    ok(status == 1 and 'cannot be written' in err and os.path.islink(full) and
+       os.path.exists('/dev/full'), 'a picture that fails removes nothing',
+       err)
     ok('logically offline' in text and '0x00000000' in text and
        'lines like the one above' in text and 'A cell is 2 MiB' in text,
        'an SVG has addresses, a legend and a title')
@@ -486,10 +497,13 @@ def test_images():
     dice = random.Random(1)
     root = cli.Sysroot().words(dice.choice((0x400, 0x80, 0x2c))
                                for _ in range(1 << 16))
-    fails(run('map', '-s', root.path, '-c', '4K', '-w', '20', '--svg', svg),
-          1, '--cell',
-          'a picture too high to be of use')
-    ok(not os.path.exists(svg), 'no file is left behind')
+    names = sorted(os.listdir(folder))
+    for path in (svg, folder + '/other.svg'):
+        fails(run('map', '-s', root.path, '-c', '4K', '-w', '20', '--svg',
+                  path), 1, '--cell', 'a picture too high to be of use')
+    with open(svg, encoding='utf-8') as file:
+        ok(file.read() == text and sorted(os.listdir(folder)) == names,
+           'what was there stays, and nothing is left behind')
 
 
 def chunks(data, kind):

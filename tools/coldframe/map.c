@@ -8,6 +8,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "files/whole.h"
+
+#define FILE_MODE	0666	/* of a picture */
+
 /* A picture of more lines gets larger cells, unless the user says which. */
 #define LINES_MAX 200
 
@@ -168,25 +172,38 @@ static void head_of(const struct layout *layout, bool image, char head[160])
 	snprintf(head, 160, "A cell is %s%s.", cell, rest);
 }
 
+static int image_failed(const struct options *options, struct lx_error *err)
+{
+	return lx_fail(err, LX_EREAD, "%s: %s", options->image,
+		       strerror(errno));
+}
+
 static int draw_image(const struct options *options,
 		      const struct picture *picture,
 		      const struct legend *legend, struct lx_error *err)
 {
-	FILE *file = fopen(options->image, "we");
+	struct whole whole;
 	char head[160];
+	FILE *file;
 	int ret;
 
-	if (!file)
-		return lx_fail(err, LX_EREAD, "%s: %s", options->image,
-			       strerror(errno));
+	if (whole_open(&whole, options->image, STDOUT_FILENO, FILE_MODE))
+		return image_failed(options, err);
+	/* The stream has a descriptor of its own to close. */
+	file = fdopen(dup(whole.fd), "w");
+	if (!file) {
+		whole_cancel(&whole);
+		return image_failed(options, err);
+	}
 	head_of(&picture->layout, true, head);
 	ret = picture_image(picture, head, legend->kind, options->format, file,
 			    err);
 	if (fclose(file) && !ret)
-		ret = lx_fail(err, LX_EREAD, "%s: %s", options->image,
-			      strerror(errno));
+		ret = image_failed(options, err);
 	if (ret)
-		(void)remove(options->image);
+		whole_cancel(&whole);
+	else if (whole_commit(&whole))
+		ret = image_failed(options, err);
 	return ret;
 }
 
