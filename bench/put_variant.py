@@ -69,7 +69,7 @@ CHANGES = [
 
 
 # What makes up a put: "none" must know nothing of owners in these.
-PUT = ['cfi_put_last', 'put_word', 'put_plain', 'put', 'cf_put']
+PUT = ['put_last', 'put_word', 'put_plain', 'put', 'cf_put']
 
 
 def still_knows(text):

@@ -359,7 +359,11 @@ static void finish_move(const struct move *move)
 		(void)release_claim(slot_of(move->map, what->targets[i]),
 				    what->refs);
 	word = release_claim(move->slot, 0);
-	cfi_put_last(move->map, move->block, what->source, word);
+	if (word_is(word, CF_TYPE_DEVICE))
+		cfi_device_back(move->map, what->source, word);
+	else if (cfi_owner_release(move->map, what->source, word) ==
+		 CF_VERDICT_FREE)
+		cfi_free_cas(move->map, move->block, what->source, word);
 }
 
 /* Do the targets add up to the source?  It is the caller's, and BUSY. */

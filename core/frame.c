@@ -279,12 +279,9 @@ int cf_try_get_interior(struct cf_map *map, cf_pfn pfn, cf_pfn *ret_head)
 	return err;
 }
 
-/*
- * The last reference of a run with an owner or flags went, and left @word.  In
- * a read section.
- */
-void cfi_put_last(struct cf_map *map, struct cfi_block *block, cf_pfn pfn,
-		  uint64_t word)
+/* The last reference of a run with an owner or flags. */
+static void put_last(struct cf_map *map, struct cfi_block *block, cf_pfn pfn,
+		     uint64_t word)
 {
 	enum cf_verdict verdict;
 
@@ -321,7 +318,7 @@ static void put_word(struct cf_map *map, cf_pfn pfn, uint64_t count)
 	if (value == 0)
 		cfi_free_run(map, block, pfn, old);
 	else if (word_refs(value) == 0)
-		cfi_put_last(map, block, pfn, value);
+		put_last(map, block, pfn, value);
 }
 
 /*

@@ -157,8 +157,6 @@ static inline cfi_u64 *cfi_held_word(struct cf_map *map, cf_pfn pfn,
 cf_pfn cfi_find(struct cf_map *map, cf_pfn pfn, cfi_u64 **ret_word,
 		uint64_t *ret_value);
 int cfi_try_get_word(cfi_u64 *word, uint64_t add);
-void cfi_put_last(struct cf_map *map, struct cfi_block *block, cf_pfn pfn,
-		  uint64_t word);
 void cfi_sequence_begin(struct cfi_block *block);
 void cfi_sequence_end(struct cfi_block *block);
 uint64_t cfi_sequence_read(const struct cfi_block *block);
