@@ -85,18 +85,6 @@ void cfi_set_stock_order(const struct cf_map *map, struct cfi_zone *zone)
 	cfi_store_relaxed(&zone->stock_order, order - 1);
 }
 
-/* Is there a run of several blocks?  A context keeps one, of any order. */
-bool cfi_keeps_blocks(const struct cf_map *map, const struct cfi_cache *cache)
-{
-	unsigned order;
-
-	for (order = map->block_shift + 1; order <= CF_MAX_ORDER; order++)
-		/* Relaxed: as in cfi_cache_pop(). */
-		if (cfi_load_relaxed(&cache->stack[order].count) > 0)
-			return true;
-	return false;
-}
-
 /* Refills stop early enough that watermarks are the slow path's decision. */
 static bool above_marks(struct cfi_zone *zone)
 {

@@ -19,7 +19,6 @@ cf_pfn cfi_magazine_empty(struct cf_map *map, struct cfi_magazine *magazine);
 cf_pfn cfi_cache_empty(struct cf_map *map, struct cfi_cpu *cpu);
 bool cfi_cache_empty_own(struct cf_map *map);
 bool cfi_caches_stocked(struct cf_map *map);
-bool cfi_keeps_blocks(const struct cf_map *map, const struct cfi_cache *cache);
 
 /*
  * The fast side of caches, inlined where runs are allocated and freed: what
@@ -38,6 +37,7 @@ static inline struct cfi_cpu *cfi_cpu_enter_as(struct cf_map *map,
 	if (number >= map->stock_cpus)
 		return NULL;
 	cpu = &map->cpu[number];
+	CF_ASSUME(cpu != NULL);
 	/* Relaxed: only this context sets it; a handler stays out then. */
 	if (cfi_load_relaxed(&cpu->busy))
 		return NULL;
@@ -123,6 +123,19 @@ static inline cf_pfn cfi_cache_pop(struct cfi_cache *cache, unsigned order)
 	return runs[left];
 }
 
+/* Is there a run of several blocks?  A context keeps one, of any order. */
+static inline bool cfi_keeps_blocks(const struct cf_map *map,
+				    const struct cfi_cache *cache)
+{
+	unsigned order;
+
+	for (order = map->block_shift + 1; order <= CF_MAX_ORDER; order++)
+		/* Relaxed: as in cfi_cache_pop(). */
+		if (cfi_load_relaxed(&cache->stack[order].count) > 0)
+			return true;
+	return false;
+}
+
 /* Take a run into stock; false: there is no room for it. */
 static inline bool cfi_cache_push(const struct cf_map *map,
 				  struct cfi_cache *cache, unsigned order,
@@ -180,9 +193,9 @@ static inline bool cfi_may_stock(const struct cfi_zone *zone, unsigned order)
  * The frames of a run that has lost its word go into the stock of context
  * @number, the caller's, and off the books; false: it has no room, or none.
  */
-static inline bool cfi_cache_free(struct cf_map *map, unsigned number,
-				  const struct cfi_block *block,
-				  uint64_t word, cf_pfn pfn)
+static inline __attribute__((always_inline))
+bool cfi_cache_free(struct cf_map *map, unsigned number,
+		    const struct cfi_block *block, uint64_t word, cf_pfn pfn)
 {
 	uint32_t zone = cfi_zone_number(block);
 	unsigned order = word_order(word);

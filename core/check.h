@@ -24,6 +24,13 @@
 #define CF_ASSERT(expression) ((void)sizeof((expression) ? 1 : 0))
 #endif
 
+/* What the compiler cannot know, so that it need not look. */
+#define CF_ASSUME(expression)						\
+	do {								\
+		if (!(expression))					\
+			__builtin_unreachable();			\
+	} while (0)
+
 #define CF_ASSERT_LOCKED(lock)						\
 	CF_ASSERT(cfi_load_relaxed((const cfi_u64 *)&(lock)->word) != 0)
 

@@ -358,6 +358,17 @@ static __attribute__((noinline)) void put(struct cf_map *map,
 	cf_port_read_unlock();
 }
 
+/* A larger run, or a frame that is not for the stock; apart, as put(). */
+static __attribute__((noinline)) void free_last(struct cf_map *map,
+						unsigned number,
+						struct cfi_block *block,
+						uint64_t word, cf_pfn pfn)
+{
+	if (word_order(word) == 0 ||
+	    !cfi_cache_free(map, number, block, word, pfn))
+		cfi_free_run(map, block, pfn, word);
+}
+
 void cf_put(struct cf_map *map, cf_pfn pfn)
 {
 	/* First, so that little is kept across the call. */
@@ -374,9 +385,11 @@ void cf_put(struct cf_map *map, cf_pfn pfn)
 			      * put before us. [last-put]
 			      */
 			     cfi_cas_acquire(word, &old, 0), 1)) {
-		if (__builtin_expect(!cfi_cache_free(map, number, block, old,
-						     pfn), 0))
-			cfi_free_run(map, block, pfn, old);
+		if (__builtin_expect(word_order(old) == 0, 1) &&
+		    __builtin_expect(cfi_cache_free(map, number, block, old,
+						    pfn), 1))
+			return;
+		free_last(map, number, block, old, pfn);
 		return;
 	}
 	put(map, block, word, pfn);

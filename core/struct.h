@@ -138,7 +138,7 @@ struct cfi_zone {
  * and of each higher order the runs it freed last, one of more than 2 MiB.
  * Their bits are clear and their words are 0.
  */
-#define MAGAZINE_FRAMES	64
+#define MAGAZINE_FRAMES	128
 #define STACK_RUNS	4
 
 struct cfi_magazine {

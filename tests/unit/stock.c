@@ -20,6 +20,7 @@ unsigned __wrap_cf_port_cpu(void)
 }
 
 #define MOST	2048
+#define STOCK	(2 * MAGAZINE_FRAMES)
 
 static cf_pfn frame[MOST];
 static struct cfi_cpu *cpu;
@@ -53,29 +54,29 @@ static void both_magazines(void)
 
 	if (!begin((struct machine_config){ .blocks = 1 }))
 		return;
-	CHECK_EQ(fill(kernel(0), frame, 256), 256);
+	CHECK_EQ(fill(kernel(0), frame, 2 * STOCK), 2 * STOCK);
 	CHECK_EQ(stat_now().cached, 0);
-	put_all(frame, 128);
+	put_all(frame, STOCK);
 	CHECK_EQ(stock_of(0), MAGAZINE_FRAMES);
 	CHECK_EQ(stock_of(1), MAGAZINE_FRAMES);
 	CHECK(cpu->cache[CF_ZONE_NORMAL].loaded ==
 	      &cpu->cache[CF_ZONE_NORMAL].magazine[1]);
 	CHECK(machine_verify());
-	for (i = 0; i < 128; i++) {
+	for (i = 0; i < STOCK; i++) {
 		frame[i] = alloc(kernel(0));
-		CHECK_EQ(stat_now().cached, 127 - i);
+		CHECK_EQ(stat_now().cached, STOCK - 1 - i);
 	}
 	/* The second one is loaded and full, the first one empty. */
-	frame[256] = alloc(kernel(0));
+	frame[2 * STOCK] = alloc(kernel(0));
 	CHECK(cpu->cache[CF_ZONE_NORMAL].loaded ==
 	      &cpu->cache[CF_ZONE_NORMAL].magazine[1]);
-	cf_put(m.map, frame[256]);
+	cf_put(m.map, frame[2 * STOCK]);
 	CHECK_EQ(stock_of(0), 0);
 	CHECK_EQ(stock_of(1), MAGAZINE_FRAMES);
-	cf_put(m.map, frame[255]);
+	cf_put(m.map, frame[2 * STOCK - 1]);
 	CHECK_EQ(stock_of(0), 1);
 	CHECK_EQ(stock_of(1), MAGAZINE_FRAMES);
-	put_all(frame, 255);
+	put_all(frame, 2 * STOCK - 1);
 	CHECK(machine_end());
 }
 
@@ -149,12 +150,13 @@ static void refills_and_marks(void)
 {
 	if (!begin((struct machine_config){ .blocks = 1 }))
 		return;
-	CHECK_EQ(set_marks(0, 960, 960), 0);
+	CHECK_EQ(set_marks(0, 1024 - MAGAZINE_FRAMES,
+			   1024 - MAGAZINE_FRAMES), 0);
 	frame[0] = alloc(kernel(0));
 	CHECK_EQ(stat_now().cached, 0);
 	cf_put(m.map, frame[0]);
 	CHECK_EQ(cf_drain(m.map), 0);
-	CHECK_EQ(set_marks(0, 959, 1024), 0);
+	CHECK_EQ(set_marks(0, 1023 - MAGAZINE_FRAMES, 1024), 0);
 	cfi_store_relaxed(&zone->low_raised, 1);
 	frame[0] = alloc(kernel(0));
 	CHECK_EQ(stat_now().cached, MAGAZINE_FRAMES - 1);
