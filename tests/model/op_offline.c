@@ -47,9 +47,13 @@ static uint32_t pass_codes(struct world *world)
 			 any_at_limit(world, act->first, act->last) ?
 			 E(CF_EAGAIN) : 0;
 
-	/* A cache that was not drained may hold what is wanted. */
+	/*
+	 * A cache that was not drained may hold what is wanted, unless it was
+	 * to be drained for a frame to move to: what is stuck is stuck then.
+	 */
 	if (act->undrained)
-		return OK | E(CF_EAGAIN);
+		return OK | E(CF_EAGAIN) |
+		       (act->outlook == OUTLOOK_CLEAR ? 0 : E(CF_EBUSY));
 	switch (act->outlook) {
 	case OUTLOOK_CLEAR:
 		return OK;
