@@ -169,55 +169,78 @@ static bool at_key(struct scenario *scenario, enum key *ret_key)
 }
 
 /* tidy: long - one case of one call for each sort of argument. */
-static int read_argument(struct scenario *scenario, struct step *step,
-			 enum argument argument)
+/* What kinds of place an argument may be that is one; 0: it is none. */
+static unsigned places_allowed(enum argument argument)
+{
+	switch (argument) {
+	case ARG_BLOCKS:
+		return ALLOW_BLOCKS;
+	case ARG_MAYBE_RANGE:
+	case ARG_RANGE:
+	case ARG_AMOUNT_OR_RANGE:
+	case ARG_SIZE_OR_RANGE:
+		return ALLOW_RANGE;
+	case ARG_FRAMES:
+		return ALLOW_ANY;
+	case ARG_RUNS:
+		return ALLOW_SET | ALLOW_RUN;
+	case ARG_CLAIM:
+		return ALLOW_SET | ALLOW_RUN | ALLOW_FRAME;
+	default:
+		return 0;
+	}
+}
+
+/* Arguments that name something. */
+static int read_named(struct scenario *scenario, struct step *step,
+		      enum argument argument)
 {
 	enum noun noun = (enum noun)scenario_verbs[step->kind].noun;
-	enum key key;
 
 	switch (argument) {
-	case ARG_NONE:
-		return 0;
 	case ARG_NEW:
 		return read_new_name(scenario, noun, &step->name);
-	case ARG_NAME:
-		return read_name(scenario, noun, &step->name);
 	case ARG_DRIVEN:
 		return read_name_among(scenario, DRIVEN_NOUNS,
 				       "owner or virtio-mem", &step->name);
 	case ARG_DEVICE:
 		return read_name_among(scenario, DEVICE_NOUNS, "device",
 				       &step->name);
-	case ARG_BLOCKS:
-		return read_place(scenario, ALLOW_BLOCKS, &step->place);
+	default:
+		return read_name(scenario, noun, &step->name);
+	}
+}
+
+static int read_argument(struct scenario *scenario, struct step *step,
+			 enum argument argument)
+{
+	unsigned allowed = places_allowed(argument);
+	enum key key;
+
+	switch (argument) {
+	case ARG_NONE:
+		return 0;
+	case ARG_NEW:
+	case ARG_NAME:
+	case ARG_DRIVEN:
+	case ARG_DEVICE:
+		return read_named(scenario, step, argument);
 	case ARG_MAYBE_RANGE:
 		if (!peek_word(scenario).length || at_key(scenario, &key))
 			return 0;
-		return read_place(scenario, ALLOW_RANGE, &step->place);
-	case ARG_RANGE:
-		return read_place(scenario, ALLOW_RANGE, &step->place);
-	case ARG_FRAMES:
-		return read_place(scenario, ALLOW_ANY, &step->place);
+		break;
 	case ARG_FRAME:
 		return read_one_frame(scenario, step);
-	case ARG_RUNS:
-		return read_place(scenario, ALLOW_SET | ALLOW_RUN,
-				  &step->place);
-	case ARG_CLAIM:
-		return read_place(scenario, ALLOW_SET | ALLOW_RUN |
-				  ALLOW_FRAME, &step->place);
 	case ARG_AMOUNT_OR_RANGE:
-		if (at_place(scenario))
-			return read_place(scenario, ALLOW_RANGE, &step->place);
-		return read_amount(scenario, &step->amount);
 	case ARG_AMOUNT:
-		return read_amount(scenario, &step->amount);
+		if (!allowed || !at_place(scenario))
+			return read_amount(scenario, &step->amount);
+		break;
 	case ARG_SIZE_OR_RANGE:
-		if (at_place(scenario))
-			return read_place(scenario, ALLOW_RANGE, &step->place);
-		return read_size_amount(scenario, step);
 	case ARG_SIZE:
-		return read_size_amount(scenario, step);
+		if (!allowed || !at_place(scenario))
+			return read_size_amount(scenario, step);
+		break;
 	case ARG_SIZE_OR_0:
 		return read_any_size(scenario, step);
 	case ARG_LIE:
@@ -238,8 +261,14 @@ static int read_argument(struct scenario *scenario, struct step *step,
 		return read_print(scenario, step);
 	case ARG_REST:
 		return read_rest(scenario, step);
+	case ARG_BLOCKS:
+	case ARG_RANGE:
+	case ARG_FRAMES:
+	case ARG_RUNS:
+	case ARG_CLAIM:
+		break;
 	}
-	return 0;
+	return read_place(scenario, allowed, &step->place);
 }
 
 static int check_limits(struct scenario *scenario, enum key key,

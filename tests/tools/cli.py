@@ -5,6 +5,7 @@ coldframe, and the TAP lines of tests/build/tap.py."""
 import array
 import atexit
 import gzip
+import json
 import os
 import shutil
 import subprocess
@@ -69,6 +70,20 @@ def guest():
         root.write('proc/' + name, fixture('guest/proc/' + name))
     return root.blocks(128 << 20, {number: 'online' for number in
                                    list(range(8)) + [32, 33]})
+
+
+def run_all(texts, *options):
+    """Run scenarios, one command for all of them: a report each."""
+    with tempfile.TemporaryDirectory(prefix='coldframe-all-') as folder:
+        names = []
+        for number, text in enumerate(texts):
+            names.append(os.path.join(folder, '%d.cf' % number))
+            with open(names[-1], 'w', encoding='utf-8') as file:
+                file.write(text)
+        done = subprocess.run([COLDFRAME, 'run', '--json', *options, *names],
+                              check=False, stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL, text=True)
+    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def run(*arguments, **environment):

@@ -11,7 +11,7 @@ import tempfile
 from xml.etree import ElementTree
 
 import cli
-from cli import COLDFRAME, ok
+from cli import COLDFRAME, ok, run_all
 
 START = 'machine memory 32M span 256M block 16M cpus 2 nodes 2\n'
 MEM = 'virtio-mem d blocks 4-7 retry 5ms\n'
@@ -19,19 +19,6 @@ BALLOON = 'virtio-balloon d retry 5ms\n'
 
 ROOT = os.path.dirname(os.path.dirname(cli.HERE))
 FOLDER = tempfile.TemporaryDirectory(prefix='coldframe-devices-')
-
-
-def run_all(texts, *options):
-    """Run scenarios, one command for all of them: a report each."""
-    names = []
-    for number, text in enumerate(texts):
-        names.append(os.path.join(FOLDER.name, '%d.cf' % number))
-        with open(names[-1], 'w', encoding='utf-8') as file:
-            file.write(text)
-    done = subprocess.run([COLDFRAME, 'run', '--json', *options, *names],
-                          check=False, stdout=subprocess.PIPE,
-                          stderr=subprocess.DEVNULL, text=True)
-    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def holds(text, name):

@@ -2,36 +2,14 @@
 """coldframe run with device memory: every step on it and what it says, and
 wrong ones, for each kind."""
 
-import json
-import os
-import subprocess
-import sys
-import tempfile
-
 import cli
-from cli import COLDFRAME, ok
+from cli import ok, run_all
 
 START = 'machine memory 32M span 256M block 16M nodes 2\n'
 KINDS = ('private', 'coherent', 'fs-dax', 'generic', 'p2p')
 GPU = 'pagemap d block 4 kind private\n'
 DISK = 'pagemap d block 4 kind fs-dax\n'
 BRIDGE = 'pagemap d block 4 kind p2p\n'
-
-FOLDER = tempfile.TemporaryDirectory(prefix='coldframe-pagemap-')
-
-
-def run_all(texts, *options):
-    """Run scenarios, one command for all of them: a report each."""
-    names = []
-    for number, text in enumerate(texts):
-        names.append(os.path.join(FOLDER.name, '%d.cf' % number))
-        with open(names[-1], 'w', encoding='utf-8') as file:
-            file.write(text)
-    done = subprocess.run([COLDFRAME, 'run', '--json', *options, *names],
-                          check=False, stdout=subprocess.PIPE,
-                          stderr=subprocess.DEVNULL, text=True)
-    return [json.loads(line) for line in done.stdout.splitlines()]
-
 
 # What the reader says of wrong ones.
 
@@ -147,6 +125,4 @@ if __name__ == '__main__':
     wrong()
     refused()
     life()
-    FOLDER.cleanup()
-    sys.stdout.flush()
     cli.done()
