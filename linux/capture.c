@@ -74,7 +74,8 @@ static int fill_packed(struct lx_stream *stream, size_t *ret_got,
 static int fill(struct lx_stream *stream, struct lx_error *err)
 {
 	ZSTD_outBuffer out = { stream->plain, PLAIN_BYTES, 0 };
-	size_t got, ret;
+	size_t got = 0;
+	size_t ret;
 	int failed;
 
 	while (!out.pos) {
