@@ -462,8 +462,7 @@ static uint64_t out_frames(const struct balloon *balloon)
 	unsigned i;
 
 	for (i = 0; i < balloon->out_parts; i++)
-		frames += balloon->out_part[i].last -
-			  balloon->out_part[i].first;
+		frames += balloon->out_part[i].left;
 	return frames;
 }
 
@@ -510,7 +509,7 @@ static void free_kept(struct balloon *balloon, enum frame_state state)
 
 	/* What the port does not take back is the orphan's. */
 	while (balloon_find(balloon, state, &cursor, &spans, &span))
-		(void)balloon_free(balloon, span.first, span.last);
+		(void)balloon_free(balloon, state, span.first, span.last);
 }
 
 int cf_balloon_remove(struct cf_balloon *opaque, uint64_t *ret_orphans)

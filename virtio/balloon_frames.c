@@ -19,34 +19,72 @@ void balloon_set_state(struct balloon *balloon, cf_pfn pfn,
 		cf_port_relax(spins++);
 }
 
-static bool is_ours(struct balloon *balloon, cf_pfn pfn,
-		    struct cf_snapshot *ret_snapshot)
+/* The end of the run in @state that begins at @pfn. @pfn: there is none. */
+static cf_pfn run_end(struct balloon *balloon, enum frame_state state,
+		      cf_pfn pfn)
 {
-	return cf_snapshot(balloon->config.map, pfn, ret_snapshot) == 0 &&
-	       ret_snapshot->type == CF_TYPE_OFFLINE &&
-	       ret_snapshot->owner == balloon->owner;
+	struct cf_snapshot snapshot;
+
+	if (cf_snapshot(balloon->config.map, pfn, &snapshot) ||
+	    snapshot.type != CF_TYPE_OFFLINE ||
+	    snapshot.owner != balloon->owner ||
+	    snapshot.payload != (uint32_t)state)
+		return pfn;
+	return pfn + ((cf_pfn)1 << snapshot.order);
 }
 
-bool balloon_free(struct balloon *balloon, cf_pfn first, cf_pfn last)
+/* Where the runs in @state end that lie side by side from @first on. */
+static cf_pfn stretch_end(struct balloon *balloon, enum frame_state state,
+			  cf_pfn first, cf_pfn last)
 {
-	struct cf_map *map = balloon->config.map;
-	struct cf_snapshot snapshot;
-	bool all = true;
 	cf_pfn end;
 
-	if (cf_offline_free_range(map, balloon->owner, first, last) == 0)
-		return true;
-	/* One run after the other: some may be free already. */
-	for (; first < last; first = end) {
-		end = first + 1;
-		if (!is_ours(balloon, first, &snapshot))
-			continue;
-		end = first + ((cf_pfn)1 << snapshot.order);
-		end = end > last ? last : end;
-		if (cf_offline_free_range(map, balloon->owner, first, end))
-			all = false;
+	while (first < last) {
+		end = run_end(balloon, state, first);
+		if (end == first)
+			break;
+		first = end;
 	}
-	return all;
+	return first > last ? last : first;
+}
+
+/* Free run by run what cannot be freed at once.  Returns how much stays. */
+static uint64_t free_runs(struct balloon *balloon, enum frame_state state,
+			  cf_pfn first, cf_pfn last)
+{
+	struct cf_map *map = balloon->config.map;
+	uint64_t left = 0;
+	cf_pfn end;
+
+	for (; first < last; first = end) {
+		end = run_end(balloon, state, first);
+		end = end > last ? last : end;
+		/* It was freed with those before it, by now another's. */
+		if (end == first)
+			end++;
+		else if (cf_offline_free_range(map, balloon->owner, first,
+					       end))
+			left += end - first;
+	}
+	return left;
+}
+
+uint64_t balloon_free(struct balloon *balloon, enum frame_state state,
+		      cf_pfn first, cf_pfn last)
+{
+	struct cf_map *map = balloon->config.map;
+	uint64_t left = 0;
+	cf_pfn end;
+
+	for (; first < last; first = end) {
+		end = stretch_end(balloon, state, first, last);
+		if (end == first)
+			end++;
+		else if (cf_offline_free_range(map, balloon->owner, first,
+					       end))
+			left += free_runs(balloon, state, first, end);
+	}
+	return left;
 }
 
 bool balloon_find(struct balloon *balloon, enum frame_state state,

@@ -88,8 +88,8 @@ static bool hint_one(struct balloon *balloon)
 		return true;
 	}
 	/* What the port does not take back goes at the end of the round. */
-	if (!balloon_free(balloon, pfn, pfn + CF_CHUNK_FRAMES))
-		balloon->hinted += CF_CHUNK_FRAMES;
+	balloon->hinted += balloon_free(balloon, FRAME_HINTED, pfn,
+					pfn + CF_CHUNK_FRAMES);
 	return false;
 }
 
@@ -123,8 +123,9 @@ static bool release(struct balloon *balloon)
 	}
 	while (balloon_find(balloon, FRAME_HINTED, &balloon->hint_cursor,
 			    &spans, &span))
-		if (balloon_free(balloon, span.first, span.last))
-			balloon->hinted -= span.last - span.first;
+		balloon->hinted -= span.last - span.first -
+				   balloon_free(balloon, FRAME_HINTED,
+						span.first, span.last);
 	if (!spans)
 		return true;
 	balloon->hint_cursor = 0;

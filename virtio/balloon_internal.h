@@ -44,6 +44,7 @@ struct sending {
 /* Whole runs one after the other, and of the last at least a first part. */
 struct part {
 	cf_pfn first, last, run_last;
+	uint64_t left;			/* frames that are DEFLATING */
 };
 
 enum { QUEUE_INFLATE, QUEUE_DEFLATE, QUEUE_STATS, QUEUE_HINT, QUEUE_REPORT,
@@ -178,8 +179,13 @@ void balloon_count(struct balloon *balloon, int64_t held);
 /* Set the state of a run of ours; waits for operations that look at it. */
 void balloon_set_state(struct balloon *balloon, cf_pfn pfn,
 		       enum frame_state state);
-/* Free frames of ours. False: some are left, try again. */
-bool balloon_free(struct balloon *balloon, cf_pfn first, cf_pfn last);
+/*
+ * Free what in [first, last) is ours and in @state; the range begins where a
+ * run does. Returns the frames that stay: try again. What was freed may be in
+ * the balloon again by then, in another state.
+ */
+uint64_t balloon_free(struct balloon *balloon, enum frame_state state,
+		      cf_pfn first, cf_pfn last);
 /*
  * The next run of ours in @state from *cursor on; bounded. False: none.
  * *ret_spans counts down.

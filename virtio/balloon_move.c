@@ -136,7 +136,7 @@ void balloon_settle_move(struct balloon *balloon)
 	source = balloon->move_source;
 	last = source + ((cf_pfn)1 << balloon->move_order);
 	/* The host gave back what then was not moved: it is free. */
-	if (!balloon_free(balloon, source, last)) {
+	if (balloon_free(balloon, FRAME_HELD, source, last)) {
 		balloon->out_retry_at = balloon->now +
 					balloon->config.retry_ms;
 		return;

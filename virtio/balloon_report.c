@@ -133,7 +133,8 @@ static void give_back(struct balloon *balloon, bool reported)
 
 	for (i = 0; i < balloon->report_chunks; i++) {
 		first = balloon->report_chunk[i];
-		if (balloon_free(balloon, first, first + CF_CHUNK_FRAMES)) {
+		if (!balloon_free(balloon, FRAME_REPORTING, first,
+				  first + CF_CHUNK_FRAMES)) {
 			set_bit(balloon, first / CF_CHUNK_FRAMES, reported);
 			balloon->reported += reported ? CF_CHUNK_FRAMES : 0;
 		} else {

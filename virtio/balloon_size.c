@@ -32,7 +32,7 @@ static void untake(struct balloon *balloon, const cf_pfn *pfn, size_t count,
 
 	/* What the port does not take back stays OFFLINE, the driver's. */
 	for (i = 0; i < count; i++)
-		(void)balloon_free(balloon, pfn[i],
+		(void)balloon_free(balloon, FRAME_INFLATING, pfn[i],
 				   pfn[i] + ((cf_pfn)1 << order));
 }
 
@@ -137,7 +137,9 @@ bool balloon_finish_out(struct balloon *balloon)
 		return false;
 	for (i = 0; i < balloon->out_parts; i++) {
 		part = &balloon->out_part[i];
-		if (!balloon_free(balloon, part->first, part->last)) {
+		part->left = balloon_free(balloon, FRAME_DEFLATING,
+					  part->first, part->last);
+		if (part->left) {
 			balloon->out_part[left++] = *part;
 			continue;
 		}
@@ -160,9 +162,10 @@ static void add_part(struct balloon *balloon, cf_pfn first, cf_pfn last,
 	    part[-1].run_last == first) {
 		part[-1].last = last;
 		part[-1].run_last = run_last;
+		part[-1].left += last - first;
 		return;
 	}
-	*part = (struct part){ first, last, run_last };
+	*part = (struct part){ first, last, run_last, last - first };
 	balloon->out_parts++;
 }
 

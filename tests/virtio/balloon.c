@@ -223,6 +223,74 @@ static void is_refused(void)
 	}
 }
 
+/* Of those that lie in [from, ~0) every other frame is not taken back. */
+static cf_pfn refused_from;
+
+static int refuse_some(void *context, cf_pfn first, cf_pfn last)
+{
+	(void)context;
+	for (; first < last; first++)
+		if (first >= refused_from && first % 2)
+			return 1;
+	return 0;
+}
+
+static uint64_t frames_offline(cf_pfn *ret_lowest)
+{
+	uint64_t frames = 0;
+	struct cf_span span;
+	cf_pfn at = 0;
+
+	cf_walk_begin(s.map);
+	while (cf_walk_next(s.map, &at, s.boot_last, &span)) {
+		if (span.kind != CF_SPAN_RUN || span.type != CF_TYPE_OFFLINE)
+			continue;
+		if (!frames)
+			*ret_lowest = span.first;
+		frames += span.last - span.first;
+	}
+	cf_walk_end(s.map);
+	return frames;
+}
+
+/*
+ * Some of what came back is freed, and some is not: what is freed and taken
+ * again is the host's when the rest is tried once more.
+ */
+static void is_refused_some(void)
+{
+	struct scene_config config = { .balloon.small = true };
+	uint64_t offline;
+	cf_pfn lowest = 0;
+
+	if (!CHECK(balloon_scene(config)) || !CHECK(scene_balloon_size(3000)))
+		return;
+	CHECK_EQ(frames_offline(&lowest), 3000);
+	refused_from = lowest + 256;
+	s.memory.config.hooks.returned = refuse_some;
+	model_balloon_target(s.bal, 3000 - 512);
+	scene_balloon_work();
+	CHECK_EQ(scene_balloon_status().deflating, 128);
+	CHECK_EQ(scene_balloon_status().held, 3000 - 512);
+	/* All that is free: what was freed just now is, too. */
+	model_balloon_target(s.bal, 1000000);
+	scene_balloon_work();
+	CHECK_EQ(free_frames(), 0);
+	CHECK(scene_balloon_check());
+	refused_from = ~(cf_pfn)0;
+	model_balloon_target(s.bal, (uint32_t)s.bal->ballooned);
+	s.now += 200;
+	scene_balloon_work();
+	offline = frames_offline(&lowest);
+	CHECK_EQ(scene_balloon_status().deflating, 0);
+	CHECK_EQ(offline, scene_balloon_status().held);
+	CHECK_EQ(offline, s.bal->ballooned);
+	CHECK_EQ(free_frames(), 128);
+	CHECK(scene_balloon_check());
+	CHECK(scene_balloon_size(0));
+	CHECK(scene_end());
+}
+
 /* While an answer is awaited it is not backing off. */
 static void waits_first(void)
 {
@@ -732,6 +800,7 @@ int main(void)
 	tap_run("runs out of memory", runs_out);
 	tap_run("out of memory, then asked to deflate", turns_round);
 	tap_run("the port takes nothing back", is_refused);
+	tap_run("the port takes some back", is_refused_some);
 	tap_run("waits for an answer before it backs off", waits_first);
 	tap_run("migrates", migrates);
 	tap_run("migrates, answers are late", migrates_late);
