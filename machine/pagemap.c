@@ -132,6 +132,16 @@ static int make_entries(const struct pagemap *pagemap)
 	return err;
 }
 
+/*
+ * The engine guards what it allocates. Memory of a device is its owner's to
+ * touch as long as the range is there: what is idle may be a file's.
+ */
+static void guard(struct pagemap *pagemap, bool usable)
+{
+	cf_port_protect(&pagemap->machine->memory, pagemap->first,
+			pagemap->last, usable);
+}
+
 int pagemap_start(struct pagemap *pagemap, struct cf_pagemap_config config)
 {
 	int err = create(pagemap, config);
@@ -139,6 +149,8 @@ int pagemap_start(struct pagemap *pagemap, struct cf_pagemap_config config)
 	if (!err)
 		err = make_entries(pagemap);
 	pagemap->there = !err;
+	if (!err)
+		guard(pagemap, true);
 	return err;
 }
 
@@ -203,6 +215,7 @@ int step_pagemap_remove(struct machine *machine, const struct step *step,
 	if (err)
 		return answer(outcome, err);
 	pagemap->there = false;
+	guard(pagemap, false);
 	outcome->done = pagemap->last - pagemap->first;
 	did(outcome, "%s is gone", pagemap->name);
 	return 0;

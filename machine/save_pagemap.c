@@ -257,6 +257,7 @@ bool pagemap_contents(struct machine *machine, cf_pfn *at, cf_pfn last,
 		*ret_stretch = (struct stretch){ from, bad };
 		if (from < bad)
 			return true;
+		from = bad + 1;
 	}
 	return false;
 }

@@ -126,6 +126,33 @@ remember hit held[5]
 retire hit
 '''
 
+# Device memory whose first frame is bad, or two that are neighbours, or all.
+SPOILED = {
+    'the first frame of a run': '''pagemap shared block 5 kind coherent
+hand-out kept 2 pagemap shared order 9
+remember hit kept[0]
+retire hit
+''',
+    'two that are neighbours': '''pagemap shared block 5 kind coherent
+hand-out kept 2 pagemap shared order 9
+remember hit frame 24000
+retire hit
+remember other frame 24001
+retire other
+''',
+    'the first of a moved run': '''pagemap gpu block 5 kind private
+alloc process 4M order 9
+move process pagemap gpu
+remember hit process[0]
+retire hit
+''',
+    'the only frame of a run': '''pagemap raw block 5 kind p2p
+hand-out held 2 pagemap raw
+remember hit held[0]
+retire hit
+''',
+}
+
 DEVICES = '''machine memory 128M span 1G block 128M
 virtio-mem vm0 blocks 1-3 over mmio
 virtio-mem big blocks 4-5 big-blocks zone normal
@@ -662,6 +689,22 @@ verify
             'where there can be none')
 
 
+def test_spoiled():
+    """Bad frames of devices: the rest of their runs is kept."""
+    for word, steps in SPOILED.items():
+        done = save('machine memory 32M span 256M block 16M bad-frames 8\n' +
+                    steps)
+        again = run('restore', '-j', path('m'))
+        ok(done.returncode == 0 and again.returncode == 0 and
+           not same(done, again), word + ' is bad: the same report',
+           repr(done.stderr) + same(done, again))
+        saved = json.loads(done.stdout)['saved']
+        on = run('restore', '-q', path('m'), '-', stdin=(
+            'verify\nexpect frame hit poisoned\n').encode())
+        ok(saved['contents'] and on.returncode == 0,
+           word + ' is bad: it goes on', repr(on.stdout[-300:] + on.stderr))
+
+
 def test_device_memory():
     """Ranges of devices: moved, mapped, pinned and bad, and what is in them."""
     done = save(RANGES)
@@ -740,6 +783,38 @@ verify
     refused('one more reference', patched(
         data, PART, lambda body: put(body, out + 22, '<I', 7)),
             'not what the map says')
+
+
+def test_guarded():
+    """With debug-pagealloc memory of devices is its owner's to touch, idle or
+    not; nobody's once the range is gone."""
+    for kind in 'private', 'coherent', 'fs-dax', 'generic', 'p2p':
+        done = save('machine memory 64M span 256M block 16M debug-pagealloc\n'
+                    'pagemap gone block 7 kind %s\npagemap remove gone\n'
+                    'add block 7\nonline block 7\nalloc more 70M\n'
+                    'pagemap shared block 5 kind %s\n'
+                    'hand-out kept 2 pagemap shared\n' % (kind, kind))
+        again = run('restore', '-j', path('m'), '-', stdin=b'''verify
+expect set kept intact
+scribble kept[1]
+hand-out others 16K pagemap shared
+expect set others intact
+''')
+        ok(done.returncode == 0 and again.returncode == 0,
+           'guarded: %s memory is handed out, saved and restored' % kind,
+           repr(done.stdout[-300:] + again.stdout[-300:] + again.stderr))
+    done = save('''machine memory 64M span 256M block 16M debug-pagealloc
+pagemap gpu block 5 kind private
+alloc process 4M order 9
+move process pagemap gpu
+fault process[0]
+expect set process intact
+free process
+hand-out again 2 pagemap gpu order 9
+expect set again intact
+''')
+    ok(done.returncode == 0, 'guarded: pages move there and back',
+       repr(done.stdout[-300:]))
 
 
 def test_no_room():
@@ -834,7 +909,9 @@ def main():
     test_hostile()
     test_devices()
     test_owners()
+    test_spoiled()
     test_device_memory()
+    test_guarded()
     test_no_room()
     test_killed()
     test_refusals()
