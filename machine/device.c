@@ -14,7 +14,8 @@
 #define POLL_NS		500000
 #define REPORT_NS	2000000000	/* between rounds, as guests do */
 #define LOOK_PIECES	64
-#define PIECES_MAX	262144	/* that bring a driver no nearer */
+#define PIECES_MIN	262144	/* until one counts as getting no nearer ... */
+#define PIECES_CHUNK	8	/* ... or so many a chunk of its region */
 
 static uint64_t now_ms(void)
 {
@@ -72,6 +73,15 @@ static void measure(struct device *device, struct effort *effort)
 	effort->done = balloon.reported + balloon.hints + balloon.migrated;
 }
 
+/* A pass over a large region is many pieces. */
+static uint64_t pieces_max(const struct device *device)
+{
+	cf_pfn frames = device->config.last - device->config.first;
+	uint64_t pieces = frames / CF_CHUNK_FRAMES * PIECES_CHUNK;
+
+	return pieces > PIECES_MIN ? pieces : PIECES_MIN;
+}
+
 /*
  * A piece was done, and there is more. False: it has been at it for long and
  * comes no nearer, because the device wants something else all the time.
@@ -91,7 +101,7 @@ static bool gets_on(struct device *device, struct effort *effort)
 		effort->done = now.done;
 		effort->since = effort->pieces;
 	}
-	return effort->pieces - effort->since < PIECES_MAX;
+	return effort->pieces - effort->since < pieces_max(device);
 }
 
 /* As much as it wants to do now. */
@@ -167,6 +177,9 @@ enum device_end device_wait(struct device *device, device_done_fn done,
 				return DEVICE_ENDLESS;
 			continue;
 		}
+		/* A retry is a try of its own, however many there were. */
+		if (next.when == CF_WHEN_AT)
+			effort = (struct effort){ 0 };
 		if (done(device))
 			return DEVICE_DONE;
 		if (is_over(device, next, now - worked, now - began < for_ns,

@@ -302,6 +302,13 @@ def waiting():
           'work d\nexpect virtio-mem d plugged < 64M\nwork d times 99\n'
           'expect virtio-mem d plugged == 64M state idle\n',
           'work is done piece by piece')
+    # 65536 sub-blocks that stay, looked at with each retry.
+    holds('machine memory 256M span 256G\nowner o balloon\n'
+          'virtio-mem d blocks 1024-2047 retry 1ms zone normal\n'
+          'plug d 128G\ninflate o 128G\n'
+          'expect fails busy request d 0 for 500ms\ndeflate o 128G\n'
+          'request d 0 for 20s\nexpect virtio-mem d plugged == 0\n',
+          'retries in vain do not add up to going on for ever')
 
 
 def picture():
