@@ -5,8 +5,8 @@
 #include "owners.h"
 
 /*
- * Called for each frame of which it is known that it is pinned. Does it count
- * as one of those asked about?
+ * Called for each frame that is likely to be pinned. Does it count as one of
+ * those asked about?
  */
 typedef bool (*lx_pin_fn)(void *context, uint64_t pfn);
 
@@ -16,7 +16,8 @@ typedef bool (*lx_pin_fn)(void *context, uint64_t pfn);
  *
  * By what they have open, see proc/PID/fd: io_uring, and devices of VFIO and
  * RDMA. Which frames they have pinned only io_uring tells, by the addresses of
- * its buffers in proc/PID/fdinfo; a frame in two of them is handed out twice.
+ * its buffers in proc/PID/fdinfo: handed out are the frames that are there now,
+ * which may be others than were pinned; one in two buffers comes twice.
  * A holder's name says what it has open; its frames are those handed out, and
  * marked are those that @fn said yes to.
  *

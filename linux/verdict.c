@@ -70,8 +70,8 @@ static const struct reason_text {
 	[LX_REASON_OWNER_KEEPS] = { LX_VERDICT_BLOCKED, LX_LIKELY,
 		"owner-keeps",
 		"logically offline, and its owner lets no block go" },
-	[LX_REASON_PINNED] = { LX_VERDICT_BLOCKED, LX_PROVED, "pinned",
-		"in a buffer that a program has registered with io_uring" },
+	[LX_REASON_PINNED] = { LX_VERDICT_BLOCKED, LX_LIKELY, "pinned",
+		"where a program has registered a buffer with io_uring" },
 	[LX_REASON_HELD_MANY] = { LX_VERDICT_BLOCKED, LX_LIKELY, "held-many",
 		"of programs and mapped nowhere, too many to be on their way" },
 	[LX_REASON_UNTYPED] = { LX_VERDICT_DOUBTFUL, LX_POSSIBLE, "untyped",
@@ -144,7 +144,6 @@ static bool count_pin(void *context, uint64_t pfn)
 		return false;
 	if (!pinned->frames++ || pfn < pinned->at)
 		pinned->at = pfn;
-	judge->pins -= judge->pins > 0;
 	return true;
 }
 

@@ -37,7 +37,7 @@ enum lx_reason_code {
 	LX_REASON_MAPPED,
 	LX_REASON_UNTYPED_MANY,	/* more than the CPUs' lists can hold */
 	LX_REASON_OWNER_KEEPS,
-	LX_REASON_PINNED,	/* in a buffer of io_uring */
+	LX_REASON_PINNED,	/* where a buffer of io_uring was made */
 	LX_REASON_HELD_MANY,	/* more than can be on their way */
 	LX_REASON_UNTYPED,
 	LX_REASON_MLOCKED,
@@ -74,7 +74,7 @@ struct lx_judgement {
 	size_t count;
 };
 
-/* Frames of a block that are known to be pinned, and the first of them. */
+/* Frames of a block that are likely to be pinned, and the first of them. */
 struct lx_pinned {
 	uint64_t frames, at;
 };
@@ -91,7 +91,7 @@ struct lx_judge {
 	uint64_t *raw_left;		/* a zone: frames never initialised */
 	uint64_t balloon_left;		/* frames in no block judged so far */
 	struct lx_pinned *pinned;	/* a block; NULL: none is known */
-	uint64_t pins;			/* of which nothing tells where */
+	uint64_t pins;			/* frames pinned, somewhere */
 	uint64_t held_few;		/* frames held that may wait for CPUs */
 };
 

@@ -578,21 +578,17 @@ static void pinned_frames(void)
 		   "nr_foll_pin_released 3\n");
 	write_holder("/dev/vfio/7");
 	CHECK_EQ(judge_word(0x2c).verdict, LX_VERDICT_DOUBTFUL);
-	/* Pages 2 and 3 are in a buffer: both of those that are pinned. */
+	/* Pages 2 and 3 are where a buffer was when it was registered. */
 	write_holder("anon_inode:[io_uring]");
 	judgement = judge_word(0x2c);
 	CHECK_EQ(judgement.verdict, LX_VERDICT_BLOCKED);
-	CHECK_EQ(judgement.confidence, LX_PROVED);
-	if (CHECK(judgement.count == 1)) {
+	CHECK_EQ(judgement.confidence, LX_LIKELY);
+	if (CHECK(judgement.count == 2)) {
 		CHECK_EQ(judgement.reason[0].code, LX_REASON_PINNED);
 		CHECK_EQ(judgement.reason[0].frames, 2);
 		CHECK_EQ(judgement.reason[0].at, BLOCK_FRAMES + 7);
 	}
-	/* Of a third nothing tells where it is. */
-	write_text("proc/vmstat", "nr_foll_pin_acquired 6\n"
-		   "nr_foll_pin_released 3\n");
-	judgement = judge_word(0x2c);
-	CHECK_EQ(judgement.count, 2);
+	/* They may be others by now: those pinned can be anywhere. */
 	CHECK_EQ(judgement.reason[1].code, LX_REASON_PINS);
 	CHECK_EQ(judgement.reason[1].frames, 1);
 	write_holder("pipe:[7]");

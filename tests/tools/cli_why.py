@@ -242,8 +242,8 @@ def test_holders():
             'name': 'fio: io_uring'}],
        'who has open what pins memory', json.dumps(found))
     out = run('why', '-s', root.path, '1')[1]
-    ok('pinned: in a buffer' in out and
-       'Pinned here by (proved):\n       1 frames  fio: io_uring (9)\n' in out
+    ok('pinned: where a program' in out and
+       'Pinned here by (likely):\n       1 frames  fio: io_uring (9)\n' in out
        and 'qemu: VFIO, RDMA (8)' in out, 'the same for people', out)
 
 

@@ -266,7 +266,7 @@ static void print_owners(const struct lx_owners *owners, const char *title,
 		printf("         and %zu more\n", owners->count - NAMED);
 }
 
-/* Who pins memory here is proved; who could is not. */
+/* Who pins memory here is likely, by addresses; who could is possible. */
 static void print_holders(const struct lx_owners *owners)
 {
 	size_t i, here = 0;
@@ -277,7 +277,7 @@ static void print_holders(const struct lx_owners *owners)
 		if (!owner->marked)
 			continue;
 		if (!here++)
-			puts("\nPinned here by (proved):");
+			puts("\nPinned here by (likely):");
 		printf("%8" PRIu64 " frames  %s (%" PRIu64 ")\n",
 		       owner->marked, owner->name, owner->id);
 	}
