@@ -188,9 +188,11 @@ void lx_judge_restart(struct lx_judge *judge)
 	for (i = 0; i < host->zones.count; i++) {
 		const struct lx_zone *zone = &host->zones.zone[i];
 
-		judge->raw_left[i] = zone->present > zone->managed ?
+		judge->left[i].raw = zone->present > zone->managed ?
 				     zone->present - zone->managed : 0;
+		judge->left[i].cached = zone->cached;
 	}
+	judge->uses = 0;
 	judge->balloon_left = host->balloon;
 }
 
@@ -202,8 +204,8 @@ int lx_judge_init(struct lx_judge *judge, const struct lx_host *host,
 	judge->pinned = NULL;
 	judge->pins = host->pins;
 	judge->held_few = held_few(host);
-	judge->raw_left = calloc(host->zones.count + 1, sizeof(uint64_t));
-	if (!judge->raw_left)
+	judge->left = calloc(host->zones.count + 1, sizeof(*judge->left));
+	if (!judge->left)
 		return lx_fail(err, LX_EREAD, "out of memory");
 	lx_judge_restart(judge);
 	return flags && host->pins ? find_pins(judge, err) : 0;
@@ -211,9 +213,9 @@ int lx_judge_init(struct lx_judge *judge, const struct lx_host *host,
 
 void lx_judge_free(struct lx_judge *judge)
 {
-	free(judge->raw_left);
+	free(judge->left);
 	free(judge->pinned);
-	judge->raw_left = NULL;
+	judge->left = NULL;
 	judge->pinned = NULL;
 }
 
@@ -303,6 +305,34 @@ static void judge_held(const struct lx_judge *judge,
 		  LX_REASON_HELD_MANY : LX_REASON_HELD);
 }
 
+/* Uses up so many of what is left, when there are as many. */
+static bool use(struct lx_judge *judge, uint64_t *left, uint64_t frames)
+{
+	if (frames > *left)
+		return false;
+	*left -= frames;
+	if (frames)
+		judge->use[judge->uses++] = (struct lx_use){ left, frames };
+	return true;
+}
+
+/*
+ * Frames without a type that may be free, in the lists of CPUs. What lies
+ * among the kernel's own uses nothing up, for it may be that. In zone Movable
+ * the kernel has nothing of its own: there no block needs to go without.
+ */
+static bool are_cached(struct lx_judge *judge, const struct lx_piece *piece,
+		       const struct lx_zone *zone, bool movable)
+{
+	uint64_t frames = piece->count[LX_CLASS_UNTYPED];
+
+	if (movable)
+		return frames <= zone->cached;
+	return frames == piece->lonely &&
+	       use(judge, &judge->left[zone - judge->host->zones.zone].cached,
+		   frames);
+}
+
 /* Frames that say nothing: never initialised, cached by a CPU, or in use. */
 static void judge_untyped(struct lx_judge *judge, const struct lx_block *block,
 			  const struct lx_piece *piece,
@@ -312,7 +342,7 @@ static void judge_untyped(struct lx_judge *judge, const struct lx_block *block,
 	uint64_t at = piece->at[LX_CLASS_UNTYPED];
 	const struct lx_zone *zone = lx_host_zone(judge->host, block);
 	bool movable = block->zone == LX_ZONE_MOVABLE;
-	uint64_t *raw;
+	struct lx_left *left;
 
 	if (!frames)
 		return;
@@ -322,27 +352,26 @@ static void judge_untyped(struct lx_judge *judge, const struct lx_block *block,
 			->confidence = LX_POSSIBLE;
 		return;
 	}
-	raw = &judge->raw_left[zone - judge->host->zones.zone];
-	if (piece->mute && frames == piece->frames && frames <= *raw) {
-		*raw -= frames;
+	left = &judge->left[zone - judge->host->zones.zone];
+	if (piece->mute && frames == piece->frames &&
+	    use(judge, &left->raw, frames))
 		add(judgement, LX_REASON_UNINITIALISED, frames, at);
-	} else if (frames > zone->cached && !movable) {
+	else if (frames > zone->cached && !movable)
 		add(judgement, LX_REASON_UNTYPED_MANY, frames, at);
-	} else if ((frames == piece->lonely || movable) &&
-		   frames <= zone->cached) {
+	else if (are_cached(judge, piece, zone, movable))
 		add(judgement, LX_REASON_CACHED, frames, at);
-	} else {
+	else
 		add(judgement, LX_REASON_UNTYPED, frames, at);
-	}
 }
 
-/* Can the balloon have so many more? Then no other block has these. */
-static bool take_balloon(struct lx_judge *judge, uint64_t frames)
+/*
+ * Frames that virtio-mem or a balloon has, in a block of virtio-mem. Its
+ * verdict is the same, but the balloon may have no others then.
+ */
+static void use_balloon(struct lx_judge *judge, uint64_t frames)
 {
-	if (frames > judge->balloon_left)
-		return false;
-	judge->balloon_left -= frames;
-	return true;
+	(void)use(judge, &judge->balloon_left, frames < judge->balloon_left ?
+		  frames : judge->balloon_left);
 }
 
 /* Logically offline frames of which the word does not say that they move. */
@@ -359,20 +388,20 @@ static void judge_owner(struct lx_judge *judge, const struct lx_piece *piece,
 		  LX_REASON_OWNER_AGREES);
 	if (!frames)
 		return;
-	if (piece->count[LX_CLASS_NEVER_ONLINED]) {
-		judgement->reason[judgement->count - 1].frames += frames;
-		return;
-	}
-	if (lx_regions_find(&host->regions, "System RAM (virtio_mem)",
-			    piece->first, piece->first + piece->frames))
+	if (piece->count[LX_CLASS_NEVER_ONLINED] ||
+	    lx_regions_find(&host->regions, "System RAM (virtio_mem)",
+			    piece->first, piece->first + piece->frames)) {
 		add(judgement, LX_REASON_OWNER_AGREES, frames, at);
-	else if (!shows && host->balloon_moves &&
-		 take_balloon(judge, frames))
+		if (!shows)
+			use_balloon(judge, frames);
+	} else if (!shows && host->balloon_moves &&
+		   use(judge, &judge->balloon_left, frames)) {
 		add(judgement, LX_REASON_BALLOON_BY_COUNT, frames, at)
 			->confidence = host->version ? LX_LIKELY : LX_POSSIBLE;
-	else
+	} else {
 		add(judgement, LX_REASON_OWNER_KEEPS, frames, at)
 			->confidence = shows ? LX_LIKELY : LX_POSSIBLE;
+	}
 }
 
 static void judge_memmap(const struct lx_piece *piece,
@@ -489,6 +518,7 @@ void lx_judge_block(struct lx_judge *judge, const struct lx_block *block,
 {
 	struct lx_judgement judgement = { .count = 0 };
 
+	judge->uses = 0;
 	if (block->state == LX_BLOCK_OFFLINE) {
 		judgement.verdict = LX_VERDICT_OFFLINE;
 		judgement.confidence = LX_PROVED;
@@ -504,6 +534,18 @@ void lx_judge_block(struct lx_judge *judge, const struct lx_block *block,
 		add(&judgement, LX_REASON_NO_FLAGS, 0, 0);
 	conclude(&judgement, piece, judge->flags);
 	*ret_judgement = judgement;
+}
+
+bool lx_judge_give_back(struct lx_judge *judge)
+{
+	bool used = judge->uses;
+
+	while (judge->uses) {
+		const struct lx_use *last = &judge->use[--judge->uses];
+
+		*last->left += last->frames;
+	}
+	return used;
 }
 
 const char *lx_verdict_name(enum lx_verdict verdict)

@@ -79,17 +79,31 @@ struct lx_pinned {
 	uint64_t frames, at;
 };
 
+/* What a zone has that no block judged so far has used up. */
+struct lx_left {
+	uint64_t raw;			/* frames never initialised */
+	uint64_t cached;		/* in the lists of CPUs */
+};
+
+struct lx_use {
+	uint64_t *left, frames;
+};
+
+#define LX_USES_MAX	2		/* by a block: of a zone, a balloon */
+
 /*
  * A judge of the blocks of one host, asked in rising order: frames that were
  * never initialised are told from kernel memory by how many of them the zone
- * can have, frames of a balloon from others that are offline by how many it
- * has, and each block uses some of that up.
+ * can have, so are those that CPUs cache, and frames of a balloon from others
+ * that are offline by how many it has; each block uses some of that up.
  */
 struct lx_judge {
 	const struct lx_host *host;
 	bool flags;			/* kpageflags can be read */
-	uint64_t *raw_left;		/* a zone: frames never initialised */
+	struct lx_left *left;		/* a zone */
 	uint64_t balloon_left;		/* frames in no block judged so far */
+	struct lx_use use[LX_USES_MAX];	/* by the last block */
+	unsigned int uses;
 	struct lx_pinned *pinned;	/* a block; NULL: none is known */
 	uint64_t pins;			/* frames pinned, somewhere */
 	uint64_t held_few;		/* frames held that may wait for CPUs */
@@ -110,6 +124,12 @@ void lx_judge_restart(struct lx_judge *judge);
 void lx_judge_block(struct lx_judge *judge, const struct lx_block *block,
 		    const struct lx_piece *piece,
 		    struct lx_judgement *ret_judgement);
+
+/*
+ * Give back what the last block used up. False: it used nothing, so that its
+ * verdict is the same whatever the blocks before it have used.
+ */
+bool lx_judge_give_back(struct lx_judge *judge);
 
 const char *lx_verdict_name(enum lx_verdict verdict);
 const char *lx_confidence_name(enum lx_confidence confidence);

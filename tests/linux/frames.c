@@ -590,7 +590,7 @@ static void pinned_frames(void)
 	}
 	/* They may be others by now: those pinned can be anywhere. */
 	CHECK_EQ(judgement.reason[1].code, LX_REASON_PINS);
-	CHECK_EQ(judgement.reason[1].frames, 1);
+	CHECK_EQ(judgement.reason[1].frames, 2);
 	write_holder("pipe:[7]");
 }
 

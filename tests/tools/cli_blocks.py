@@ -9,7 +9,8 @@ import subprocess
 
 import cli
 from cli import BLOCKS, fails, guest, ok, run
-from hosts import BLOCK, FILE, FREE, IOMEM, SLAB, block, host
+from hosts import (BLOCK, FILE, FREE, IOMEM, OFFLINE, SLAB, block,
+                   host)
 
 def mixed():
     """Of Linux 5.10, where a CPU takes at most 63 frames out of a chunk."""
@@ -128,6 +129,57 @@ def test_selection():
         result = run('blocks', '-s', root.path, argument)
         ok(result[0] in (1, 2) and not result[1] and result[2],
            'no block: "%s"' % argument, repr(result))
+
+
+def agree(root, expected, text):
+    """What is said of all blocks is said of each alone, and by why."""
+    columns = ('-a', '-o', 'BLOCK,VERDICT,REASONS')
+    rows = table(root, *columns)
+    ok([row[1:] for row in rows] == expected, text, repr(rows))
+    for part in [[row] for row in rows] + [rows[1:], rows[::2], rows[1::2]]:
+        numbers = [row[0] for row in part]
+        found = table(root, *columns, *numbers)
+        ok(found == part, '%s: blocks %s' % (text, ' '.join(numbers)),
+           repr(found))
+    for number, verdict, _ in rows:
+        said = run('why', '-s', root.path, number)[1].split('\n', 1)[0]
+        ok(' %s (' % verdict in said, '%s: why %s' % (text, number), said)
+    said = run('why', '-s', root.path, '-J', rows[-1][0], rows[0][0])[1]
+    ok([one['verdict'] for one in json.loads(said)['answers']] ==
+       [rows[-1][1], rows[0][1]], text + ': why of two', said)
+
+
+def test_used_up():
+    """What the host has once is in one block only, whatever is asked for."""
+    root = host([block((OFFLINE, 3)), block((FILE, 1)), block((OFFLINE, 3)),
+                 block((OFFLINE, 1))])
+    root.write('proc/sys/kernel/osrelease', '6.12.5\n')
+    root.write('proc/vmstat', 'balloon_inflate 4\nballoon_deflate 0\n'
+               'balloon_migrate 0\n')
+    agree(root, [['candidate', 'balloon-by-count:3'], ['candidate', ''],
+                 ['blocked', 'owner-keeps:3'],
+                 ['candidate', 'balloon-by-count:1']], 'a balloon')
+    root.write('proc/iomem', '00000000-007fffff : System RAM (virtio_mem)\n'
+               '00800000-01ffffff : System RAM\n')
+    agree(root, [['candidate', 'owner-agrees:3'], ['candidate', ''],
+                 ['blocked', 'owner-keeps:3'],
+                 ['candidate', 'balloon-by-count:1']],
+          'a balloon and virtio-mem')
+    # Two nodes; each has 80 frames in the lists of its CPUs.
+    root = host([block((FILE, 9), (0, 80)) for _ in range(4)] +
+                [block((0, 81))])
+    agree(root, 2 * [['candidate', 'cached:80']] +
+          2 * [['doubtful', 'untyped:80']] + [['blocked', 'untyped-many:81']],
+          'frames that CPUs cache')
+    root = host([[0] * BLOCK for _ in range(4)])
+    with open(os.path.join(root.path, 'proc/zoneinfo'),
+              encoding='ascii') as file:
+        text = file.read()
+    root.write('proc/zoneinfo', text.replace('managed  8192', 'managed  %d' %
+                                             (8192 - BLOCK)))
+    raw = ['unknown', 'uninitialised:%d' % BLOCK]
+    many = ['blocked', 'untyped-many:%d' % BLOCK]
+    agree(root, [raw, raw, many, many], 'frames not initialised')
 
 
 def test_less_known():
@@ -254,7 +306,7 @@ def test_usage():
        text)
 
 
-for test in (test_verdicts, test_lines, test_selection, test_less_known,
-             test_raw_file, test_guest, test_words, test_usage):
+for test in (test_verdicts, test_lines, test_selection, test_used_up,
+             test_less_known, test_raw_file, test_guest, test_words, test_usage):
     test()
 cli.done()

@@ -119,7 +119,9 @@ static int look_at(struct survey *survey, struct answer *answer,
 		return ret;
 	survey->cut += survey->flags && block->state == LX_BLOCK_ONLINE &&
 		       whole.frames < frames;
-	lx_judge_block(&survey->judge, block, &whole, &judgement);
+	ret = survey_judge(survey, block, &whole, &judgement);
+	if (ret)
+		return ret;
 	answer->verdicts[judgement.verdict]++;
 	if (!answer->blocks++) {
 		answer->block = block;
@@ -167,7 +169,7 @@ static int look_at_all(struct survey *survey, struct answer *answer)
 	size_t i = lx_blocks_find(blocks, answer->range.first);
 	int ret = 0;
 
-	lx_judge_restart(&survey->judge);
+	survey_rejudge(survey);
 	for (; !ret && i < blocks->count &&
 	     blocks->block[i].id * blocks->frames < answer->range.last; i++) {
 		if (select_has(&survey->select, &survey->host,

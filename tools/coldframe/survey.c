@@ -116,12 +116,72 @@ void survey_close(struct survey *survey)
 {
 	common_progress_end();
 	lx_judge_free(&survey->judge);
+	if (survey->past_open)
+		lx_scan_close(&survey->past_scan);
+	survey->past_open = false;
 	if (survey->flags)
 		lx_scan_close(&survey->scan);
 	survey->flags = false;
 	lx_host_free(&survey->host);
 	select_free(&survey->select);
 	common_source_close(&survey->source);
+}
+
+/* Judge a block for what it uses up, by a scan of its own. */
+static int judge_past(struct survey *survey, const struct lx_block *block)
+{
+	uint64_t frames = survey->host.blocks.frames;
+	struct lx_piece piece = { .first = block->id * frames };
+	struct lx_judgement ignored;
+	int ret = 0;
+
+	if (block->state == LX_BLOCK_OFFLINE)
+		return 0;
+	if (!survey->past_open) {
+		ret = lx_scan_open(&survey->past_scan, &survey->host,
+				   &survey->err);
+		if (ret)
+			return ret;
+		survey->past_open = true;
+		survey->past_scan.progress = common_progress;
+		survey->past_scan.all = lx_host_end(&survey->host);
+	}
+	ret = lx_scan_piece(&survey->past_scan, piece.first,
+			    piece.first + frames, &piece, &survey->err);
+	if (!ret)
+		lx_judge_block(&survey->judge, block, &piece, &ignored);
+	return ret;
+}
+
+void survey_rejudge(struct survey *survey)
+{
+	lx_judge_restart(&survey->judge);
+	survey->past = 0;
+}
+
+int survey_judge(struct survey *survey, const struct lx_block *block,
+		 const struct lx_piece *piece,
+		 struct lx_judgement *ret_judgement)
+{
+	const struct lx_block *all = survey->host.blocks.block;
+	size_t i = (size_t)(block - all);
+	int ret;
+
+	lx_judge_block(&survey->judge, block, piece, ret_judgement);
+	if (survey->past == i) {
+		survey->past++;
+		return 0;
+	}
+	if (!lx_judge_give_back(&survey->judge))
+		return 0;
+	for (; survey->past < i; survey->past++) {
+		ret = judge_past(survey, &all[survey->past]);
+		if (ret)
+			return ret;
+	}
+	lx_judge_block(&survey->judge, block, piece, ret_judgement);
+	survey->past = i + 1;
+	return 0;
 }
 
 int survey_next(struct survey *survey, struct surveyed *ret_block)
@@ -151,9 +211,9 @@ int survey_next(struct survey *survey, struct surveyed *ret_block)
 		return ret;
 	survey->cut += survey->flags && block->state == LX_BLOCK_ONLINE &&
 		       ret_block->piece.frames < blocks->frames;
-	lx_judge_block(&survey->judge, block, &ret_block->piece,
-		       &ret_block->judgement);
-	return 1;
+	ret = survey_judge(survey, block, &ret_block->piece,
+			   &ret_block->judgement);
+	return ret ? ret : 1;
 }
 
 int survey_end(struct survey *survey)

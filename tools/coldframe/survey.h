@@ -23,6 +23,9 @@ struct survey {
 	size_t missing;			/* arguments that name no memory */
 	size_t cut;			/* online blocks the file ends before */
 	size_t next;			/* block */
+	size_t past;			/* blocks before are judged, all */
+	struct lx_scan past_scan;	/* of those not asked for */
+	bool past_open;
 	struct lx_error err;
 };
 
@@ -56,6 +59,22 @@ void survey_close(struct survey *survey);
  * Return: 1; 0: there is none; negative: survey->err has the reason.
  */
 int survey_next(struct survey *survey, struct surveyed *ret_block);
+
+/**
+ * survey_judge() - the verdict on a block as a part of the whole host.
+ *
+ * When it rests on something that blocks before it may have used up, and
+ * these were not asked for, they are read first. Blocks come in rising order,
+ * from survey_open() or survey_rejudge() on.
+ *
+ * Return: 0, or negative: survey->err has the reason.
+ */
+int survey_judge(struct survey *survey, const struct lx_block *block,
+		 const struct lx_piece *piece,
+		 struct lx_judgement *ret_judgement);
+
+/* Nothing is used up any more: begin at any block. */
+void survey_rejudge(struct survey *survey);
 
 /* The exit status of a survey that came to its end; notes what it met. */
 int survey_end(struct survey *survey);
