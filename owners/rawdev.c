@@ -33,6 +33,7 @@ struct part {
 	uint32_t hold;		/* (L) first, or NO_HOLD */
 	uint32_t state;		/* (L) enum part_state */
 	bool again;		/* (L) a frame failed while it was HELD */
+	bool given;		/* (L) BAD, and pieces of it are given up */
 };
 
 /* What users are told of. */
@@ -193,16 +194,41 @@ static bool is_held(struct rawdev *device, struct part *part)
 	return held;
 }
 
+/* A part in our hands is bad; false: look again, another frame failed. */
+static bool set_bad(struct rawdev *device, struct part *part)
+{
+	unsigned long state = lock(device);
+	bool again = part->again;
+
+	part->again = false;
+	if (!again)
+		part->state = PART_BAD;
+	unlock(device, state);
+	return !again;
+}
+
+/* Of a bad part, of which nothing is given up that we might take out. */
+static bool hold_bad(struct rawdev *device, struct part *part)
+{
+	unsigned long state = lock(device);
+	bool ours = part->state == PART_BAD && !part->given;
+
+	if (ours)
+		part->state = PART_HELD;
+	unlock(device, state);
+	return ours;
+}
+
 /*
  * Take the bad frames of an idle part out: it is used no more.  True: there
- * are none, only its neighbours had some; the part is the caller's.
+ * are none, only its neighbours had some; the part is the caller's.  Until all
+ * are out the part is HELD, and none of its pieces is given up.
  */
 static bool lose(struct rawdev *device, struct part *part, cf_pfn pfn)
 {
 	unsigned long state = lock(device);
 	bool ours = part->state == PART_IDLE;
 	uint64_t bad = 0;
-	bool again;
 
 	if (ours)
 		part->state = PART_HELD;
@@ -211,14 +237,19 @@ static bool lose(struct rawdev *device, struct part *part, cf_pfn pfn)
 		return false;
 	if (!cf_pagemap_retire(device->map, device->id, pfn, &bad) && !bad)
 		return true;
-	state = lock(device);
-	part->state = PART_BAD;
-	again = part->again;
-	part->again = false;
-	unlock(device, state);
-	if (again)
+	while (!set_bad(device, part))
 		retire_pieces(device, part);
 	return false;
+}
+
+/* A frame of a bad part failed, too. */
+static void fail_piece(struct rawdev *device, struct part *part)
+{
+	if (!hold_bad(device, part))
+		return;
+	do {
+		retire_pieces(device, part);
+	} while (!set_bad(device, part));
 }
 
 /*
@@ -249,6 +280,16 @@ static void forget_users(struct rawdev *device, struct part *part)
 	unlock(device, state);
 }
 
+/* It came in pieces; a call that has it in hand says so itself. */
+static void spoil(struct rawdev *device, struct part *part)
+{
+	unsigned long state = lock(device);
+
+	if (part->state != PART_HELD)
+		part->state = PART_BAD;
+	unlock(device, state);
+}
+
 /*
  * A name that is there with its part's last reference gone is of somebody who
  * put that himself, or of one who has not got his yet.
@@ -266,7 +307,7 @@ static enum cf_verdict on_release(void *context, cf_pfn pfn, unsigned order)
 	else if (order == device->config.order)
 		go_idle(device, part, pfn);
 	else
-		set_state(device, part, PART_BAD);
+		spoil(device, part);
 	return CF_VERDICT_KEEP;
 }
 
@@ -276,7 +317,6 @@ static int on_dissolve(void *context, cf_pfn pfn, unsigned order)
 	struct rawdev *device = context;
 	struct part *part = part_of(device, pfn);
 	unsigned long state;
-	bool bad;
 	int err = -CF_EAGAIN;
 
 	if (!part) {
@@ -284,14 +324,16 @@ static int on_dissolve(void *context, cf_pfn pfn, unsigned order)
 		return -CF_EBUSY;
 	}
 	state = lock(device);
-	bad = part->state == PART_BAD;
 	if (part->state == PART_IDLE && order == device->config.order) {
 		part->state = PART_GONE;
 		err = 0;
 	}
-	unlock(device, state);
-	if (bad && is_run_of(device->map, pfn, order))
+	/* Under the lock: whoever would cut it has the part HELD. */
+	if (part->state == PART_BAD && is_run_of(device->map, pfn, order)) {
+		part->given = true;
 		err = 0;
+	}
+	unlock(device, state);
 	return err;
 }
 
@@ -346,7 +388,7 @@ static void on_failure(void *context, cf_pfn pfn, unsigned order, cf_pfn bad)
 	if (is_held(device, part))
 		;	/* what that call leaves it takes out */
 	else if (order < device->config.order)
-		retire_pieces(device, part);
+		fail_piece(device, part);
 	else if (lose(device, part, pfn))
 		go_idle(device, part, pfn);
 	begin_round(device, NOTICE_FAILED);

@@ -20,6 +20,37 @@ static struct {
 	bool lets_go;
 } heard;
 
+/* ---- what happens while bad frames are taken out ---- */
+
+static struct {
+	cf_pfn fails;		/* another one, after the first call */
+	unsigned calls;
+	int step;		/* of a removal, before the second one */
+} meanwhile;
+
+int __real_cf_pagemap_retire(struct cf_map *map, uint32_t owner, cf_pfn pfn,
+			     uint64_t *ret_bad);
+int __wrap_cf_pagemap_retire(struct cf_map *map, uint32_t owner, cf_pfn pfn,
+			     uint64_t *ret_bad);
+
+int __wrap_cf_pagemap_retire(struct cf_map *map, uint32_t owner, cf_pfn pfn,
+			     uint64_t *ret_bad)
+{
+	enum cf_retire_state state;
+	int err;
+
+	if (!meanwhile.fails)
+		return __real_cf_pagemap_retire(map, owner, pfn, ret_bad);
+	if (++meanwhile.calls == 2) {
+		CHECK_EQ(rawdev_remove_start(device), 0);
+		meanwhile.step = rawdev_remove_step(device, NULL);
+	}
+	err = __real_cf_pagemap_retire(map, owner, pfn, ret_bad);
+	if (meanwhile.calls == 1)
+		CHECK_EQ(cf_retire(map, meanwhile.fails, &state), 0);
+	return err;
+}
+
 static void revoke(void *context, const char *who, uint32_t part, bool pinned)
 {
 	CHECK(context == &heard);
@@ -223,6 +254,30 @@ static void bad_parts(void)
 	finish();
 }
 
+/* No piece of a part is given up while a frame of it is to be taken out. */
+static void bad_twice(void)
+{
+	enum cf_retire_state state;
+
+	if (!begin(CF_PAGEMAP_P2P, CF_CHUNK_ORDER))
+		return;
+	CHECK_EQ(rawdev_map(device, 0, "a"), 0);
+	CHECK_EQ(cf_retire(m.map, first + 1, &state), 0);
+	CHECK_EQ(state, CF_RETIRE_PENDING);
+	memset(&meanwhile, 0, sizeof(meanwhile));
+	meanwhile.fails = first + 300;
+	CHECK_EQ(rawdev_unmap(device, 0, "a"), 0);
+	meanwhile.fails = 0;
+	CHECK_EQ(meanwhile.calls, 2);
+	CHECK_EQ(meanwhile.step, -CF_EAGAIN);
+	CHECK_EQ(cf_retire_state(m.map, first + 1), CF_RETIRE_DONE);
+	CHECK_EQ(cf_retire_state(m.map, first + 300), CF_RETIRE_DONE);
+	CHECK_EQ(stat_of().bad, 1);
+	CHECK(holds());
+	CHECK_EQ(rawdev_remove_step(device, NULL), 0);
+	finish();
+}
+
 static void foreign(void)
 {
 	struct rawdev_finding finding;
@@ -263,6 +318,7 @@ int main(void)
 	tap_run("done wrongly", done_wrongly);
 	tap_run("a peer's DMA while the device goes", removed_under_dma);
 	tap_run("bad parts", bad_parts);
+	tap_run("two bad frames of a part that goes", bad_twice);
 	tap_run("what is no part", foreign);
 	return tap_done();
 }
