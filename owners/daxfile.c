@@ -236,12 +236,23 @@ static void go_idle(struct daxfile *store, uint32_t at)
 		weed(store, at);
 }
 
+/* Then whoever had it out did not have it from us: it stays as it is. */
+static bool is_at_rest(struct daxfile *store, const struct record *record)
+{
+	unsigned long state = lock(store);
+	bool at_rest = record->state == BLOCK_FREE ||
+		       record->state == BLOCK_IDLE;
+
+	unlock(store, state);
+	return at_rest;
+}
+
 static enum cf_verdict on_release(void *context, cf_pfn pfn, unsigned order)
 {
 	struct daxfile *store = context;
 	struct record *record = record_of(store, pfn);
 
-	if (!record || order != 0)
+	if (!record || order != 0 || is_at_rest(store, record))
 		stranger(store, pfn);
 	else
 		go_idle(store, (uint32_t)(pfn - store->config.first));

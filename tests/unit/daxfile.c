@@ -300,6 +300,7 @@ static void removed(void)
 static void foreign(void)
 {
 	struct daxfile_finding finding;
+	enum cf_retire_state state;
 	cf_pfn pfn;
 
 	if (!begin())
@@ -316,7 +317,26 @@ static void foreign(void)
 	CHECK_EQ(finding.kind, DAXFILE_FINDING_IDLE);
 	CHECK_EQ(finding.pfn, first + 5);
 	CHECK_EQ(finding.owner, daxfile_owner(store));
-	CHECK_EQ(cf_freeze(m.map, first + 5, 1), 0);
+	/* Its put leaves it as it was: free, or a file's. */
+	cf_put(m.map, first + 5);
+	CHECK_EQ(stat_of().strangers, 2);
+	CHECK(daxfile_verify(store, &finding));
+	CHECK_EQ(daxfile_extend(store, 0, 1), 0);
+	CHECK_EQ(daxfile_map(store, 0, 0, &pfn), 0);
+	cf_put(m.map, pfn);
+	CHECK_EQ(cf_pagemap_hand_out(m.map, daxfile_owner(store), pfn), 0);
+	cf_put(m.map, pfn);
+	CHECK_EQ(stat_of().strangers, 3);
+	CHECK_EQ(stat_of().stranger, pfn);
+	CHECK(daxfile_verify(store, &finding));
+	/* A free one that fails afterwards is no page's. */
+	CHECK_EQ(cf_pagemap_hand_out(m.map, daxfile_owner(store), first + 5),
+		 0);
+	cf_put(m.map, first + 5);
+	CHECK_EQ(cf_retire(m.map, first + 5, &state), 0);
+	CHECK_EQ(stat_of().lost, 0);
+	CHECK_EQ(daxfile_map(store, 0, 0, &pfn), 0);
+	cf_put(m.map, pfn);
 	finish();
 }
 
