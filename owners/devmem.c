@@ -19,6 +19,8 @@
 #define NOWHERE		(~0u)
 #define REMOVE_PASSES	64
 #define JOINS_MAX	8
+#define TRIES_MAX	64
+#define TARGET_FAILED	1	/* a run in our hands did, this moment */
 
 enum run_state {
 	RUN_INSIDE,	/* no head */
@@ -166,6 +168,13 @@ static void list_frames(struct devmem *driver, uint32_t first, uint32_t last)
 	unlock(driver, state);
 }
 
+/* A retired frame, or metadata: a run of that is nobody's frame by frame. */
+static void set_bad(struct devmem *driver, uint32_t first, uint32_t last)
+{
+	for (; first < last; first++)
+		set_state(driver, first, 0, RUN_BAD);
+}
+
 /* A part of what cf_pagemap_retire() left; returns its frames. */
 static uint32_t list_part(struct devmem *driver, uint32_t at)
 {
@@ -176,7 +185,7 @@ static uint32_t list_part(struct devmem *driver, uint32_t at)
 		return 1;
 	frames = 1u << run.order;
 	if (run.type != CF_TYPE_DEVICE)
-		set_state(driver, at, 0, RUN_BAD);
+		set_bad(driver, at, at + frames);
 	else if (run.order == WHOLE || run.order == 0)
 		put_on_list(driver, at, run.order);
 	else if (!cf_split(driver->map, pfn_at(driver, at), 0))
@@ -333,30 +342,54 @@ static uint32_t pop_whole(struct devmem *driver)
 
 /* ---- handing out ---- */
 
+/*
+ * A run that we took off the list was not to be had: false, try another.  One
+ * that somebody handed out behind our back comes with its last put.
+ */
+static bool not_had(struct devmem *driver, uint32_t at, unsigned order,
+		    int err)
+{
+	struct cf_snapshot run;
+	bool there = !cf_snapshot(driver->map, pfn_at(driver, at), &run);
+	bool ours = there && run.owner == driver->id;
+
+	if (ours && err == -CF_EAGAIN && run.refs) {
+		stranger(driver, pfn_at(driver, at));
+		return false;
+	}
+	/* Found bad this moment: taking it back takes that out. */
+	take_back(driver, at, order);
+	if (!ours)
+		stranger(driver, pfn_at(driver, at));
+	return !ours || run.flags & CF_FLAG_CLOSED ||
+	       (err != -CF_EAGAIN && !(run.flags & CF_FLAG_POISON));
+}
+
 int devmem_alloc(struct devmem *driver, unsigned order, cf_pfn *ret_pfn)
 {
 	struct record used = { .order = (uint8_t)order, .refs = 1 };
-	bool closed;
+	unsigned tries;
 	uint32_t at;
+	int err;
 
 	if (order != 0 && order != WHOLE)
 		return -CF_EINVAL;
-	do {
+	for (tries = 0; tries < TRIES_MAX; tries++) {
 		at = order ? pop_whole(driver) : pop_frame(driver);
 		if (at == NOWHERE)
 			return -CF_ENOMEM;
 		/* Before anybody can see that it is out. */
 		set_used(driver, at, used);
-		if (!cf_pagemap_hand_out(driver->map, driver->id,
-					 pfn_at(driver, at))) {
+		err = cf_pagemap_hand_out(driver->map, driver->id,
+					  pfn_at(driver, at));
+		if (!err) {
 			*ret_pfn = pfn_at(driver, at);
 			return 0;
 		}
-		closed = is_closed(driver->map, pfn_at(driver, at));
-		/* Found bad this moment: taking it back takes that out. */
-		take_back(driver, at, order);
-	} while (!closed);
-	return -CF_EREFUSED;
+		if (not_had(driver, at, order, err))
+			return -CF_EREFUSED;
+	}
+	return -CF_EAGAIN;
 }
 
 /* Is it on the list?  Then whoever had it out did not have it from us. */
@@ -433,7 +466,27 @@ static int migrate(struct devmem *driver, struct cf_migration migration)
 	return cf_pagemap_migrate(driver->map, &migration);
 }
 
-/* Move into runs that we hold; they are ours again if that fails. */
+/* Is one of them bad, and are all to stay? */
+static bool has_failed(struct devmem *driver, const cf_pfn *targets,
+		       size_t count)
+{
+	bool marked = false;
+	uint32_t flags;
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		flags = flags_of(driver->map, targets[i]);
+		if (flags & CF_FLAG_CLOSED)
+			return false;
+		marked |= (flags & CF_FLAG_POISON) != 0;
+	}
+	return marked;
+}
+
+/*
+ * Move into runs that we hold; they are ours again if that fails.
+ * TARGET_FAILED: one of them did; others may do.
+ */
 static int move_in(struct devmem *driver, cf_pfn source, uint32_t refs,
 		   const cf_pfn *targets, size_t count, unsigned order)
 {
@@ -454,6 +507,8 @@ static int move_in(struct devmem *driver, cf_pfn source, uint32_t refs,
 	for (i = 0; i < count; i++)
 		set_used(driver, index_of(driver, targets[i]), used);
 	err = migrate(driver, migration);
+	if (err == -CF_EREFUSED && has_failed(driver, targets, count))
+		err = TARGET_FAILED;
 	for (i = 0; i < count && err; i++)
 		take_back(driver, index_of(driver, targets[i]), order);
 	state = lock(driver);
@@ -482,8 +537,8 @@ static bool pop_frames(struct devmem *driver, cf_pfn *ret_pfns, size_t count)
 	return true;
 }
 
-int devmem_to_device(struct devmem *driver, cf_pfn source, uint32_t refs,
-		     struct devmem_pieces *pieces)
+static int send(struct devmem *driver, cf_pfn source, uint32_t refs,
+		struct devmem_pieces *pieces)
 {
 	struct cf_snapshot run;
 	cf_pfn target;
@@ -508,6 +563,17 @@ int devmem_to_device(struct devmem *driver, cf_pfn source, uint32_t refs,
 		return -CF_ENOMEM;
 	return move_in(driver, source, refs, pieces ? pieces->pfn : &target,
 		       count, 0);
+}
+
+int devmem_to_device(struct devmem *driver, cf_pfn source, uint32_t refs,
+		     struct devmem_pieces *pieces)
+{
+	unsigned tries;
+	int err = TARGET_FAILED;
+
+	for (tries = 0; tries < TRIES_MAX && err == TARGET_FAILED; tries++)
+		err = send(driver, source, refs, pieces);
+	return err == TARGET_FAILED ? -CF_EAGAIN : err;
 }
 
 /* ---- and back ---- */
@@ -937,7 +1003,8 @@ static enum devmem_finding_kind check(struct devmem *driver, uint32_t at,
 	const struct record *record = &driver->record[at];
 
 	if (cf_snapshot(driver->map, pfn_at(driver, at), run))
-		return DEVMEM_FINDING_IDLE;
+		return record->state == RUN_BAD ? DEVMEM_FINDING_NONE :
+		       DEVMEM_FINDING_IDLE;
 	if (record->state == RUN_BAD)
 		return run->type == CF_TYPE_DEVICE ? DEVMEM_FINDING_COUNT :
 		       DEVMEM_FINDING_NONE;

@@ -106,7 +106,9 @@ uint32_t devmem_owner(const struct devmem *driver);
  * Return:  0, or with nothing changed:
  *          -CF_EINVAL   another order
  *          -CF_ENOMEM   none is idle
- *          -CF_EREFUSED the range is being removed
+ *          -CF_EAGAIN   what is idle was busy each time
+ *          -CF_EREFUSED the range is being removed, or was taken from the
+ *                       driver: then a stranger is counted
  */
 int devmem_alloc(struct devmem *driver, unsigned order, cf_pfn *ret_pfn)
 	CF_MUST_CHECK;
@@ -129,7 +131,8 @@ struct devmem_pieces {
  * Return:  0, or with nothing changed:
  *          -CF_EINVAL   no such order, no reference
  *          -CF_EGONE    not the head of a counted run
- *          -CF_EAGAIN   it has other references, or pins, or is in motion
+ *          -CF_EAGAIN   it has other references, or pins, or is in motion;
+ *                       or each frame it was to go to turned out bad
  *          -CF_ENOMEM   the device has no room
  *          -CF_EREFUSED the range is being removed
  *          -CF_EPORT    copying failed

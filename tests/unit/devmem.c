@@ -432,8 +432,51 @@ static void foreign(void)
 	CHECK_EQ(finding.kind, DEVMEM_FINDING_IDLE);
 	CHECK_EQ(finding.pfn, pfn);
 	CHECK_EQ(finding.owner, devmem_owner(driver));
-	CHECK_EQ(cf_freeze(m.map, pfn, 1), 0);
+	/* Its put leaves it where it is; and it is nobody's twice. */
+	cf_put(m.map, pfn);
+	CHECK_EQ(stat_of().strangers, 2);
+	CHECK_EQ(stat_of().stranger, pfn);
+	CHECK(holds());
 	finish();
+}
+
+/* Runs that are not to be had are passed over; alloc does not wait. */
+static void taken_away(void)
+{
+	cf_pfn pfn, other, run[4];
+	uint64_t orphans;
+	unsigned i;
+
+	if (!begin(CF_PAGEMAP_COHERENT, false))
+		return;
+	/* The next of either order is out behind its back. */
+	CHECK_EQ(devmem_alloc(driver, 9, &pfn), 0);
+	cf_put(m.map, pfn);
+	CHECK_EQ(cf_pagemap_hand_out(m.map, devmem_owner(driver), pfn), 0);
+	CHECK_EQ(devmem_alloc(driver, 9, &other), 0);
+	CHECK(other != pfn);
+	CHECK_EQ(stat_of().strangers, 1);
+	CHECK_EQ(stat_of().stranger, pfn);
+	CHECK(holds());
+	cf_put(m.map, other);
+	cf_put(m.map, pfn);
+	CHECK_EQ(stat_of().strangers, 1);
+	CHECK_EQ(devmem_alloc(driver, 9, &other), 0);
+	CHECK_EQ(other, pfn);
+	cf_put(m.map, other);
+	CHECK(holds());
+	/* The driver is sent away, and does not know. */
+	for (i = 0; i < 4; i++)
+		CHECK_EQ(devmem_alloc(driver, i < 2 ? 9 : 0, &run[i]), 0);
+	CHECK_EQ(cf_owner_unregister(m.map, devmem_owner(driver), &orphans), 0);
+	CHECK_EQ(devmem_alloc(driver, 9, &pfn), -CF_EREFUSED);
+	CHECK_EQ(devmem_alloc(driver, 0, &pfn), -CF_EREFUSED);
+	CHECK_EQ(stat_of().strangers, 3);
+	for (i = 0; i < 4; i++)
+		cf_put(m.map, run[i]);
+	CHECK_EQ(cf_pagemap_remove(m.map, first, last, 4, NULL), 0);
+	free(storage);
+	CHECK(machine_end());
 }
 
 int main(void)
@@ -449,5 +492,6 @@ int main(void)
 	tap_run("a range that goes is emptied first", emptied);
 	tap_run("bad frames", bad_frames);
 	tap_run("what is not the driver's", foreign);
+	tap_run("what is not the driver's any more", taken_away);
 	return tap_done();
 }
