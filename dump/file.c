@@ -46,7 +46,8 @@ static int open_path(struct dump_file *file, struct dump_why *why)
 {
 	struct stat status;
 
-	file->fd = open(file->path, O_RDONLY | O_CLOEXEC);
+	/* A pipe that nobody writes to is no reason to wait. */
+	file->fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (file->fd < 0 || fstat(file->fd, &status))
 		return dump_fail(why, "%s", strerror(errno));
 	if (!S_ISREG(status.st_mode) && !S_ISBLK(status.st_mode))

@@ -2,7 +2,6 @@
 #include "capture.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,16 +33,6 @@ struct lx_stream {
 #endif
 	char packed[PACKED_BYTES], plain[PLAIN_BYTES];
 };
-
-static int open_file(const char *path, struct lx_error *err)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-	if (fd >= 0)
-		return fd;
-	return lx_fail(err, lx_errno_code(errno), "%s: %s", path,
-		       strerror(errno));
-}
 
 static int is_no_capture(const struct lx_stream *stream, const char *why,
 			 struct lx_error *err)
@@ -200,7 +189,7 @@ static int open_stream(const char *path, struct lx_stream **ret_stream,
 	if (!stream)
 		return lx_fail(err, LX_EREAD, "out of memory");
 	stream->path = path;
-	stream->fd = open_file(path, err);
+	stream->fd = lx_open_file(path, err);
 	ret = stream->fd < 0 ? stream->fd : start_unpacking(stream, err);
 	if (!ret)
 		ret = take_line(stream, line, err);
@@ -352,7 +341,7 @@ static int is_packed(const char *path, bool *ret_packed, struct lx_error *err)
 {
 	static const unsigned char magic[4] = { 0x28, 0xb5, 0x2f, 0xfd };
 	unsigned char head[4];
-	int fd = open_file(path, err);
+	int fd = lx_open_file(path, err);
 	ssize_t got;
 
 	if (fd < 0)

@@ -105,6 +105,30 @@ int lx_open(const char *root, const char *name, bool folder,
 	return fd;
 }
 
+int lx_open_file(const char *path, struct lx_error *err)
+{
+	/* Without O_NONBLOCK a pipe that nobody writes to would wait. */
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	struct stat status;
+	const char *why = NULL;
+
+	if (fd < 0)
+		return lx_fail(err, lx_errno_code(errno), "%s: %s", path,
+			       strerror(errno));
+	if (fstat(fd, &status))
+		why = strerror(errno);
+	else if (S_ISDIR(status.st_mode))
+		why = "is a directory; for a folder with proc and sys there is "
+		      "--sysroot";
+	else if (!S_ISREG(status.st_mode))
+		why = "no regular file; what comes out of a pipe or a device "
+		      "must be copied to a file first";
+	if (!why)
+		return fd;
+	close(fd);
+	return lx_fail(err, LX_EREAD, "%s: %s", path, why);
+}
+
 static int digit_value(char c)
 {
 	if (c >= '0' && c <= '9')

@@ -56,6 +56,15 @@ int lx_open(const char *root, const char *name, bool folder,
 	    struct lx_error *err);
 
 /**
+ * lx_open_file() - open a regular file by its path, for reading.
+ *
+ * Pipes and devices are refused, and none is waited for.
+ *
+ * Return: a descriptor, or -LX_EMISSING, -LX_EDENIED, -LX_EREAD.
+ */
+int lx_open_file(const char *path, struct lx_error *err);
+
+/**
  * lx_number() - read digits, and digits only, at the start of a text.
  * @text:    no blank and no sign is skipped
  * @base:    10, 16 (without 0x), or 0: as in C, 0x and a leading 0 count

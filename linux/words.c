@@ -2,7 +2,6 @@
 #include "words.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -48,11 +47,8 @@ static int begin(struct lx_words *words, struct lx_error *err)
 
 static int open_raw(struct lx_words *words, struct lx_error *err)
 {
-	words->fd = open(words->path, O_RDONLY | O_CLOEXEC);
-	if (words->fd < 0)
-		return lx_fail(err, lx_errno_code(errno), "%s: %s",
-			       words->path, strerror(errno));
-	return begin(words, err);
+	words->fd = lx_open_file(words->path, err);
+	return words->fd < 0 ? words->fd : begin(words, err);
 }
 
 static int open_captured(struct lx_words *words, const char *name,
@@ -180,13 +176,34 @@ int lx_words_read(struct lx_words *words, uint64_t *buffer, size_t max,
 	return 0;
 }
 
+/* Is there a word behind all that a capture may have? */
+static int check_count(struct lx_words *words, struct lx_error *err)
+{
+	size_t count = 0;
+	uint64_t word;
+	int ret = 0;
+
+	if (words->frames)
+		count = words->frames > LX_CAPTURE_FRAMES_MAX;
+	else
+		ret = lx_words_seek(words, LX_CAPTURE_FRAMES_MAX, err);
+	if (!ret && !words->frames)
+		ret = lx_words_read(words, &word, 1, &count, err);
+	if (ret || !count)
+		return ret;
+	return lx_fail(err, LX_EFORMAT, "%s: it has words of frames above 64 "
+		       "TiB, and a capture cannot have more", words->path);
+}
+
 int lx_words_count(struct lx_words *words, uint64_t *ret_frames,
 		   struct lx_error *err)
 {
 	uint64_t low = 0, high = LX_CAPTURE_FRAMES_MAX, word;
 	size_t count;
-	int ret = 0;
+	int ret = check_count(words, err);
 
+	if (ret)
+		return ret;
 	while (!ret && !words->frames && low < high) {
 		uint64_t middle = low + (high - low) / 2;
 
@@ -198,6 +215,7 @@ int lx_words_count(struct lx_words *words, uint64_t *ret_frames,
 		else
 			high = middle;
 	}
-	*ret_frames = words->frames ? words->frames : low;
+	if (!ret)
+		*ret_frames = words->frames ? words->frames : low;
 	return ret;
 }

@@ -54,7 +54,8 @@ int lx_words_read(struct lx_words *words, uint64_t *buffer, size_t max,
  * For a file below /proc, which reports no length, its end is looked for by
  * reading single words. Leaves the place of the next word undefined.
  *
- * Return: 0, or negative as lx_words_read().
+ * Return: 0, or negative as lx_words_read(); -LX_EFORMAT also when there are
+ *         more than LX_CAPTURE_FRAMES_MAX.
  */
 int lx_words_count(struct lx_words *words, uint64_t *ret_frames,
 		   struct lx_error *err);

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -634,6 +635,33 @@ static void verdicts_by_state(void)
 	CHECK_EQ(judge_word(0x80).verdict, LX_VERDICT_BLOCKED);
 }
 
+/*
+ * A file below /proc reports no length: this process's memory, which has
+ * something where the word of the frame at 64 TiB would be.
+ */
+static void too_many_words(void)
+{
+	void *place = (void *)(UINT64_C(8) << 34);
+	struct lx_words words;
+	uint64_t frames = 7;
+	char name[64];
+
+	/* Sanitizers have a use of their own for that place. */
+	if (mmap(place, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE |
+		 MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) != place) {
+		tap_skip_this("something else is at that address");
+		return;
+	}
+	snprintf(name, sizeof(name), "proc/%d/mem", (int)getpid());
+	if (CHECK(!lx_words_open(&words, "/", name, &err))) {
+		CHECK_EQ(lx_words_count(&words, &frames, &err), -LX_EFORMAT);
+		CHECK(strstr(err.text, "64 TiB") != NULL);
+		CHECK_EQ(frames, 7);
+		lx_words_close(&words);
+	}
+	munmap(place, 4096);
+}
+
 int main(void)
 {
 	if (!mkdtemp(root)) {
@@ -658,5 +686,6 @@ int main(void)
 	tap_run("frames in buffers of io_uring", pinned_frames);
 	tap_run("verdicts by where a block is", verdicts_by_place);
 	tap_run("verdicts by what sysfs says", verdicts_by_state);
+	tap_run("more words than a capture may have", too_many_words);
 	return tap_done();
 }

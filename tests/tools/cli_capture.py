@@ -6,6 +6,7 @@ import ctypes
 import os
 import stat
 import struct
+import subprocess
 
 import cli
 from cli import fails, guest, ok, run, same
@@ -136,6 +137,42 @@ def test_no_capture():
     fails(run('types', '-F', cut.path), 1, 'directory', 'a folder')
 
 
+def hasty(*arguments):
+    """As run(), of a command that may wait for ever."""
+    try:
+        done = subprocess.run([cli.COLDFRAME, *arguments], check=False,
+                              capture_output=True, text=True, timeout=20)
+    except subprocess.TimeoutExpired:
+        return 124, '', 'it does not end'
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_no_regular_file():
+    root = guest()
+    pipe = os.path.join(root.path, 'pipe')
+    os.mkfifo(pipe)
+    for path in (pipe, '/dev/zero'):
+        for command in (['types', '-F', path], ['blocks', '-F', path],
+                        ['capture', '-F', path, root.path + '/c'],
+                        ['diff', path, root.path]):
+            fails(hasty(*command), 1, 'no regular file',
+                  '%s of %s' % (command[0], os.path.basename(path)))
+        fails(hasty('dump-info', path), 1, 'no file that can be',
+              'dump-info of ' + os.path.basename(path))
+
+
+def test_large():
+    """A file of 128 GiB, all holes, is 64 TiB of frames."""
+    root = cli.Sysroot().write('proc/kpageflags', b'')
+    path = os.path.join(root.path, 'proc/kpageflags')
+    os.truncate(path, 8 * ((1 << 34) + 1))
+    file = os.path.join(root.path, 'c')
+    for source in (['-s', root.path], ['-F', path]):
+        fails(run('capture', *source, file), 1, 'above 64 TiB',
+              'a capture of more than it may have: ' + source[0])
+        ok(not os.path.exists(file), 'and there is none')
+
+
 def test_usage():
     root = guest()
     fails(run('capture', '-s', root.path), 2, 'name a file', 'no file')
@@ -187,6 +224,7 @@ if 'built without' in probe[2]:
     cli.skip('captures', 'built without zstd')
 else:
     for test in (test_round_trip, test_no_addresses, test_reported, test_raw,
-                 test_too_many, test_no_capture, test_nothing_lost, test_usage):
+                 test_too_many, test_no_capture, test_no_regular_file,
+                 test_large, test_nothing_lost, test_usage):
         test()
 cli.done()
