@@ -95,6 +95,8 @@ int host_device_add(struct machine *machine, const struct host_config *config,
 		free(device);
 		return err;
 	}
+	if (device->mem)
+		device->mem->migrating = machine->migrating;
 	device->model->interrupt = on_interrupt;
 	device->model->interrupt_context = device;
 	machine->host_device[slot] = device;
@@ -195,6 +197,9 @@ int host_stats(struct host_device *device)
 
 int host_hint(struct host_device *device, enum host_hint hint)
 {
+	/* A round goes with the start of a migration, not of a second one. */
+	if (hint == HOST_HINT_START && device->machine->migrating)
+		return -CF_EPORT;
 	if (hint == HOST_HINT_START)
 		device->hint_round++;
 	model_balloon_hint(device->balloon, hint == HOST_HINT_START ?
@@ -207,6 +212,7 @@ int host_migrating(struct machine *machine, bool on)
 {
 	unsigned i;
 
+	machine->migrating = on;
 	for (i = 0; i < machine->host_devices; i++) {
 		struct host_device *device = machine->host_device[i];
 

@@ -96,6 +96,7 @@ int host_request(struct host_device *device, uint64_t bytes) CF_MUST_CHECK;
 int host_balloon(struct host_device *device, uint64_t bytes) CF_MUST_CHECK;
 int host_stats(struct host_device *device) CF_MUST_CHECK;
 int host_hint(struct host_device *device, enum host_hint hint) CF_MUST_CHECK;
+/* The host copies the machine, or ends that. It may do so already. */
 int host_migrating(struct machine *machine, bool on) CF_MUST_CHECK;
 
 /* Only of models. -CF_EREFUSED: the device does not misbehave when told to. */

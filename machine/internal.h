@@ -294,6 +294,7 @@ struct machine {
 	uint64_t unreturned;	/* frames the system would not take back */
 	struct host_device *host_device[HOST_DEVICES_MAX];
 	unsigned host_devices;
+	bool migrating;			/* the host copies the machine */
 	struct outcome last;		/* of the last step that is one */
 	char name[SCENARIO_NAMES_MAX][SCENARIO_NAME_BYTES + 1];
 	union object object[SCENARIO_NAMES_MAX];
@@ -377,16 +378,15 @@ step_fn step_function(enum step_kind kind);
 
 STEP_FN(step_machine); STEP_FN(step_add); STEP_FN(step_remove);
 STEP_FN(step_online); STEP_FN(step_offline); STEP_FN(step_offline_start);
-STEP_FN(step_offline_step); STEP_FN(step_offline_cancel);
-STEP_FN(step_query); STEP_FN(step_adopt); STEP_FN(step_alloc);
-STEP_FN(step_alloc_range); STEP_FN(step_free); STEP_FN(step_get);
-STEP_FN(step_put); STEP_FN(step_pin); STEP_FN(step_unpin);
-STEP_FN(step_freeze); STEP_FN(step_unfreeze); STEP_FN(step_split);
-STEP_FN(step_give); STEP_FN(step_remember); STEP_FN(step_fill);
-STEP_FN(step_touch); STEP_FN(step_scribble); STEP_FN(step_owner);
-STEP_FN(step_unregister); STEP_FN(step_empty); STEP_FN(step_offline_alloc);
-STEP_FN(step_offline_free); STEP_FN(step_offline_adopt);
-STEP_FN(step_skippable); STEP_FN(step_payload);
+STEP_FN(step_offline_step); STEP_FN(step_offline_cancel); STEP_FN(step_query);
+STEP_FN(step_adopt); STEP_FN(step_alloc); STEP_FN(step_alloc_range);
+STEP_FN(step_free); STEP_FN(step_get); STEP_FN(step_put); STEP_FN(step_pin);
+STEP_FN(step_unpin); STEP_FN(step_freeze); STEP_FN(step_unfreeze);
+STEP_FN(step_split); STEP_FN(step_give); STEP_FN(step_remember);
+STEP_FN(step_fill); STEP_FN(step_touch); STEP_FN(step_scribble);
+STEP_FN(step_owner); STEP_FN(step_unregister); STEP_FN(step_empty);
+STEP_FN(step_offline_alloc); STEP_FN(step_offline_free);
+STEP_FN(step_offline_adopt); STEP_FN(step_skippable); STEP_FN(step_payload);
 STEP_FN(step_plug); STEP_FN(step_unplug); STEP_FN(step_inflate);
 STEP_FN(step_deflate); STEP_FN(step_discard); STEP_FN(step_subscriber);
 STEP_FN(step_veto); STEP_FN(step_unsubscribe); STEP_FN(step_scanner);

@@ -218,11 +218,11 @@ static void take_conduct(struct host_device *host, struct later *later)
 	later->late = model->late;
 	later->answers = model->answers;
 	later->violations = model->violations;
+	later->migrating = host->machine->migrating;
 	(void)snprintf(later->violation, sizeof(later->violation), "%s",
 		       model->violation ? model->violation : "");
 	if (host->mem) {
 		later->refuse = host->mem->refuse;
-		later->migrating = host->mem->migrating;
 		later->tell_at = host->mem->tell_at;
 		later->tell_value = host->mem->tell_value;
 		(void)memcpy(later->asked, host->mem->asked,
@@ -485,6 +485,7 @@ static void give_conduct(struct host_device *host, struct later *later)
 	model->late = later->late;
 	model->answers = later->answers;
 	model->violations = later->violations;
+	host->machine->migrating |= later->migrating;
 	(void)memcpy(host->violation, later->violation,
 		     sizeof(host->violation));
 	model->violation = later->violations ? host->violation : NULL;

@@ -164,6 +164,20 @@ free data
 request d 0
 expect virtio-mem d plugged == 0 blocks == 0 resident == 0
 '''
+# A migration that goes on is there already; hints come with its start.
+TWICE = '''machine memory 256M span 4G
+virtio-mem d blocks 8-15 retry 5ms
+virtio-balloon b hinting retry 5ms
+migrating
+migrating
+expect fails port hint b
+expect fails again plug d 128M
+migrating off
+migrating off
+request d 128M for 20s
+hint b
+expect virtio-balloon b hint-rounds >= 1 hinted > 200M
+'''
 WISHES = '''machine memory 128M span 4G
 virtio-balloon b
 balloon b 4G no-wait
@@ -175,6 +189,7 @@ balloon b 0
 def check_devices():
     for what, text in (('64 nodes', MANY_NODES), ('hints', HINTS),
                        ('changes of mind', MIND),
+                       ('a migration that is there already', TWICE),
                        ('a balloon larger than the machine', WISHES)):
         here = play(text, '--json')
         there = play(text, *QEMU, '--json', '--verify=step')

@@ -115,13 +115,17 @@ static int end_migration(struct monitor *monitor)
 	       await_migration(monitor, ended, END_NS) ? 0 : CF_EPORT;
 }
 
-/* A migration to nowhere that lasts until it is cancelled. */
-static int migrating(const struct question *question)
+static bool is_migrating(struct monitor *monitor)
 {
-	struct monitor *monitor = &question->qemu->monitor;
+	char status[24];
 
-	if (!question->value)
-		return end_migration(monitor);
+	return migration_status(monitor, status) &&
+	       (!strcmp(status, "setup") || !strcmp(status, "active"));
+}
+
+/* A migration to nowhere that lasts until it is cancelled. */
+static int begin_migration(struct monitor *monitor)
+{
 	return monitor_do(monitor, "migrate-set-parameters",
 			  json_pack("{s:i}", "max-bandwidth", SLOWLY),
 			  NULL) &&
@@ -130,15 +134,29 @@ static int migrating(const struct question *question)
 	       0 : CF_EPORT;
 }
 
+/* One that has begun goes on. */
+static int migrating(const struct question *question)
+{
+	struct monitor *monitor = &question->qemu->monitor;
+
+	if (!question->value)
+		return end_migration(monitor);
+	return is_migrating(monitor) ? 0 : begin_migration(monitor);
+}
+
 /* Hints are asked for when a migration has begun to look at memory. */
 static int hint(const struct question *question)
 {
 	static const char *const begun[] = { "active", NULL };
 	struct monitor *monitor = &question->qemu->monitor;
-	int err = migrating(question);
+	int err;
 
-	if (err || !question->value ||
-	    await_migration(monitor, begun, BEGIN_NS))
+	if (!question->value)
+		return end_migration(monitor);
+	if (is_migrating(monitor))
+		return CF_EPORT;
+	err = begin_migration(monitor);
+	if (err || await_migration(monitor, begun, BEGIN_NS))
 		return err;
 	(void)end_migration(monitor);
 	return CF_EPORT;
