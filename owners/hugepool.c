@@ -226,6 +226,8 @@ void hugepool_settle(struct hugepool *pool, struct record *record, cf_pfn pfn,
 	hugepool_enter_record(pool, record);
 	stock_of(pool, node, size)->total++;
 	stock_of(pool, node, size)->surplus += surplus;
+	/* One that was coming is here: nobody counts it twice. */
+	pool->coming[size] -= surplus;
 	leave(pool, state);
 }
 
@@ -245,16 +247,22 @@ void hugepool_put_back(struct hugepool *pool, struct record *record)
 	leave(pool, state);
 }
 
-/* A run in the caller's hands goes to the allocator. */
+/*
+ * A run in the caller's hands goes to the allocator, unless it is not the
+ * pool's any more: then it is forgotten.
+ */
 void hugepool_give_up(struct hugepool *pool, struct record *record)
 {
 	cf_pfn pfn = record->pfn;
 	unsigned order = order_of(record->size);
+	struct cf_snapshot run;
+	bool ours = hugepool_is_ours(pool, record, &run);
 	unsigned long state = enter(pool);
 
 	drop(pool, record);
 	leave(pool, state);
-	cf_free_frozen(pool->map, pfn, order);
+	if (ours)
+		cf_free_frozen(pool->map, pfn, order);
 }
 
 /* Surplus runs that nobody uses and nobody was promised. */

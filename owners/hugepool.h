@@ -142,7 +142,8 @@ int hugepool_unreserve(struct hugepool *pool, enum hugepool_size size,
  * @ret_pfn: its head; give it back with cf_put()
  *
  * Contents are those of the last user. Runs in memory that is being taken
- * away are not handed out; runs with a bad frame leave the pool here.
+ * away are not handed out; runs with a bad frame leave the pool here, and
+ * such as are not its own any more, for it was unregistered, are forgotten.
  *
  * Context: any that may allocate.
  * Return:  0, or with nothing changed:

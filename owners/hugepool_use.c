@@ -124,17 +124,16 @@ static int take_surplus(struct hugepool *pool, enum hugepool_size size,
 	if (err)
 		return err;
 	err = hugepool_take_run(pool, size, node, flags, &pfn);
-	if (err)
-		hugepool_give_record(pool, record);
-	else
+	if (!err) {
 		hugepool_settle(pool, record, pfn, size, true);
+		*ret_record = record;
+		return 0;
+	}
 	state = enter(pool);
 	pool->coming[size]--;
+	hugepool_give_spare(pool, record);
 	leave(pool, state);
-	if (err)
-		return err == -CF_EGONE ? -CF_ENOMEM : err;
-	*ret_record = record;
-	return 0;
+	return err == -CF_EGONE ? -CF_ENOMEM : err;
 }
 
 /* Reserve, if so many are free and not promised. */
@@ -194,7 +193,8 @@ int hugepool_unreserve(struct hugepool *pool, enum hugepool_size size,
 enum fitness {
 	FIT,
 	GOING,
-	BAD
+	BAD,
+	LOST	/* not the pool's any more */
 };
 
 /* Can a run in our hands be used? */
@@ -204,8 +204,11 @@ static enum fitness fitness(struct hugepool *pool, const struct record *record)
 	cf_pfn cursor = record->pfn;
 	struct cf_span span = { .isolated = false };
 	struct cf_block_info info;
+	struct cf_snapshot run;
 	cf_pfn at;
 
+	if (!hugepool_is_ours(pool, record, &run))
+		return LOST;
 	cf_walk_begin(pool->map);
 	(void)cf_walk_next(pool->map, &cursor, last, &span);
 	cf_walk_end(pool->map);
@@ -316,7 +319,7 @@ static struct record *take_free(struct hugepool *pool, struct taking *taking)
 			continue;
 		}
 		state = enter(pool);
-		pool->retired++;
+		pool->retired += fit == BAD;
 		leave(pool, state);
 		hugepool_give_up(pool, record);
 	}

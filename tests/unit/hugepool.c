@@ -718,6 +718,52 @@ static void keeps_promises_meanwhile(void)
 	CHECK(turn > 3);
 }
 
+/* Two surplus runs may be had: whoever comes when, both get theirs. */
+static void surplus_meanwhile(void)
+{
+	cf_pfn first;
+	bool came = true;
+	unsigned turn;
+
+	for (turn = 1; turn < 40 && came && !tap.broken; turn++) {
+		if (!begin(4, 8))
+			return;
+		hugepool_set_surplus(pool, HUGEPOOL_2M, 2);
+		meanwhile.turn = turn;
+		meanwhile.act = other_allocates;
+		CHECK_EQ(hugepool_alloc(pool, HUGEPOOL_2M, 0, 0, &first), 0);
+		came = meanwhile.turn == 0;
+		meanwhile.turn = 0;
+		if (came && CHECK_EQ(other_err, 0))
+			cf_put(m.map, other_pfn);
+		cf_put(m.map, first);
+		COUNTS(HUGEPOOL_2M, 0, 0, 0, 0);
+		finish();
+	}
+	CHECK(turn > 3);
+}
+
+/* Unregistered behind its back: what it had is the orphan's. */
+static void sent_away(void)
+{
+	uint64_t orphans;
+	cf_pfn pfn;
+
+	if (!begin(4, 8))
+		return;
+	CHECK_EQ(resize(3), 3);
+	pfn = take(0);
+	CHECK_EQ(cf_owner_unregister(m.map, hugepool_owner(pool), &orphans),
+		 0);
+	CHECK_EQ(orphans, 3 * CF_CHUNK_FRAMES);
+	cf_put(m.map, pfn);
+	CHECK_EQ(hugepool_alloc(pool, HUGEPOOL_2M, 0, 0, &pfn), -CF_ENOMEM);
+	/* They are not the pool's to free, or to count. */
+	COUNTS(HUGEPOOL_2M, 1, 0, 0, 0);
+	CHECK(machine_verify());
+	free(storage);
+}
+
 static void other_shrinks(void)
 {
 	uint32_t now = ~0u;
@@ -794,6 +840,8 @@ int main(void)
 	tap_run("no more records than were asked for", is_limited);
 	tap_run("a promise is kept, whoever comes when",
 		keeps_promises_meanwhile);
+	tap_run("surplus, whoever comes when", surplus_meanwhile);
+	tap_run("the pool is unregistered", sent_away);
 	tap_run("shrinking beside a demotion", demotes_meanwhile);
 	tap_run("a report while the lock is held", describes_under_the_lock);
 	tap_run("configurations that cannot be right", refuses_bad_configs);
