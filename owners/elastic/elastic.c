@@ -13,7 +13,6 @@
 
 #include "internal.h"
 
-#define BYTES_MAX	((size_t)1 << 30)
 #define FRAME		((size_t)CF_FRAME_BYTES)
 #define OBJECTS_FIRST	1024u
 
@@ -24,6 +23,11 @@ static const uint16_t class_bytes[CLASSES] = {
 unsigned elastic_class_bytes(unsigned class)
 {
 	return class_bytes[class];
+}
+
+uint32_t elastic_class_slots(unsigned class)
+{
+	return class == CLASS_NONE ? 1 : (uint32_t)(FRAME / class_bytes[class]);
 }
 
 unsigned elastic_class_of(size_t bytes)
@@ -118,8 +122,7 @@ static int take_frames(struct elastic *pool, unsigned order, cf_pfn *ret_pfn)
 
 struct run *elastic_new_run(unsigned class, unsigned order)
 {
-	uint32_t slots = class == CLASS_NONE ? 1 :
-			 (uint32_t)(FRAME / class_bytes[class]);
+	uint32_t slots = elastic_class_slots(class);
 	struct run *run = calloc(1, sizeof(*run) +
 				    slots * sizeof(run->object[0]));
 

@@ -74,13 +74,17 @@ static inline unsigned char *run_memory(const struct elastic *pool,
 	return pool->memory->base + run->pfn * CF_FRAME_BYTES;
 }
 
+#define BYTES_MAX	((size_t)1 << 30)	/* of an object */
+
 unsigned elastic_class_bytes(unsigned class);
+/* How many objects a run of the class has room for. */
+uint32_t elastic_class_slots(unsigned class);
 
 /* The run a frame heads; the caller has the mutex. */
 struct run *elastic_run_at(struct elastic *pool, cf_pfn pfn);
 void elastic_bind(struct elastic *pool, cf_pfn pfn, struct run *run);
 
-/* What an object of that size lies in. */
+/* What an object of that size lies in; @bytes: at most BYTES_MAX. */
 unsigned elastic_class_of(size_t bytes);
 unsigned elastic_order_of(size_t bytes);
 

@@ -82,9 +82,17 @@ static struct run *run_of(struct elastic *pool,
 	return run;
 }
 
+/* Saved by whomever: has an object of that size a slot of that number? */
+static bool slot_is_there(const struct elastic_object *object)
+{
+	return object->bytes <= BYTES_MAX &&
+	       object->slot < elastic_class_slots(
+				      elastic_class_of(object->bytes));
+}
+
 static bool slot_is_free(const struct run *run, uint32_t slot)
 {
-	return slot < run->slots && !(run->taken[slot / 64] >> slot % 64 & 1);
+	return !(run->taken[slot / 64] >> slot % 64 & 1);
 }
 
 /* Locked in memory that is pinned? */
@@ -104,7 +112,8 @@ static int place(struct elastic *pool, const struct elastic_object *object,
 	struct run *run;
 	int err;
 
-	if (!pins_fit(pool, object))
+	/* Before a run is made for it. */
+	if (!slot_is_there(object) || !pins_fit(pool, object))
 		return -CF_EINVAL;
 	run = run_of(pool, object, &err);
 	if (!run)

@@ -34,7 +34,8 @@ bool elastic_save_given(struct elastic *pool, size_t *at,
 /**
  * elastic_adopt_object() - an object that is there already.
  * Return:  0, or with nothing changed:
- *          -CF_EINVAL  there is one in its place; or its run is not like
+ *          -CF_EINVAL  there is one in its place; its size or slot cannot
+ *                      be; or its run is not like
  *                      that, or not the pool's by its word
  *          -CF_ENOMEM  no memory
  */

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "owners/elastic/elastic.h"
+#include "owners/elastic/state.h"
 #include "tests/unit/machine.h"
 
 #define MIB	((uint64_t)1 << 20)
@@ -498,6 +499,40 @@ static void forgets_nothing(void)
 	finish();
 }
 
+/* Objects of a file that somebody else wrote. */
+static void adopts_what_can_be(void)
+{
+	struct elastic_object object = { .handle = (1ull << 32) | 1,
+					 .bytes = 100 };
+	struct cf_request request = { .type = CF_TYPE_FOLIO };
+	cf_pfn pfn;
+
+	if (!begin(64 * MIB))
+		return;
+	(void)cf_host_enter();
+	request.owner = (uint16_t)elastic_owner(pool);
+	CHECK_EQ(cf_alloc(elastic_map(pool), request, &pfn), 0);
+	object.pfn = pfn;
+	object.slot = 32;
+	CHECK_EQ(elastic_adopt_object(pool, &object), -CF_EINVAL);
+	object.slot = 0;
+	object.bytes = UINT64_MAX;
+	CHECK_EQ(elastic_adopt_object(pool, &object), -CF_EINVAL);
+	object.bytes = ((uint64_t)1 << 30) + 1;
+	CHECK_EQ(elastic_adopt_object(pool, &object), -CF_EINVAL);
+	CHECK_EQ(stat_of().used_bytes, 0);
+	object.bytes = 100;
+	object.slot = 31;
+	CHECK_EQ(elastic_adopt_object(pool, &object), 0);
+	CHECK_EQ(elastic_adopt_object(pool, &object), -CF_EINVAL);
+	CHECK_EQ(stat_of().used_bytes, CF_FRAME_BYTES);
+	elastic_adopt(pool, &(struct elastic_stat){ .moved = 0 });
+	CHECK_EQ(elastic_free(pool, object.handle), 0);
+	CHECK_EQ(stat_of().used_bytes, 0);
+	cf_host_leave(elastic_map(pool));
+	finish();
+}
+
 int main(void)
 {
 	tap_run("objects of all sizes", keeps_objects);
@@ -512,5 +547,6 @@ int main(void)
 	tap_run("without memory for the list nothing is forgotten",
 		forgets_nothing);
 	tap_run("configurations that cannot be right", refuses);
+	tap_run("objects of a file that cannot be right", adopts_what_can_be);
 	return tap_done();
 }
