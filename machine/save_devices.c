@@ -40,12 +40,10 @@ struct later {
 
 /* ---- both ways ---- */
 
-static void code_int(struct code *code, int *value)
+/* 0, or a code that a call can return. */
+static void code_err(struct code *code, int *value)
 {
-	uint32_t number = (uint32_t)-*value;
-
-	code_u32(code, &number);
-	*value = -(int)number;
+	*value = -(int)code_choice(code, (uint32_t)-*value, CF_ERR_COUNT);
 }
 
 static void code_host(struct code *code, struct host_config *config)
@@ -77,7 +75,7 @@ static void code_device(struct code *code, struct device *device)
 	code_bool(code, &device->loaded);
 	code_bool(code, &device->opened);
 	code_u64(code, &device->wanted);
-	code_int(code, &device->answer_err);
+	code_err(code, &device->answer_err);
 	device->answer = (enum cf_vmem_state)code_choice(code,
 		device->answer, CF_VMEM_MIXED + 1);
 	device->told = code_choice(code, device->told, CF_VMEM_MIXED + 2);
@@ -160,7 +158,7 @@ static void code_vmem(struct code *code, struct cf_vmem_saved *saved,
 	code_u64(code, &saved->busies);
 	code_u64(code, &saved->retries);
 	code_broken(code, &saved->broken, &saved->broken_value);
-	code_int(code, &saved->err);
+	code_err(code, &saved->err);
 	fact_report(code, &saved->report, text);
 	saved->stoppers = code_choice(code, saved->stoppers,
 				      CF_VMEM_STOPPERS + 1);

@@ -180,9 +180,8 @@ static int finish(struct restore *restore, uint32_t number)
 {
 	struct objects *objects = objects_of(restore->machine, number);
 
-	if (objects->pool)
-		elastic_adopt(objects->pool, restore->aside[number]);
-	return objects->pool ? 0 : -1;
+	return objects->pool ?
+	       elastic_adopt(objects->pool, restore->aside[number]) : -1;
 }
 
 const struct object_kind save_elastic = {

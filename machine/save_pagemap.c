@@ -299,20 +299,25 @@ static int start(struct restore *restore, uint32_t number)
 	return range->there ? pagemap_start(pagemap, config) : -CF_EINVAL;
 }
 
-/* From the one reference of who has it out to all there were. */
+/*
+ * From the one reference of who has it out to all there were, which a file
+ * may say are millions, for each frame: they come at once.
+ */
 static int add_references(struct cf_map *map, const struct handed *handed)
 {
-	uint32_t refs = 1, pins;
-	int err = 0;
+	uint32_t others = handed->refs - handed->pins, pins;
+	int err;
 
 	if (!handed->refs || handed->refs > CF_REFS_MAX ||
-	    handed->pins > handed->refs)
+	    handed->pins > handed->refs || handed->pins > CF_PINS_MAX)
 		return -CF_EINVAL;
-	for (pins = 0; pins < handed->pins && !err; pins++, refs++)
+	err = cf_freeze(map, handed->pfn, 1);
+	if (err)
+		return err;
+	cf_unfreeze(map, handed->pfn, others ? others : 1);
+	for (pins = 0; pins < handed->pins && !err; pins++)
 		err = cf_pin(map, handed->pfn);
-	for (; refs < handed->refs && !err; refs++)
-		err = cf_try_get(map, handed->pfn);
-	for (; refs > handed->refs && !err; refs--)
+	if (!others && !err)
 		cf_put(map, handed->pfn);
 	return err;
 }

@@ -6,6 +6,7 @@
  */
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "internal.h"
 #include "state.h"
@@ -181,9 +182,58 @@ int elastic_adopt_given(struct elastic *pool,
 	return 0;
 }
 
-void elastic_adopt(struct elastic *pool, const struct elastic_stat *stat)
+static int compare_given(const void *a, const void *b)
+{
+	const struct given *one = a, *other = b;
+
+	return (one->pfn > other->pfn) - (one->pfn < other->pfn);
+}
+
+/* Is each run of the pool's by its word known to it? Given back: in order. */
+static bool knows_all(struct elastic *pool, const struct given *given)
+{
+	cf_pfn last = cf_map_config_of(pool->map)->last, cursor = 0;
+	struct cf_span span;
+	size_t seen = 0;
+	bool good = true;
+
+	cf_walk_begin(pool->map);
+	while (good && cf_walk_next(pool->map, &cursor, last, &span)) {
+		if (span.kind != CF_SPAN_RUN || span.owner != pool->id)
+			continue;
+		if (span.type == CF_TYPE_FOLIO) {
+			good = elastic_run_at(pool, span.first) != NULL;
+		} else if (span.type == CF_TYPE_OFFLINE) {
+			good = seen < pool->given_count &&
+			       given[seen].pfn == span.first;
+			seen++;
+		}
+	}
+	cf_walk_end(pool->map);
+	return good && seen == pool->given_count;
+}
+
+/* What is given back first goes on being taken back last. */
+static int compare_to_map(struct elastic *pool)
+{
+	size_t bytes = pool->given_count * sizeof(*pool->given);
+	struct given *given = malloc(bytes + !bytes);
+	bool good;
+
+	if (!given)
+		return -CF_ENOMEM;
+	if (bytes)
+		(void)memcpy(given, pool->given, bytes);
+	qsort(given, pool->given_count, sizeof(*given), compare_given);
+	good = knows_all(pool, given);
+	free(given);
+	return good ? 0 : -CF_EINVAL;
+}
+
+int elastic_adopt(struct elastic *pool, const struct elastic_stat *stat)
 {
 	uint32_t i;
+	int err;
 
 	(void)pthread_mutex_lock(&pool->mutex);
 	pool->stat.given_bytes = stat->given_bytes;
@@ -196,5 +246,7 @@ void elastic_adopt(struct elastic *pool, const struct elastic_stat *stat)
 		pool->object[i - 1].slot = pool->free_object;
 		pool->free_object = i;
 	}
+	err = compare_to_map(pool);
 	(void)pthread_mutex_unlock(&pool->mutex);
+	return err;
 }

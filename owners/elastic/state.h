@@ -50,7 +50,13 @@ int elastic_adopt_object(struct elastic *pool,
 int elastic_adopt_given(struct elastic *pool,
 			const struct elastic_given *given) CF_MUST_CHECK;
 
-/** elastic_adopt() - all objects are there; @stat: what only grows. */
-void elastic_adopt(struct elastic *pool, const struct elastic_stat *stat);
+/**
+ * elastic_adopt() - all objects are there; @stat: what only grows.
+ * Return: 0, or -CF_EINVAL: a run that is the pool's by its word is not known
+ *         to it, or one that was given back was told twice;
+ *         -CF_ENOMEM: no memory.
+ */
+int elastic_adopt(struct elastic *pool, const struct elastic_stat *stat)
+	CF_MUST_CHECK;
 
 #endif

@@ -612,9 +612,30 @@ verify
         data, GIVEN, lambda body: body[20:]), 'not what the map says')
     refused('the host has something twice', patched(
         data, GIVEN, lambda body: body[:20] + body), 'was given no frames')
+    for error in 9, 0x7fffffff, 0x80000000, 0xffffffff:
+        refused('an error that no call has: %#x' % error, patched(
+            data, OBJECT, lambda body, error=error: put(body, 75, '<I',
+                                                        error)),
+                'no such device')
+    done = run('restore', '-q', write('bad', patched(
+        data, OBJECT, lambda body: put(body, 75, '<I', 8))))
+    ok(done.returncode == 0, 'the last one is an error', repr(done.stderr))
     refused('a device that nobody can make', patched(
         data, OBJECT, lambda body: put(body, 30, '<Q', 12345)),
             'no such device')
+
+
+def without_frame(body, pfn):
+    """The parts less the objects of one frame, and the handles of those."""
+    kept, handles = b'', set()
+    for at, _, length in records(body):
+        if length == 32 and \
+                struct.unpack_from('<Q', body, at + 26)[0] == pfn:
+            handles.add(struct.unpack_from('<Q', body, at + 10)[0])
+        elif length != 16 or \
+                struct.unpack_from('<Q', body, at + 18)[0] not in handles:
+            kept += body[at:at + 10 + length]
+    return kept
 
 
 def test_owners():
@@ -679,6 +700,20 @@ verify
     refused('a run that the pool is not told of', patched(
         data, PART, lambda body: body[:pooled] + body[pooled + 23:]), 'huge is not'
             ' what the map says')
+    gone = next(at for at, sort, length in records(parts) if length == 32 and
+                struct.unpack_from('<QQ', parts, at + 18)[0])
+    refused('objects that the pool is not told of', patched(
+        data, PART, lambda body: without_frame(body, struct.unpack_from(
+            '<Q', body, gone + 26)[0])), 'cache is not what the map says')
+    cache = struct.unpack_from('<I', parts, gone)[0]
+    given = next(at for at, _, length in records(parts) if length == 12 and
+                 struct.unpack_from('<I', parts, at)[0] == cache)
+    refused('a run given back that the pool is not told of', patched(
+        data, PART, lambda body: body[:given] + body[given + 22:]),
+            'cache is not what the map says')
+    refused('a run given back twice', patched(
+        data, PART, lambda body: body[:given + 22] + body[given:]),
+            'cache is not what the map says')
     secret = next(body for kind, body in chunks(data) if kind == RUN)
     at = next(at for at in range(0, len(secret), 24)
               if struct.unpack_from('<Q', secret, at)[0] == 3)
@@ -783,6 +818,21 @@ verify
     refused('one more reference', patched(
         data, PART, lambda body: put(body, out + 22, '<I', 7)),
             'not what the map says')
+
+
+def test_many_references():
+    """A few bytes that say millions cost no time."""
+    save('machine memory 32M span 256M block 16M\n'
+         'pagemap bridge block 5 kind p2p\nhand-out windows 8M pagemap bridge\n',
+         '-l', '0')
+    most = patched(read('m'), PART, lambda body: b''.join(
+        put(body[at:at + 10 + length], 22, '<I', 4190207) if length == 25
+        else body[at:at + 10 + length] for at, _, length in records(body)))
+    began = time.monotonic()
+    refused('as many references as can be, of 2048 runs', most,
+            'not what the map says')
+    took = time.monotonic() - began
+    ok(took < 15, 'and they take no time', str(took))
 
 
 def test_guarded():
@@ -911,6 +961,7 @@ def main():
     test_owners()
     test_spoiled()
     test_device_memory()
+    test_many_references()
     test_guarded()
     test_no_room()
     test_killed()
