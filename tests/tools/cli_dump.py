@@ -95,6 +95,20 @@ def usage(folder):
        done.stderr)
 
 
+def failed(folder):
+    """Whatever fails, wherever it stands: nothing is written."""
+    out = os.path.join(folder, 'never')
+    for step, word in (('alloc more 900M', 'the last step'),
+                       ('alloc more 900M\nsay next', 'a step'),
+                       ('expect free == 0', 'an expectation')):
+        path = write(os.path.join(folder, 'failed.cf'),
+                     'machine memory 128M span 1G\n%s\n' % step)
+        done = coldframe('dump', path, out)
+        ok(done.returncode == 1 and not os.path.exists(out) and
+           'nothing is written' in done.stdout,
+           word + ' failed: no file comes of it', done.stdout)
+
+
 def formats(folder):
     """All ways to write the same machine are alike."""
     small = write(os.path.join(folder, 'small.cf'), SMALL)
@@ -343,7 +357,7 @@ def empty_records(folder):
 
 def main():
     shared = '/dev/shm' if os.access('/dev/shm', os.W_OK) else None
-    for test in (seeing, usage, formats, steps, one_file_twice, differences,
+    for test in (seeing, usage, failed, formats, steps, one_file_twice, differences,
                  names, failures, cut, empty_records):
         folder = tempfile.mkdtemp(prefix='coldframe-dump-', dir=shared)
         try:

@@ -922,6 +922,20 @@ def test_killed():
     ok(not leftovers, 'nor beside it', str(leftovers))
 
 
+def test_failed():
+    """Whatever fails, wherever it stands: nothing is written."""
+    for step, word in (('alloc more 900M', 'the last step'),
+                       ('alloc more 900M\nsay next', 'a step'),
+                       ('expect free == 0', 'an expectation'),
+                       ('expect free == 0\nsave', 'one before a save')):
+        text = 'machine memory 128M span 1G\n%s\n' % step
+        before = write('stays', 'what stood here before')
+        done = run('save', '-', before, stdin=text.encode())
+        ok(done.returncode == 1 and read('stays') == b'what stood here before'
+           and b'nothing is written' in done.stdout,
+           word + ' failed: no file comes of it', repr(done.stdout[-200:]))
+
+
 def test_refusals():
     done = run('save', '-q', '-', path('nothing'), stdin=LATE.encode())
     ok(done.returncode == 1 and b'vm0 has not finished' in done.stdout,
@@ -965,6 +979,7 @@ def main():
     test_guarded()
     test_no_room()
     test_killed()
+    test_failed()
     test_refusals()
     return cli.done()
 

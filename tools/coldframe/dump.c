@@ -61,8 +61,8 @@ static const char help[] =
 "  -h, --help         print this\n"
 "\n"
 "FILE appears when it is whole, or not at all. Exit status: 0 it is written;\n"
-"1 it is not, or a step or an expectation of the scenario failed; 2 the\n"
-"scenario or the usage is wrong.\n";
+"1 it is not, for a step or an expectation failed or the file could not be\n"
+"written; 2 the scenario or the usage is wrong.\n";
 
 static void show(void *context, uint64_t done, uint64_t all)
 {
@@ -181,6 +181,7 @@ static int run_scenario(void *context, const char *file,
 	struct options *options = context;
 	struct session_hooks hooks = {
 		.context = options, .end = dump_machine, .end_name = "(dump)",
+		.only_good = true,
 		.report = report, .dump = dump_step,
 	};
 	struct program program = { .file = file };

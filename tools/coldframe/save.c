@@ -104,6 +104,7 @@ static int save_file(void *context, const char *file,
 		.context = options,
 		.end = save,
 		.end_name = "(save)",
+		.only_good = true,
 		.until_save = true,
 		.report = report,
 	};

@@ -221,6 +221,14 @@ static void share_step(struct session_shared *shared, const struct step *step)
 	shared->line = step->line;
 }
 
+/* The last step of another player, that writes nothing of what failed? */
+static bool is_unwanted(const struct session *session, size_t step)
+{
+	return session->hooks->only_good && session->hooks->play &&
+	       step + 1 == session->program->steps &&
+	       journal_status(&session->journal);
+}
+
 static void run_steps(struct session *session)
 {
 	const struct program *program = session->program;
@@ -230,6 +238,8 @@ static void run_steps(struct session *session)
 
 	for (i = 0; i < program->steps && !session->journal.stopped; i++) {
 		step = &program->step[i];
+		if (is_unwanted(session, i))
+			break;
 		share_step(session->shared, step);
 		session->began_ns = clock_ns();
 		session->player.ops->step(session->player.self, step,
@@ -270,7 +280,8 @@ static void finish(struct session *session)
 		check_own(session, "(the load's contents)", false, why);
 	if (session->options->verify != VERIFY_OFF)
 		verify(session);
-	if (!hooks->end || hooks->play)
+	if (!hooks->end || hooks->play ||
+	    (hooks->only_good && journal_status(&session->journal)))
 		return;
 	/* What runs by itself stands still from here on. */
 	machine_rest(player->self);
@@ -298,12 +309,13 @@ static void print_summary(struct session *session)
 	}
 	if (session->options->quiet && !status_of(session))
 		return;
-	(void)printf("%s%s: %zu steps, %u of %u checks hold%s%s\n",
+	(void)printf("%s%s: %zu steps, %u of %u checks hold%s%s%s\n",
 		     paint(session, status_of(session) ? RED : GREEN),
 		     session->program->file, session->program->steps,
 		     journal->held, journal->failed + journal->held,
 		     journal->stopped ? ", and a step failed" : "",
-		     paint(session, PLAIN));
+		     status_of(session) && session->hooks->only_good ?
+		     ": nothing is written" : "", paint(session, PLAIN));
 }
 
 static void print_json(struct session *session)

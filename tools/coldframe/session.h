@@ -74,6 +74,12 @@ struct session_hooks {
 		   size_t bytes);
 	const char *end_name;	/* not of another player */
 
+	/*
+	 * @end, or the last step where there is another player, writes what
+	 * only a scenario of which all was true is good for.
+	 */
+	bool only_good;
+
 	/* A "save" without a name ends the scenario, as if nothing followed. */
 	bool until_save;
 
