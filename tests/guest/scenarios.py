@@ -112,10 +112,14 @@ def compare(command, kind, file):
         said = reports[1].get('error', 'not refused')
         return [] if right else ['line %s, where line %s cannot be: %s' % (
             reports[1].get('line'), refused, said)], said
+    # Alike and wrong is wrong: each of them holds on a machine of its own.
+    wrong = ['status %s of the %s machine' % (report['status'], name)
+             for name, report in zip(('embedded', 'emulated'), reports)
+             if report['status']]
     if races:
         reports = [without_numbers(report) for report in reports]
-    return list(differences(*[comparable(report, OTHERS[kind])
-                               for report in reports])), ''
+    return wrong + list(differences(*[comparable(report, OTHERS[kind])
+                                      for report in reports])), ''
 
 
 def main():
