@@ -208,6 +208,38 @@ static void lies_by_big_blocks(void)
 	sweep_tricks();
 }
 
+/*
+ * From its n-th answer on it wants something else each time. No driver is at
+ * rest then; none loses anything, and each is when the device is.
+ */
+static void changes_its_mind(void)
+{
+	struct cf_vmem_status status;
+	uint64_t nth;
+	unsigned i;
+
+	/* Four big blocks are four answers. */
+	for (nth = 0; nth < 8 && !tap.broken; nth++) {
+		big = nth % 2;
+		if (!CHECK(make()) || !CHECK_EQ(scene_mem_open(), 0))
+			return;
+		model_trick(&s.mem->model, MODEL_LIE_RESTLESS, nth / 2 + 1);
+		CHECK(model_mem_request(s.mem, 64 * MIB));
+		for (i = 0; i < 300; i++, s.now += 100)
+			(void)cf_vmem_work(&s.vmem, s.now);
+		CHECK(s.mem->model.tricked);
+		CHECK(s.mem->model.answers > 40);
+		CHECK_EQ(scene_mem_status().broken, CF_VIRTIO_FINE);
+		model_trick(&s.mem->model, MODEL_HONEST, 0);
+		CHECK(scene_resize(32 * MIB));
+		CHECK(scene_resize(0));
+		status = scene_mem_status();
+		CHECK_EQ(status.phase, CF_VMEM_IDLE);
+		CHECK_EQ(status.plugged, s.mem->plugged);
+		CHECK(scene_end());
+	}
+}
+
 /* The n-th call to the port fails; the driver tries again later. */
 static bool tell_with_port(enum cf_host_call call, uint64_t nth)
 {
@@ -345,6 +377,7 @@ int main(void)
 	tap_run("a region over boot memory", region_over_boot_memory);
 	tap_run("each answer fails or lies, sub-blocks", lies_by_sub_blocks);
 	tap_run("each answer fails or lies, big blocks", lies_by_big_blocks);
+	tap_run("wants something else all the time", changes_its_mind);
 	tap_run("each call to the port fails, sub-blocks",
 		port_by_sub_blocks);
 	tap_run("each call to the port fails, big blocks",
