@@ -16,16 +16,17 @@ BLOCK = 128 << 20
 FULL = BLOCK // 2
 
 
-def judged(*groups, end='DONE\n'):
-    """(exit status, output) of groups: blocks, state, verdict, in use."""
-    lines, number = [], 0
+def judged(*groups, end='DONE\n', guest='some', kinds=()):
+    """(exit status, output) of groups: blocks, state, verdict, in use.
+    kinds: block, and what it has."""
+    lines, number = ['KINDS %d %s' % one for one in kinds], 0
     for count, state, verdict, movable in groups:
         for _ in range(count):
             lines.append('TRIED %d %s %s %d %d 0 x' % (
                 number, state, verdict, BLOCK, movable))
             number += 1
     with tempfile.TemporaryDirectory() as folder:
-        with open(os.path.join(folder, 'some-6.1'), 'w',
+        with open(os.path.join(folder, guest + '-6.1'), 'w',
                   encoding='ascii') as file:
             file.write('\n'.join(lines) + '\n' + end)
         result = subprocess.run(
@@ -58,4 +59,33 @@ says(1, 'undecided 0.11', 'more than a tenth undecided', EASY, HARD, STAY,
      (5, 'online', 'doubtful', FULL))
 says(1, 'did not come to its end', 'a guest that dies', EASY, HARD, STAY,
      end='')
+says(1, 'some-6.1: no ring:140', 'what was to occupy memory and did not', EASY,
+     HARD, STAY, end='no ring:140\nDONE\n')
+
+# Blocks 0 to 27 went, 28 to 39 stayed.
+HUGE = [(0, 'anon:9 hugetlb:512'), (28, 'absent:3 slab:7'),
+        (29, 'untyped:3000'), (30, 'held:16')]
+PLUGGED = [(0, 'anon:9'), (1, 'offline:9'), (2, 'never-onlined:512 offline:3'),
+           (28, 'absent:3 slab:7')]
+COUNTS = ('COUNT balloon 65536\nCOUNT offline 81920\nCOUNT shown 81920\n'
+          'DONE\n')
+says(0, '40 blocks', 'a guest with all that it is to have', EASY, HARD, STAY,
+     guest='huge', kinds=HUGE)
+says(0, '40 blocks', 'the same of one with a balloon', EASY, HARD, STAY,
+     guest='balloon', kinds=PLUGGED, end=COUNTS)
+for index, missing in ((0, 'goes with page cache'), (0, 'goes with huge pages'),
+                       (1, 'stays with kernel objects'),
+                       (1, 'stays with boot holes'),
+                       (2, "stays with a driver's memory"),
+                       (3, 'stays with pages in pipes')):
+    says(1, 'no block that ' + missing, 'no block that ' + missing, EASY, HARD,
+         STAY, guest='huge', kinds=HUGE[:index] + HUGE[index + 1:])
+    number, has = HUGE[index]
+    says(1, 'no block that ' + missing, 'it does the other thing', EASY, HARD,
+         STAY, guest='huge', kinds=HUGE[:index] + HUGE[index + 1:] +
+         [((number + 28) % 56, has)])
+says(1, 'no block that goes with balloon pages', 'no balloon', EASY, HARD,
+     STAY, guest='balloon', kinds=PLUGGED[:1] + PLUGGED[3:], end=COUNTS)
+says(1, 'no block that goes with parts not plugged', 'all is plugged', EASY,
+     HARD, STAY, guest='balloon', kinds=PLUGGED[:2] + PLUGGED[3:], end=COUNTS)
 done()

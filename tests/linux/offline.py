@@ -25,8 +25,9 @@ scripts/setup unpacks it into out/kernel. With KVM=1 in the environment KVM is u
 precision is at least 0.95, recall 0.9, no more than a tenth of the blocks is
 doubtful or unknown, all counts fit, and, unless guests are named, of at least
 40 blocks 12 stay and 12 go although there is something in them: in use for a
-quarter of the block, in a balloon, or not plugged; 1 not; 2 something is
-missing (77 with --quick).
+quarter of the block, in a balloon, or not plugged; and each kind of memory that
+a guest has is in a block that goes, or stays, as it should; 1 not, or a guest
+could not occupy what it was told to; 2 something is missing (77 with --quick).
 """
 
 import argparse
@@ -285,10 +286,35 @@ def wrong_counts(guest, output):
     return '' if shown == offline else 'offline-map misses some'
 
 
+# What a guest has, told by what occupies it or by its devices: does a block
+# with it go, what it is, classes of its frames.
+KINDS = {
+    'cache': (True, 'page cache', ('anon', 'file')),
+    'huge': (True, 'huge pages', ('hugetlb',)),
+    'virtio-balloon-pci': (True, 'balloon pages', ('balloon', 'offline')),
+    'virtio-mem-pci': (True, 'parts not plugged', ('never-onlined',)),
+    'slab': (False, 'kernel objects', ('slab',)),
+    'tables': (False, 'page tables', ('page-table',)),
+    'hold': (False, 'pages in pipes', ('held',)),
+    'ring': (False, "a driver's memory", ('untyped',)),
+    'memory': (False, 'boot holes', ('absent',)),
+}
+
+
+def kinds_of(guest):
+    """Names of KINDS; of a guest that is not known, none."""
+    memory, occupied, devices = guest
+    words = [part.split(':')[0] for part in occupied.split(',')]
+    words += [device.split(',')[0] for device in devices]
+    return set(words) & set(KINDS) | ({'memory'} if memory else set())
+
+
 class Matrix:
     """What was said of blocks, and what came of them."""
 
     def __init__(self):
+        self.wanted = set()             # of KINDS, that guests have
+        self.found = set()              # of these, in a block as it should
         self.hard = 0                   # went, with something in it
         self.count = {(said, went): 0 for said in (True, False, None)
                       for went in (True, False)}
@@ -297,6 +323,17 @@ class Matrix:
         guess = (True if said in POSITIVE else
                  False if said in NEGATIVE else None)
         self.count[guess, went] += 1
+
+    def add_kinds(self, guest, output):
+        """Which kinds are in blocks that went, or stayed."""
+        self.wanted |= kinds_of(guest)
+        state = dict(re.findall(r'^TRIED (\d+) (\S+)', output, re.M))
+        for number, text in re.findall(r'^KINDS (\d+) (.*)$', output, re.M):
+            classes = {word.split(':')[0] for word in text.split()}
+            went = state.get(number) == 'offline'
+            self.found |= {name for name, (goes, _, some) in KINDS.items()
+                           if number in state and goes == went and
+                           classes & set(some)}
 
     def add_all(self, output):
         for row in re.finditer(r'^TRIED \d+ (\S+) (\S+)(?: (\d+) (\d+) (\d+))?',
@@ -309,10 +346,16 @@ class Matrix:
     def lacks(self):
         """What a run would need to have a say."""
         stayed = self.blocks() - self.went()
-        return ['only %d %s' % (number, text) for number, least, text in (
+        few = ['only %d %s' % (number, text) for number, least, text in (
             (self.blocks(), 40, 'blocks'), (stayed, 12, 'blocks that stay'),
             (self.hard, 12, 'blocks that go with something in them'))
-                if number < least]
+               if number < least]
+        return few + self.lacks_kinds()
+
+    def lacks_kinds(self):
+        return ['no block that %s with %s' % (
+            'goes' if KINDS[name][0] else 'stays', KINDS[name][1])
+                for name in sorted(self.wanted - self.found)]
 
     def went(self):
         return sum(self.count[guess, True] for guess in (True, False, None))
@@ -351,10 +394,12 @@ def judge(matrix, name, guest, output):
     print('\n'.join('# ' + line for line in ['guest ' + name] + lines),
           flush=True)
     matrix.add_all(output)
-    bad = wrong_counts(guest, output)
+    matrix.add_kinds(guest, output)
+    bad = [wrong_counts(guest, output)]
+    bad += re.findall(r'^no \S+$', output, re.M)
     if 'DONE' not in lines:
-        bad = 'did not come to its end'
-    return ['%s: %s' % (name, bad)] if bad else []
+        bad = ['did not come to its end']
+    return ['%s: %s' % (name, one) for one in bad if one]
 
 
 def judge_again(folder, known):
@@ -397,6 +442,8 @@ def quick(options):
     print('\n'.join('# ' + line for line in matrix.lines()))
     points = [
         (not wrong, 'the guest comes to its end ' + ' '.join(wrong)),
+        (not matrix.lacks_kinds(), 'what it has is in blocks that go or stay '
+         + '; '.join(matrix.lacks_kinds())),
         (matrix.blocks() >= 14, 'every block is tried'),
         (matrix.went() >= 6, 'some blocks go'),
         (matrix.blocks() - matrix.went() >= 3, 'some blocks stay'),
