@@ -30,6 +30,16 @@ def test_passes():
        '\n'.join(out))
 
 
+def test_large():
+    """More frames in a block than may be counted one by one."""
+    root = host([block((SLAB, 1))])
+    for shift in (37, 38, 42):
+        root.write(BLOCKS + '/block_size_bytes', '%x\n' % (1 << shift))
+        _, out, err = run('watch', '-s', root.path, '0', '-c', '1')
+        ok(('128 GiB' in err) == (shift > 37) and bool(out) == (shift == 37),
+           'a block of 2^%d bytes' % shift, err)
+
+
 def test_end():
     root = host([block(), block((FILE, 9))])
     root.write(BLOCKS + '/memory1/state', 'offline\n')
@@ -92,7 +102,7 @@ def test_usage():
               'wrong: ' + ' '.join(arguments))
 
 
-for test in (test_passes, test_end, test_cut, test_without_addresses,
-             test_without_words, test_usage):
+for test in (test_passes, test_large, test_end, test_cut,
+             test_without_addresses, test_without_words, test_usage):
     test()
 cli.done()

@@ -8,6 +8,9 @@
 #include <string.h>
 #include <time.h>
 
+/* A byte each: 32 MiB, for a block of 128 GiB. */
+#define STAYS_MAX	(UINT64_C(1) << 25)
+
 #define STUCK_PASSES	5	/* after so many, a frame that stays is stuck */
 
 struct watch {
@@ -282,6 +285,10 @@ static int open_block(struct watch *watch)
 	i = lx_blocks_find(&watch->host.blocks, range.first);
 	watch->id = watch->host.blocks.block[i].id;
 	watch->first = watch->id * watch->host.blocks.frames;
+	if (watch->host.blocks.frames > STAYS_MAX)
+		return lx_fail(&watch->err, LX_EFORMAT, "blocks of more than "
+			       "128 GiB cannot be watched frame by frame; try "
+			       "'coldframe why %s'", watch->name);
 	watch->stays = calloc(watch->host.blocks.frames, 1);
 	return watch->stays ? 0 : lx_fail(&watch->err, LX_EREAD,
 					  "out of memory");
