@@ -19,8 +19,8 @@ static bool in_flight(const struct balloon *balloon)
 static bool in_round(const struct balloon *balloon)
 {
 	return balloon->report.in_flight || balloon->report_chunks ||
-	       balloon->reporting || balloon->hint_runs_in_flight ||
-	       balloon->hinting || balloon->releasing || balloon->hinted;
+	       balloon->reporting || balloon_is_hinting(balloon) ||
+	       balloon->releasing || balloon->hinted;
 }
 
 bool cf_balloon_is_busy(struct cf_balloon *opaque)

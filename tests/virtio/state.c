@@ -36,8 +36,55 @@ static void mem_is_busy(void)
 	CHECK(model_mem_request(s.mem, 64 * MIB));
 	scene_mem_work();
 	CHECK(cf_vmem_is_busy(&s.vmem));
-	model_trick(&s.mem->model, MODEL_HONEST, 0);
-	CHECK(!scene_end());
+	/* Done and not told: it ends while it waits. */
+	CHECK_EQ(s.mem->plugged, 64 * MIB);
+	CHECK_EQ(s.mem->model.violations, 0);
+	CHECK_EQ(cf_vmem_remove(&s.vmem, true), 0);
+	s.vmem_open = false;
+	CHECK(!cf_vmem_is_busy(&s.vmem));
+	CHECK(scene_end());
+}
+
+static enum cf_block_state state_of(unsigned block)
+{
+	struct cf_block_info info;
+
+	return cf_block_info(s.map, s.region_first + block * s.block, &info) ?
+	       CF_BLOCK_ABSENT : info.state;
+}
+
+/*
+ * A unit of two blocks goes: while the first is being emptied, and while it
+ * has left and the second has not, no other driver could go on.
+ */
+static void unit_is_busy(void)
+{
+	struct scene_config config = {
+		.vmem = {
+			.big_blocks = true,
+			.big_block_frames = 64 * MIB_FRAMES,
+		},
+	};
+	unsigned going = 0, between = 0, i;
+
+	if (!CHECK(scene_make(config) && scene_mem()) ||
+	    !CHECK(scene_resize(64 * MIB)))
+		return;
+	CHECK(!cf_vmem_is_busy(&s.vmem));
+	CHECK(model_mem_request(s.mem, 0));
+	for (i = 0; i < 1000; i++) {
+		if (cf_vmem_work(&s.vmem, s.now).when != CF_WHEN_NOW)
+			break;
+		if (state_of(0) == CF_BLOCK_GOING_OFFLINE ||
+		    state_of(1) == CF_BLOCK_GOING_OFFLINE)
+			going += CHECK(cf_vmem_is_busy(&s.vmem));
+		else if (state_of(0) != state_of(1))
+			between += CHECK(cf_vmem_is_busy(&s.vmem));
+	}
+	CHECK(going > 0 && between > 0);
+	CHECK(!cf_vmem_is_busy(&s.vmem));
+	CHECK_EQ(s.mem->plugged, 0);
+	CHECK(scene_end());
 }
 
 static void mem_tells(void)
@@ -156,8 +203,88 @@ static void balloon_adopts(void)
 	CHECK(scene_end());
 }
 
+/* A report on its way, and one that is back. */
+static void report_is_busy(void)
+{
+	struct scene_config config = {
+		.boot_blocks = 4,
+		.balloon_features = CF_BALLOON_F_REPORTING,
+	};
+
+	if (!CHECK(scene_make(config)) || !CHECK(scene_balloon()))
+		return;
+	scene_balloon_work();
+	CHECK(!cf_balloon_is_busy(&s.balloon));
+	CHECK(data_add(2000, 0));
+	s.now += 2000;
+	model_late(&s.bal->model, true);
+	scene_balloon_work();
+	data_drop(2000);
+	s.now += 2000;
+	scene_balloon_work();
+	CHECK(scene_balloon_status().reporting > 0);
+	CHECK(cf_balloon_is_busy(&s.balloon));
+	model_late(&s.bal->model, false);
+	scene_balloon_work();
+	CHECK(!cf_balloon_is_busy(&s.balloon));
+	CHECK(scene_end());
+}
+
+/* A round of hints, also one of which only its end is on its way. */
+static void hint_is_busy(void)
+{
+	struct scene_config config = {
+		.balloon_features = CF_BALLOON_F_HINT,
+	};
+
+	if (!CHECK(scene_make(config)) || !CHECK(scene_balloon()))
+		return;
+	CHECK(data_add(16000, 0));
+	CHECK(!cf_balloon_is_busy(&s.balloon));
+	model_late(&s.bal->model, true);
+	model_balloon_hint(s.bal, 2);
+	(void)cf_balloon_work(&s.balloon, s.now);
+	CHECK(cf_balloon_is_busy(&s.balloon));
+	model_answer(&s.bal->model, 1);
+	(void)cf_balloon_work(&s.balloon, s.now);
+	(void)cf_balloon_work(&s.balloon, s.now);
+	CHECK_EQ(scene_balloon_status().hints, 0);
+	CHECK(scene_balloon_status().hinting);
+	CHECK(cf_balloon_is_busy(&s.balloon));
+	model_late(&s.bal->model, false);
+	scene_balloon_work();
+	CHECK(!cf_balloon_is_busy(&s.balloon));
+	CHECK(scene_end());
+}
+
+/* A migration out of the balloon that the device answers late. */
+static void move_is_busy(void)
+{
+	struct scene_config config = {
+		.boot_blocks = 3, .movable = true,
+		.balloon = { .patience = 100, .small = true },
+	};
+
+	if (!CHECK(scene_make(config)) || !CHECK(scene_balloon()) ||
+	    !CHECK(scene_balloon_size(12000)))
+		return;
+	CHECK(!cf_balloon_is_busy(&s.balloon));
+	model_late(&s.bal->model, true);
+	CHECK(cf_block_offline(s.map, s.block, 2 * s.block, 4, NULL) != 0);
+	CHECK_EQ(scene_balloon_status().deflating, 0);
+	CHECK(cf_balloon_is_busy(&s.balloon));
+	model_late(&s.bal->model, false);
+	scene_balloon_until(1000);
+	CHECK(!cf_balloon_is_busy(&s.balloon));
+	CHECK(scene_end());
+}
+
 int main(void)
 {
+	tap_run("busy with a unit of several blocks", unit_is_busy);
+	tap_run("busy with a report", report_is_busy);
+	tap_run("busy with hints", hint_is_busy);
+	tap_run("busy with a migration", move_is_busy);
 	tap_run("busy with a request", mem_is_busy);
 	tap_run("what is told of blocks", mem_tells);
 	tap_run("what is not adopted", mem_refuses);
