@@ -30,6 +30,9 @@ alloc kern 300 order 2
 alloc slabs 40 type slab frozen
 offline-alloc cold 480M owner drv order 9
 offline-alloc single 32M owner drv
+guest vm 1M
+guest convert vm 0 times 32
+guest step vm
 retire frame 200000
 dump %s level 31
 '''
@@ -169,6 +172,32 @@ def own_core(folder, coldframe, kind):
     os.remove(path['core'])
 
 
+def through_pipe(folder, coldframe):
+    """What is no file has no folder: the guest's core is elsewhere."""
+    scenario = os.path.join(folder, 'piped.cf')
+    piped = os.path.join(folder, 'piped')
+    with open(scenario, 'w', encoding='ascii') as file:
+        file.write('machine memory 128M span 128M\n')
+    for place in folder, folder + '/none':
+        with open(piped, 'wb') as out, subprocess.Popen(
+                ['cat'], stdin=subprocess.PIPE, stdout=out) as reader:
+            pipe = reader.stdin.fileno()
+            done = subprocess.run(
+                [coldframe, 'dump', '-q', '--elf', '--machine=qemu', scenario,
+                 '/dev/fd/%d' % pipe], pass_fds=(pipe,), check=False,
+                env=dict(os.environ, TMPDIR=place), capture_output=True,
+                text=True)
+        said = done.stdout + done.stderr
+        if place == folder:
+            code, out = run(coldframe, 'dump-info', piped)
+            ok(not done.returncode and not code, 'a guest into a pipe',
+               said + out)
+        else:
+            ok(done.returncode == 1 and place in said and
+               not os.path.getsize(piped), 'it needs a folder of its own',
+               said)
+
+
 def main():
     kdumpfile, coldframe = sys.argv[1:3]
     if not shutil.which('qemu-system-x86_64'):
@@ -197,7 +226,8 @@ def main():
         ok(not code, 'the guest, as an ELF core', out)
         code, out = run(coldframe, 'dump-info', '--json', path['step'])
         ok(not code and '"machine":"guest"' in out and
-           '"offline":{"frames":131072,"dumped":0}' in out,
+           '"offline":{"frames":131072,"dumped":0}' in out and
+           '"private":{"frames":32,"dumped":0}' in out,
            'by a step of the scenario', out)
         code, out = run(coldframe, 'dump', '-q', '--from', path['core'], '-d',
                         '0', path['kdump'])
@@ -222,6 +252,7 @@ def main():
         for name in ('core', 'twin'):
             rows = readers.by_readelf(folder, there, name)
             readers.by_gdb(folder, rows, there, name)
+        through_pipe(folder, coldframe)
         own_core(folder, coldframe, 'x86-64')
         if not shutil.which('qemu-system-aarch64'):
             readers.skip('qemu-system-aarch64', 'qemu-system-arm')

@@ -175,6 +175,11 @@ def one_file_twice(folder):
     done = coldframe('dump', path, one)
     ok(done.returncode == 2 and 'of the same file' in done.stderr and
        not os.path.exists(one), 'a step and the command', done.stderr)
+    write(path, 'machine memory 128M\nexpect fails dump %s/none/mid\n'
+          'expect fails save %s/none/mid\n' % (folder, folder))
+    done = coldframe('run', path)
+    ok(not done.returncode, 'steps that are to fail write nothing',
+       done.stdout + done.stderr)
     write(path, 'machine memory 128M\ndump /dev/null\ndump /dev/null\n')
     done = coldframe('run', path)
     ok(not done.returncode, 'a device takes both', done.stdout + done.stderr)

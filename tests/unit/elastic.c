@@ -505,6 +505,7 @@ static void adopts_what_can_be(void)
 	struct elastic_object object = { .handle = (1ull << 32) | 1,
 					 .bytes = 100 };
 	struct cf_request request = { .type = CF_TYPE_FOLIO };
+	struct elastic_stat stat = { .moved = 0 };
 	cf_pfn pfn;
 
 	if (!begin(64 * MIB))
@@ -526,7 +527,12 @@ static void adopts_what_can_be(void)
 	CHECK_EQ(elastic_adopt_object(pool, &object), 0);
 	CHECK_EQ(elastic_adopt_object(pool, &object), -CF_EINVAL);
 	CHECK_EQ(stat_of().used_bytes, CF_FRAME_BYTES);
-	elastic_adopt(pool, &(struct elastic_stat){ .moved = 0 });
+	CHECK_EQ(elastic_adopt(pool, &stat), 0);
+	/* A run that names the pool, and that no object lies in. */
+	CHECK_EQ(cf_alloc(elastic_map(pool), request, &pfn), 0);
+	CHECK_EQ(elastic_adopt(pool, &stat), -CF_EINVAL);
+	cf_put(elastic_map(pool), pfn);
+	CHECK_EQ(elastic_adopt(pool, &stat), 0);
 	CHECK_EQ(elastic_free(pool, object.handle), 0);
 	CHECK_EQ(stat_of().used_bytes, 0);
 	cf_host_leave(elastic_map(pool));

@@ -37,10 +37,11 @@ static bool is_replaced(struct text path)
 	return is;
 }
 
+/* One that is to fail writes nothing. */
 static bool writes_file(const struct step *step)
 {
 	return (step->kind == STEP_DUMP || step->kind == STEP_SAVE) &&
-	       step->text.length && is_replaced(step->text);
+	       !step->fails && step->text.length && is_replaced(step->text);
 }
 
 static bool is_same(struct text a, struct text b)

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "qemu.h"
@@ -92,18 +93,32 @@ static void show(struct session *session, const struct step *step)
 	json_decref(report);
 }
 
-/* A file without a name, beside @path: nothing is left, whatever ends us. */
-static int open_core(const char *path)
+/*
+ * Where there is room for all of a guest: beside what is to be written; for
+ * standard output, a pipe or a device where files of no name belong.
+ */
+static void core_folder(const char *path, char *folder, size_t bytes)
 {
-	const char *slash = strrchr(path, '/');
-	char folder[4096] = ".", name[4120];
+	const char *slash = strrchr(path, '/'), *temporary = getenv("TMPDIR");
+	struct stat status;
+
+	if (!strcmp(path, "-") ||
+	    (!stat(path, &status) && !S_ISREG(status.st_mode)))
+		(void)snprintf(folder, bytes, "%s", temporary && temporary[0] ?
+			       temporary : "/var/tmp");
+	else if (slash)
+		(void)snprintf(folder, bytes, "%.*s",
+			       (int)(slash - path) + 1, path);
+	else
+		(void)snprintf(folder, bytes, ".");
+}
+
+/* A file without a name: nothing is left, whatever ends us. */
+static int open_core(const char *folder)
+{
+	char name[4120];
 	int fd;
 
-	if (!strcmp(path, "-"))
-		(void)snprintf(folder, sizeof(folder), "/tmp");
-	else if (slash)
-		(void)snprintf(folder, sizeof(folder), "%.*s",
-			       (int)(slash - path) + 1, path);
 	fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 	if (fd >= 0)
 		return fd;
@@ -156,7 +171,7 @@ static void filter_core(const struct session *session, const struct step *step,
 static void play_dump(struct session *session, const struct step *step,
 		      struct outcome *outcome)
 {
-	char path[4096];
+	char path[4096], folder[4096];
 	int fd;
 
 	*outcome = (struct outcome){ .err = -CF_EINVAL };
@@ -168,11 +183,13 @@ static void play_dump(struct session *session, const struct step *step,
 	}
 	(void)memcpy(path, step->text.start, step->text.length);
 	path[step->text.length] = '\0';
-	fd = open_core(path);
+	core_folder(path, folder, sizeof(folder));
+	fd = open_core(folder);
 	if (fd < 0) {
 		outcome->err = -CF_EPORT;
 		(void)snprintf(outcome->why, sizeof(outcome->why),
-			       "beside %.200s: %s", path, strerror(errno));
+			       "the guest's core, in %.200s: %s", folder,
+			       strerror(errno));
 		return;
 	}
 	if (take_core(session, fd, outcome))
