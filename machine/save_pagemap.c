@@ -410,7 +410,7 @@ static int finish(struct restore *restore, uint32_t number)
 		return -1;
 	return !pagemap->there ||
 	       (sum_of(pagemap) == range->sum &&
-		(range->self_hosted || verify(pagemap))) ? 0 : -1;
+		verify(pagemap)) ? 0 : -1;
 }
 
 const struct object_kind save_pagemap = {

@@ -13,6 +13,7 @@
 
 static void *storage;
 static cf_pfn first, last;
+static enum cf_meta meta;	/* CF_META_PORT, but for suite_self() */
 
 /* What every owner can do with one run of its range. */
 struct device {
@@ -22,6 +23,7 @@ struct device {
 	void (*back)(cf_pfn pfn);
 	int (*end)(struct cf_report *report);
 	uint32_t (*owner)(void);
+	bool (*verify)(void);
 };
 
 /* ---- what happens in the middle of a call ---- */
@@ -80,7 +82,8 @@ static int copy(void *context, cf_pfn source, cf_pfn target, unsigned order)
 static int devmem_begin(enum cf_pagemap_kind kind)
 {
 	struct devmem_config config = {
-		.pagemap = { .kind = kind }, .first = first, .last = last,
+		.pagemap = { .kind = kind, .meta = meta },
+		.first = first, .last = last,
 		.copy = copy,
 	};
 
@@ -108,6 +111,13 @@ static uint32_t devmem_id(void)
 	return devmem_owner(devmem);
 }
 
+static bool devmem_holds(void)
+{
+	struct devmem_finding finding;
+
+	return devmem_verify(devmem, &finding);
+}
+
 /* ---- fs-dax ---- */
 
 static struct daxfile *daxfile;
@@ -115,7 +125,8 @@ static struct daxfile *daxfile;
 static int daxfile_begin(enum cf_pagemap_kind kind)
 {
 	struct daxfile_config config = {
-		.pagemap = { .kind = kind }, .first = first, .last = last,
+		.pagemap = { .kind = kind, .meta = meta },
+		.first = first, .last = last,
 		.files = 1, .pages = 16,
 	};
 	int err;
@@ -142,6 +153,13 @@ static uint32_t daxfile_id(void)
 	return daxfile_owner(daxfile);
 }
 
+static bool daxfile_holds(void)
+{
+	struct daxfile_finding finding;
+
+	return daxfile_verify(daxfile, &finding);
+}
+
 /* ---- generic and p2p ---- */
 
 static struct rawdev *rawdev;
@@ -149,7 +167,8 @@ static struct rawdev *rawdev;
 static int rawdev_begin(enum cf_pagemap_kind kind)
 {
 	struct rawdev_config config = {
-		.pagemap = { .kind = kind }, .first = first, .last = last,
+		.pagemap = { .kind = kind, .meta = meta },
+		.first = first, .last = last,
 		.holds = 32,
 	};
 
@@ -182,17 +201,24 @@ static uint32_t rawdev_id(void)
 	return rawdev_owner(rawdev);
 }
 
+static bool rawdev_holds(void)
+{
+	struct rawdev_finding finding;
+
+	return rawdev_verify(rawdev, &finding);
+}
+
 static const struct device devices[] = {
 	{ CF_PAGEMAP_PRIVATE, devmem_begin, devmem_out, put_back, devmem_end,
-	  devmem_id },
+	  devmem_id, devmem_holds },
 	{ CF_PAGEMAP_COHERENT, devmem_begin, devmem_out, put_back, devmem_end,
-	  devmem_id },
+	  devmem_id, devmem_holds },
 	{ CF_PAGEMAP_FS_DAX, daxfile_begin, daxfile_out, put_back,
-	  daxfile_end, daxfile_id },
+	  daxfile_end, daxfile_id, daxfile_holds },
 	{ CF_PAGEMAP_GENERIC, rawdev_begin, rawdev_out, rawdev_back,
-	  rawdev_end, rawdev_id },
+	  rawdev_end, rawdev_id, rawdev_holds },
 	{ CF_PAGEMAP_P2P, rawdev_begin, rawdev_out, rawdev_back, rawdev_end,
-	  rawdev_id },
+	  rawdev_id, rawdev_holds },
 };
 
 #define DEVICES	(sizeof(devices) / sizeof(devices[0]))
@@ -354,11 +380,15 @@ static void exported(const struct device *device)
 static void owner_leaves(const struct device *device)
 {
 	uint64_t orphans = 0;
-	cf_pfn pfn;
+	cf_pfn pfn, other;
+	int err;
 
 	CHECK_EQ(device->out(&pfn), 0);
 	CHECK_EQ(cf_owner_unregister(m.map, device->owner(), &orphans), 0);
 	CHECK_EQ(orphans, m.block);
+	/* The owner does not know: it has nothing to give any more. */
+	err = device->out(&other);
+	CHECK(err == -CF_EREFUSED || err == -CF_EAGAIN || err == -CF_EBUSY);
 	CHECK_EQ(cf_pagemap_remove(m.map, first, last, 1, NULL), -CF_EBUSY);
 	CHECK_EQ(snapshot(pfn).owner, CF_OWNER_ORPHAN);
 	cf_put(m.map, pfn);
@@ -544,6 +574,37 @@ static void suite_export(void)
 	for_devices(exported);
 }
 
+/* The range's metadata is in its own first frames, if its memory may. */
+static void self_hosted(const struct device *device)
+{
+	bool may = device->kind != CF_PAGEMAP_PRIVATE;
+	cf_pfn pfn;
+
+	CHECK_EQ(device->end(NULL), 0);
+	free(storage);
+	meta = CF_META_SELF;
+	CHECK_EQ(device->begin(device->kind), may ? 0 : -CF_EINVAL);
+	meta = CF_META_PORT;
+	if (!may) {
+		free(storage);
+		CHECK_EQ(device->begin(device->kind), 0);
+		return;
+	}
+	CHECK(info_now().self_hosted);
+	CHECK(device->verify());
+	while (device->out(&pfn))
+		;	/* parts and blocks before it are metadata */
+	CHECK(pfn > first);
+	CHECK(device->verify());
+	device->back(pfn);
+	CHECK(device->verify());
+}
+
+static void suite_self(void)
+{
+	for_devices(self_hosted);
+}
+
 static void suite_leaves(void)
 {
 	size_t i;
@@ -567,6 +628,7 @@ int main(void)
 	tap_run("removal of all kinds waits and reports", suite_removal);
 	tap_run("memory of all kinds fails", suite_failure);
 	tap_run("all kinds are walked and exported", suite_export);
+	tap_run("metadata in the memory of each kind", suite_self);
 	tap_run("owners of all kinds may leave", suite_leaves);
 	return tap_done();
 }
