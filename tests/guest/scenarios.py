@@ -8,7 +8,8 @@ usage: tests/guest/scenarios.py COMMAND CPU-KIND SCENARIO...
 Equal is all but times, resident memory, what a scenario says of it, and how
 much of what was free already a step of reporting found unreported. Of
 scenarios with threads that race, a load or walkers, only how each step and
-check ended: their numbers are others in each run of one machine, too. What
+check ended, and what devices at rest have in the end: their numbers are
+others in each run of one machine, too. What
 only the embedded machine can do is refused, and that is all there is to see.
 """
 
@@ -39,6 +40,22 @@ def play(command, arguments, file):
         raise RuntimeError('exit status %d: %s' % (
             done.returncode, (done.stderr or done.stdout)[-400:]))
     return report
+
+
+# What a device has whose driver is at rest, however it came to that.
+SETTLED = ('name', 'broken', 'requested', 'plugged', 'host-plugged', 'target',
+           'ballooned', 'host-ballooned', 'violations')
+
+
+def settled(reports):
+    """Devices that are at rest on both machines, as each has them."""
+    rows = []
+    for kind in ('virtio-mem', 'virtio-balloon'):
+        for pair in zip(*[report.get(kind, []) for report in reports]):
+            if all(device['state'] == 'idle' for device in pair):
+                rows.append([{key: device[key] for key in SETTLED
+                              if key in device} for device in pair])
+    return [[row[side] for row in rows] for side in range(len(reports))]
 
 
 def without_numbers(report):
@@ -117,7 +134,9 @@ def compare(command, kind, file):
              for name, report in zip(('embedded', 'emulated'), reports)
              if report['status']]
     if races:
-        reports = [without_numbers(report) for report in reports]
+        devices = settled(reports)
+        reports = [dict(without_numbers(report), devices=of)
+                   for report, of in zip(reports, devices)]
     return wrong + list(differences(*[comparable(report, OTHERS[kind])
                                       for report in reports])), ''
 
