@@ -93,6 +93,18 @@ ALWAYS_INLINE void fill_run(struct place place, cf_pfn head, uint64_t word,
 	span->isolated = place.isolated;
 }
 
+/* Another single frame of which all is true that is of @like. */
+ALWAYS_INLINE void copy_run(cf_pfn pfn, const struct cf_span *like,
+			    struct cf_span *span)
+{
+	const size_t rest = offsetof(struct cf_span, kind);
+
+	span->first = pfn;
+	span->last = pfn + 1;
+	__builtin_memcpy((char *)span + rest, (const char *)like + rest,
+			 sizeof(*span) - rest);
+}
+
 static void fill_like(const struct cfi_block *block, enum cf_span_kind kind,
 		      struct cf_span *span)
 {
@@ -270,7 +282,9 @@ static size_t walk_frames(struct cf_map *map, cf_pfn pfn, cf_pfn last,
 {
 	const struct cfi_block *block = cfi_block_of(map, pfn);
 	const cfi_u64 *slot;
+	uint64_t before = 0;
 	struct place place;
+	size_t like = 0;
 	uint64_t word;
 	size_t done;
 
@@ -287,7 +301,15 @@ static size_t walk_frames(struct cf_map *map, cf_pfn pfn, cf_pfn last,
 		word = cfi_load_acquire(&slot[done]);
 		if (word == 0 || word_order(word) > 0)
 			break;
+		/* Neighbours are often alike: what was said is copied. */
+		if (word == before) {
+			copy_run(pfn + done, &ret_spans[like],
+				 &ret_spans[done]);
+			continue;
+		}
 		fill_run(place, pfn + done, word, &ret_spans[done]);
+		before = word;
+		like = done;
 	}
 	return done;
 }
