@@ -17,6 +17,7 @@ int lx_fail(struct lx_error *err, enum lx_err code, const char *format, ...)
 {
 	va_list args;
 
+	err->code = code;
 	va_start(args, format);
 	vsnprintf(err->text, sizeof(err->text), format, args);
 	va_end(args);

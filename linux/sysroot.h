@@ -29,6 +29,7 @@ enum lx_err {
 
 struct lx_error {
 	char text[4608];	/* room for any path and a sentence */
+	enum lx_err code;
 };
 
 #define LX_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))

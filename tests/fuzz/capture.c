@@ -31,7 +31,7 @@ static void check_answer(int ret, const struct lx_error *err)
 static void check_blocks(const char *root)
 {
 	struct lx_blocks blocks = { .count = 0 };
-	struct lx_error err = { "" };
+	struct lx_error err = { .text = "" };
 	size_t i;
 	int ret = lx_blocks_read(root, &blocks, &err);
 
@@ -56,7 +56,7 @@ static void check_blocks(const char *root)
 static void check_ranges(const char *root)
 {
 	struct lx_ranges ram = { .count = 0 };
-	struct lx_error err = { "" };
+	struct lx_error err = { .text = "" };
 	bool hidden = false;
 	size_t i;
 	int ret = lx_iomem_ram(root, &ram, &hidden, &err);
@@ -82,7 +82,7 @@ static void check_texts(const char *root)
 		{ .name = "nr_free_pages" }, { .name = "balloon_inflate" },
 	};
 	struct lx_zones zones = { .count = 0 };
-	struct lx_error err = { "" };
+	struct lx_error err = { .text = "" };
 	size_t i;
 	int ret = lx_zones_read(root, &zones, &err);
 
@@ -103,7 +103,7 @@ static void check_texts(const char *root)
 static void check_words(const char *root, const char *name)
 {
 	struct lx_words words;
-	struct lx_error err = { "" };
+	struct lx_error err = { .text = "" };
 	uint64_t buffer[1000];
 	size_t count = 1;
 	int ret = lx_words_open(&words, root, name, &err);
@@ -126,7 +126,7 @@ static void check_cells(const char *root)
 {
 	struct place place = { .has_blocks = false };
 	struct cells cells = { .place = &place, .cell_frames = CELL_FRAMES };
-	struct lx_error err = { "" };
+	struct lx_error err = { .text = "" };
 	uint64_t at = 0, frames;
 	struct cell cell;
 	unsigned kind;

@@ -43,7 +43,7 @@ static void check_judgement(const struct lx_judgement *judgement)
 static void check_blocks(const struct lx_host *host)
 {
 	struct lx_judgement judgement;
-	struct lx_error err = { "" };
+	struct lx_error err = { .text = "" };
 	struct lx_piece piece;
 	struct lx_judge judge;
 	struct lx_scan scan;
@@ -72,7 +72,7 @@ static void check_blocks(const struct lx_host *host)
 static bool check_host(const char *root)
 {
 	struct lx_host host = { .root = NULL };
-	struct lx_error err = { "" };
+	struct lx_error err = { .text = "" };
 	bool small;
 
 	if (lx_host_read(root, &host, &err)) {
@@ -90,7 +90,7 @@ static void check_owners(const char *root)
 {
 	const struct lx_asked asked = { 0, 4096, NULL };
 	struct lx_owners owners = { .count = 0 };
-	struct lx_error err = { "" };
+	struct lx_error err = { .text = "" };
 
 	(void)lx_owners_mapped(root, &asked, &owners, &err);
 	lx_owners_free(&owners);

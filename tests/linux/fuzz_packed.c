@@ -28,7 +28,7 @@ static void write_file(const char *path, const void *bytes, size_t count)
 /* Words from the start, the middle and back again. */
 static bool check_words(const char *path, const char *name)
 {
-	struct lx_error err = { "" };
+	struct lx_error err = { .text = "" };
 	struct lx_words words;
 	uint64_t word[700];
 	size_t count = 1;
@@ -52,7 +52,7 @@ static bool check_words(const char *path, const char *name)
 
 static bool check_mount(const char *path)
 {
-	struct lx_error err = { "" };
+	struct lx_error err = { .text = "" };
 	const struct lx_mount *mount;
 	bool small;
 	size_t i;
@@ -79,7 +79,7 @@ static bool check_mount(const char *path)
 static bool is_small(const char *path)
 {
 	struct lx_host host = { .root = NULL };
-	struct lx_error err = { "" };
+	struct lx_error err = { .text = "" };
 	bool small = true;
 
 	if (lx_mount(path, &err))

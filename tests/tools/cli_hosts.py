@@ -189,6 +189,19 @@ def slowly(words):
     return said
 
 
+def test_advice():
+    """What cannot be read is said with what may help."""
+    root = cli.Sysroot().write('proc/meminfo', 'MemTotal: 8 kB\n')
+    for command in (['types'], ['chunks'], ['account'], ['blocks'],
+                    ['why', '1'], ['map'], ['offline-map']):
+        for source in (['-s', root.path], ['-F', root.path + '/none'],
+                       ['-s', root.path + '/none']):
+            result = run(*command, *source)
+            ok(result[0] == 1 and 'check --sysroot or --file' in result[2] and
+               result[2].splitlines()[-1].count('check') == 1,
+               'advice: %s %s' % (command[0], source[0]), repr(result))
+
+
 def test_captured():
     """A guest of Linux 6.1 with 512 MiB, 192 MiB plugged by virtio-mem, 64 MiB
     in its balloon, 16 MiB held by pipes and 4 MiB locked."""
@@ -250,6 +263,7 @@ def test_scenarios():
 
 
 for test in (test_no_hotplug, test_one_block, test_gaps, test_large,
-             test_progress, test_captured, test_newer, test_schema, test_scenarios):
+             test_progress, test_advice, test_captured, test_newer, test_schema,
+             test_scenarios):
     test()
 sys.exit(cli.done())

@@ -254,7 +254,7 @@ static int account(struct options *options)
 	if (!ret)
 		ret = make_statement(options);
 	if (ret)
-		return common_failed(survey->command, "%s", survey->err.text);
+		return common_unread(survey->command, &survey->err);
 	if (json)
 		good = json_begin(table, json_object());
 	for (i = 0; good && i < options->count; i++)

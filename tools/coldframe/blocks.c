@@ -453,7 +453,7 @@ static int list_blocks(struct options *options, struct totals *totals)
 		row = next;
 	}
 	if (good && ret < 0)
-		return common_failed(survey->command, "%s", survey->err.text);
+		return common_unread(survey->command, &survey->err);
 	if (good && row.frames)
 		good = put_row(options, &row);
 	return good ? 0 : table_failed(&options->table);

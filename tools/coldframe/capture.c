@@ -332,8 +332,7 @@ static int run_capture(struct capture *capture, const char *path)
 	ret = common_source_open(&capture->source, &capture->root,
 				 &capture->err);
 	if (ret)
-		return common_failed(capture->command, "%s",
-				     capture->err.text);
+		return common_unread(capture->command, &capture->err);
 	capture->batch = malloc(BATCH_WORDS * sizeof(uint64_t));
 	if (!capture->batch)
 		ret = lx_fail(&capture->err, LX_EREAD, "out of memory");
@@ -348,8 +347,7 @@ static int run_capture(struct capture *capture, const char *path)
 	if (ret == -LX_EDENIED)
 		return common_denied(capture->command, &capture->err);
 	if (ret)
-		return common_failed(capture->command, "%s",
-				     capture->err.text);
+		return common_unread(capture->command, &capture->err);
 	return EXIT_OK;
 }
 

@@ -451,7 +451,7 @@ static int chunks(struct options *options)
 		good = json_begin(table, json_pack("{s:I}", "chunk_bytes",
 			(json_int_t)CF_CHUNK_FRAMES << CF_FRAME_SHIFT));
 	if (read_chunks(options))
-		return common_failed(survey->command, "%s", survey->err.text);
+		return common_unread(survey->command, &survey->err);
 	good = good && (options->list ? put_stretch(options) :
 					put_groups(options));
 	if (table->mode == TABLE_JSON)

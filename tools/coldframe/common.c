@@ -42,6 +42,17 @@ int common_wrong(const char *command, const char *format, ...)
 	return common_try_help(command);
 }
 
+int common_unread(const char *command, const struct lx_error *err)
+{
+	if (err->code == LX_EDENIED)
+		return common_denied(command, err);
+	if (err->code == LX_EMISSING)
+		return common_failed(command, "%s; check --sysroot or --file, "
+				     "or that /proc and /sys are mounted",
+				     err->text);
+	return common_failed(command, "%s", err->text);
+}
+
 int common_denied(const char *command, const struct lx_error *err)
 {
 	return common_failed(command, "%s: only root may read it; try: sudo "

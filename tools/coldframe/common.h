@@ -17,6 +17,9 @@
 int common_failed(const char *command, const char *format, ...) COMMON_PRINTF;
 int common_wrong(const char *command, const char *format, ...) COMMON_PRINTF;
 
+/* The same of an error in reading a host, with what may help. */
+int common_unread(const char *command, const struct lx_error *err);
+
 /* The same for a file that only root may read. */
 int common_denied(const char *command, const struct lx_error *err);
 

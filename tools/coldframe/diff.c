@@ -552,7 +552,7 @@ static int run_diff(struct diff *diff)
 	if (!ret)
 		ret = compare(diff);
 	if (ret)
-		return common_failed(diff->command, "%s", diff->err.text);
+		return common_unread(diff->command, &diff->err);
 	diff->places = diff->side[0].host.addresses &&
 		       diff->side[1].host.addresses;
 	if (!diff->places)

@@ -360,7 +360,7 @@ static int map(struct options *options)
 	common_source_close(&options->source);
 	if (ret == -LX_EDENIED)
 		return common_denied(options->command, &err);
-	return ret ? common_failed(options->command, "%s", err.text) : EXIT_OK;
+	return ret ? common_unread(options->command, &err) : EXIT_OK;
 }
 
 static int set_cell(struct options *options, const char *text)

@@ -375,7 +375,7 @@ static int read_all(struct options *options)
 	if (options->failed)
 		return common_failed(survey->command, "out of memory");
 	if (ret < 0)
-		return common_failed(survey->command, "%s", survey->err.text);
+		return common_unread(survey->command, &survey->err);
 	if (options->count)
 		qsort(options->row, options->count, sizeof(*options->row),
 		      compare_rows);

@@ -366,7 +366,7 @@ static int plan(struct options *options)
 	if (!options->step)
 		return common_failed(survey->command, "out of memory");
 	if (collect(options))
-		return common_failed(survey->command, "%s", survey->err.text);
+		return common_unread(survey->command, &survey->err);
 	options->balance = weigh(&survey->host);
 	choose(options);
 	if (!print_plan(options))

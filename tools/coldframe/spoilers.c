@@ -219,8 +219,7 @@ int spoilers(struct survey *survey, struct table *table, uint64_t size)
 	if (!spoiled)
 		return common_failed(survey->command, "out of memory");
 	if (collect(survey, spoiled, &count))
-		status = common_failed(survey->command, "%s",
-				       survey->err.text);
+		status = common_unread(survey->command, &survey->err);
 	else
 		status = print(survey, table, spoiled, count, size);
 	free(spoiled);

@@ -24,7 +24,7 @@ static int open_flags(struct survey *survey)
 		return common_denied(survey->command, &survey->err);
 	if (survey->needs_flags || !survey->host.hotplug ||
 	    (ret != -LX_EDENIED && ret != -LX_EMISSING))
-		return common_failed(survey->command, "%s", survey->err.text);
+		return common_unread(survey->command, &survey->err);
 	common_no_flags(survey->command, ret, &survey->err);
 	return 0;
 }
@@ -44,7 +44,7 @@ static int assume_blocks(struct survey *survey)
 				     "proc/iomem tells where memory is",
 				     survey->host.root);
 	if (lx_host_assume(&survey->host, last, &survey->err))
-		return common_failed(survey->command, "%s", survey->err.text);
+		return common_unread(survey->command, &survey->err);
 	common_bytes(survey->host.blocks.frames << CF_FRAME_SHIFT, size);
 	common_note(survey->command, survey->host.whole ?
 		    "note: this kernel has no memory blocks, so nothing can "
@@ -89,7 +89,7 @@ static int start(struct survey *survey)
 				     "and node is there");
 	if (lx_judge_init(&survey->judge, &survey->host, survey->flags,
 			  &survey->err))
-		return common_failed(survey->command, "%s", survey->err.text);
+		return common_unread(survey->command, &survey->err);
 	return 0;
 }
 
@@ -101,10 +101,10 @@ int survey_open(struct survey *survey)
 	if (common_source_open(&survey->source, &root, &survey->err))
 		return survey->source.sysroot && survey->source.file ?
 		       common_wrong(survey->command, "%s", survey->err.text) :
-		       common_failed(survey->command, "%s", survey->err.text);
+		       common_unread(survey->command, &survey->err);
 	if (lx_host_read(root, &survey->host, &survey->err)) {
 		common_source_close(&survey->source);
-		return common_failed(survey->command, "%s", survey->err.text);
+		return common_unread(survey->command, &survey->err);
 	}
 	status = start(survey);
 	if (status)

@@ -385,7 +385,7 @@ static int types(struct options *options)
 	if (ret == -LX_EDENIED)
 		status = common_denied(options->command, &scan->err);
 	else if (ret)
-		status = common_failed(options->command, "%s", scan->err.text);
+		status = common_unread(options->command, &scan->err);
 	else
 		status = print_result(scan);
 	common_source_close(&options->source);

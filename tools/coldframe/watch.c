@@ -237,8 +237,7 @@ static int watch_block(struct watch *watch)
 			rest(watch);
 		ret = one_pass(watch, pass, &state);
 		if (ret)
-			return common_failed(watch->command, "%s",
-					     watch->err.text);
+			return common_unread(watch->command, &watch->err);
 		if (state == LX_BLOCK_OFFLINE || state == LX_BLOCK_ABSENT)
 			return watch->cut ? EXIT_PARTLY : EXIT_OK;
 	}
@@ -366,7 +365,7 @@ int cmd_watch(int argc, char **argv)
 	if (watch.misnamed)
 		status = common_wrong(watch.command, "%s", watch.err.text);
 	else if (ret)
-		status = common_failed(watch.command, "%s", watch.err.text);
+		status = common_unread(watch.command, &watch.err);
 	else
 		status = watch_block(&watch);
 	if (watch.flags)

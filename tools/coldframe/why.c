@@ -475,11 +475,11 @@ static int answer_one(struct options *options, const char *text, bool first)
 	if (ret == -LX_EFORMAT)
 		return common_wrong(survey->command, "%s", survey->err.text);
 	if (ret)
-		return common_failed(survey->command, "%s", survey->err.text);
+		return common_unread(survey->command, &survey->err);
 	ret = answer_find(survey, owners_of(options, &answer), &answer);
 	common_progress_end();
 	if (ret)
-		return common_failed(survey->command, "%s", survey->err.text);
+		return common_unread(survey->command, &survey->err);
 	if (!answer.blocks)
 		return common_failed(survey->command, "%s: no block of that "
 				     "zone and node is there", text);
