@@ -116,3 +116,20 @@ def fails(result, status, part, name):
     """One point: it exits so, says that on stderr, and prints nothing."""
     good = (result[0] == status and part in result[2] and not result[1])
     return ok(good, name, 'status %d\nstdout %s\nstderr %s' % result)
+
+
+def is_writing(session, folder):
+    """Has a process of a session something in a file without a name?"""
+    for pid in filter(str.isdigit, os.listdir('/proc')):
+        try:
+            if os.getsid(int(pid)) != session:
+                continue
+            for name in os.listdir('/proc/%s/fd' % pid):
+                path = '/proc/%s/fd/%s' % (pid, name)
+                where = os.readlink(path)
+                if where.startswith(folder) and where.endswith('(deleted)') \
+                        and os.stat(path).st_size:
+                    return True
+        except OSError:
+            pass
+    return False

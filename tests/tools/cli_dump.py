@@ -255,30 +255,13 @@ def small_files():
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
 
 
-def is_writing(session, folder):
-    """Has a process of a session something in a file without a name?"""
-    for pid in filter(str.isdigit, os.listdir('/proc')):
-        try:
-            if os.getsid(int(pid)) != session:
-                continue
-            for name in os.listdir('/proc/%s/fd' % pid):
-                path = '/proc/%s/fd/%s' % (pid, name)
-                where = os.readlink(path)
-                if where.startswith(folder) and where.endswith('(deleted)') \
-                        and os.stat(path).st_size:
-                    return True
-        except OSError:
-            pass
-    return False
-
-
 def end_in_the_middle(scenario_file, out, folder, number):
     """Was it ended by the signal while it wrote?"""
     with subprocess.Popen([cli.COLDFRAME, 'dump', '-q', '-t', '1',
                            scenario_file, out], stdout=subprocess.DEVNULL,
                           start_new_session=True) as child:
         while child.poll() is None:
-            if is_writing(child.pid, folder):
+            if cli.is_writing(child.pid, folder):
                 os.killpg(child.pid, number)
                 return child.wait() == -number
     return False

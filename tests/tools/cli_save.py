@@ -345,11 +345,17 @@ def in_middle(name):
 
 def test_scenarios():
     """Two at a time: each is a few processes that wait for each other."""
+    whole = set()
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         for one in at_end, in_middle:
-            for results in pool.map(one, SCENARIOS):
+            for name, results in zip(SCENARIOS, pool.map(one, SCENARIOS)):
                 for result in results:
                     ok(*result)
+                if any(word.endswith('the same report') and holds
+                       for holds, word, *_ in results):
+                    whole.add(name)
+    ok(whole == set(SCENARIOS), 'each scenario goes round at its end or in its'
+       ' middle', repr(set(SCENARIOS) - whole))
 
 
 def test_whole():
@@ -897,6 +903,21 @@ def test_no_room():
        'a reader that went away', repr(done))
 
 
+def end_in_the_middle(scenario):
+    """Was it killed while something stood in its file without a name?"""
+    if os.path.exists(path('killed')):
+        os.remove(path('killed'))
+    with subprocess.Popen([COLDFRAME, 'save', '-q', '-v', 'off', '-l', '0',
+                           scenario, path('killed')], start_new_session=True,
+                          stdout=subprocess.DEVNULL) as process:
+        while process.poll() is None:
+            if cli.is_writing(process.pid, FOLDER.name):
+                os.killpg(process.pid, signal.SIGKILL)
+                return process.wait() == -signal.SIGKILL and \
+                    not os.path.exists(path('killed'))
+    return False
+
+
 def test_killed():
     """It is killed at many moments; the file is whole or not there."""
     scenario = write('big.cf', 'machine memory 128M\nalloc a 64M order 9\n')
@@ -905,6 +926,7 @@ def test_killed():
     run('save', '-q', '-v', 'off', '-l', '0', scenario, path('killed'))
     length = time.monotonic() - began
     halves = leftovers = 0
+    writing = end_in_the_middle(scenario)
     for part in range(1, 5):
         if os.path.exists(path('killed')):
             os.remove(path('killed'))
@@ -918,6 +940,7 @@ def test_killed():
                 'restore', '-q', path('killed')).returncode:
             halves += 1
         leftovers += len(set(os.listdir(FOLDER.name)) - names)
+    ok(writing, 'killed while it wrote')
     ok(not halves, 'killed: no half file under the name')
     ok(not leftovers, 'nor beside it', str(leftovers))
 

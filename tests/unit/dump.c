@@ -20,10 +20,15 @@
 
 #define BLOCKS		10
 #define RUNS_MAX	4096
+#define TAKENS_MAX	80
 
 static struct keeper cache, pool, guest;
 static cf_pfn run[RUNS_MAX];
 static size_t runs;
+static struct taken {
+	cf_pfn first, frames;
+} taken[TAKENS_MAX];
+static size_t takens;
 static char path[64], other[80];
 
 static unsigned char *address(cf_pfn pfn)
@@ -55,6 +60,21 @@ static void take(struct cf_request request, cf_pfn *ret_pfn)
 		*ret_pfn = pfn;
 }
 
+/* What is nobody's but its owner's: known by how it was made. */
+static void take_away(cf_pfn first, cf_pfn frames)
+{
+	if (CHECK(takens < TAKENS_MAX))
+		taken[takens++] = (struct taken){ first, frames };
+}
+
+static void take_offline(unsigned order)
+{
+	cf_pfn pfn;
+
+	if (CHECK_EQ(cf_offline_alloc(m.map, cache.id, order, 0, &pfn), 0))
+		take_away(pfn, (cf_pfn)1 << order);
+}
+
 /* Runs of every type and order, whole chunks, offline and bad frames. */
 static void populate(void)
 {
@@ -72,12 +92,14 @@ static void populate(void)
 	take(folio(10, cache.id), NULL);
 	take(folio(2, guest.id), &pfn);
 	cf_put(m.map, pfn);
+	take_away(pfn, 4);
 	take(kernel(3), &bad);
 	CHECK_EQ(cf_retire(m.map, bad + 2, &state), 0);
+	take_away(bad + 2, 1);
 	for (i = 0; i < 60; i++)
-		CHECK_EQ(cf_offline_alloc(m.map, cache.id, i % 5, 0, &pfn), 0);
-	CHECK_EQ(cf_offline_alloc(m.map, cache.id, 9, 0, &pfn), 0);
-	CHECK_EQ(cf_offline_alloc(m.map, cache.id, 10, 0, &pfn), 0);
+		take_offline(i % 5);
+	take_offline(9);
+	take_offline(10);
 	for (i = 0; i < runs; i += 7)
 		if (run[i] != bad && cf_try_get(m.map, run[i]) == 0) {
 			cf_put(m.map, run[i]);
@@ -85,6 +107,7 @@ static void populate(void)
 		}
 	pfn = (BLOCKS - 1) * m.block;
 	CHECK_EQ(cf_block_offline(m.map, pfn, pfn + m.block, 3, NULL), 0);
+	take_away(pfn, m.block);
 }
 
 static bool begin(void)
@@ -99,7 +122,7 @@ static bool begin(void)
 		return false;
 	guest.ops.private_frozen = true;
 	guest.verdict = CF_VERDICT_KEEP;
-	runs = 0;
+	runs = takens = 0;
 	populate();
 	return true;
 }
@@ -109,24 +132,19 @@ static void finish(void)
 	CHECK(machine_wipe());
 }
 
-/* Frames nobody but their owner may touch lose, or get back, all access. */
+/*
+ * Frames nobody but their owner may touch lose, or get back, all access: from
+ * the list, for the filter is what is tried.
+ */
 static void protect(bool away)
 {
 	int access = away ? PROT_NONE : PROT_READ | PROT_WRITE;
-	struct dump_filter filter;
-	struct dump_window window;
-	unsigned i;
+	size_t i;
 
-	dump_filter_init(&filter, m.map, 0);
-	for (window.first = 0; window.first < m.last;
-	     window.first += window.count) {
-		window.count = DUMP_WINDOW_FRAMES;
-		dump_filter_look(&filter, &window);
-		for (i = 0; i < window.count; i++)
-			if (DUMP_NEVER >> window.class[i] & 1)
-				CHECK_EQ(mprotect(address(window.first + i),
-						  CF_FRAME_BYTES, access), 0);
-	}
+	for (i = 0; i < takens; i++)
+		CHECK_EQ(mprotect(address(taken[i].first),
+				  taken[i].frames * CF_FRAME_BYTES, access),
+			 0);
 }
 
 static bool write_dump(const struct dump_options *options, const char *name,
