@@ -267,6 +267,31 @@ def end_in_the_middle(scenario_file, out, folder, number):
     return False
 
 
+def peak(*words):
+    """MiB a command and its children took at most, and how it ended."""
+    with subprocess.Popen([cli.COLDFRAME, *words], stdout=subprocess.DEVNULL,
+                          stderr=subprocess.DEVNULL) as child:
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+    return usage.ru_maxrss >> 10, child.returncode
+
+
+def memory(folder):
+    """A dump takes some MiB a thread, however much is in it."""
+    big = write(os.path.join(folder, 'big.cf'), BIG)
+    out = os.path.join(folder, 'out')
+    # Sanitizers keep what is freed.
+    with open(cli.COLDFRAME, 'rb') as file:
+        program = file.read()
+    checked = b'__asan_init' in program or b'__tsan_init' in program
+    alone, _ = peak('run', '-q', big)
+    for words in (['--elf'], ['--compress', 'zstd'], ['--compress', 'none']):
+        much, status = peak('dump', '-q', '-d', '0', '-t', '2', *words, big,
+                            out)
+        ok(not status and (checked or much < alone + 48), 'memory of ' + ' '.join(words),
+           '%s, %s alone' % (much, alone))
+
+
 def failures(folder):
     big = write(os.path.join(folder, 'big.cf'), BIG)
     out = write(os.path.join(folder, 'out'), 'as it was')
@@ -346,7 +371,7 @@ def empty_records(folder):
 def main():
     shared = '/dev/shm' if os.access('/dev/shm', os.W_OK) else None
     for test in (seeing, usage, failed, formats, steps, one_file_twice, differences,
-                 names, failures, cut, empty_records):
+                 names, failures, memory, cut, empty_records):
         folder = tempfile.mkdtemp(prefix='coldframe-dump-', dir=shared)
         try:
             test(folder)
