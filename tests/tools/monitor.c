@@ -208,8 +208,12 @@ static void migrations(void)
 {
 	static const struct turn turns[] = {
 		GREETS,
+		SAYS("query-migrate", "{}"),
 		SAYS("migrate-set-parameters", "{}"),
 		SAYS("\"migrate\"", "{}"),
+		/* It goes on: it is there already, and none for hints. */
+		SAYS("query-migrate", "{\"status\":\"active\"}"),
+		SAYS("query-migrate", "{\"status\":\"setup\"}"),
 		SAYS("migrate_cancel", "{}"),
 		SAYS("query-migrate", "{\"status\":\"active\"}"),
 		SAYS("query-migrate", "{\"status\":\"cancelling\"}"),
@@ -217,11 +221,13 @@ static void migrations(void)
 		/* There is none: nothing to wait for. */
 		SAYS("migrate_cancel", "{}"),
 		SAYS("query-migrate", "{}"),
+		SAYS("query-migrate", "{}"),
 		SAYS("migrate-set-parameters", "{}"),
 		SAYS("\"migrate\"", "{}"),
 		SAYS("query-migrate", "{\"status\":\"setup\"}"),
 		SAYS("query-migrate", "{\"status\":\"active\"}"),
 		/* One that is not heard to begin is not left behind. */
+		SAYS("query-migrate", "{\"status\":\"completed\"}"),
 		SAYS("migrate-set-parameters", "{}"),
 		SAYS("\"migrate\"", "{}"),
 		{ "query-migrate", "{\"error\":{\"desc\":\"no\"},\"id\":%d}\n",
@@ -235,6 +241,8 @@ static void migrations(void)
 				9 * SECOND)))
 		return;
 	ask(&qemu, "migrating 0 1", "0\n");
+	ask(&qemu, "migrating 0 1", "0\n");
+	ask(&qemu, "hint 0 1", "8\n");
 	ask(&qemu, "migrating 0 0", "0\n");
 	ask(&qemu, "migrating 0 0", "0\n");
 	ask(&qemu, "hint 0 1", "0\n");
