@@ -182,6 +182,24 @@ static int read_events(struct lx_host *host, struct lx_error *err)
 		       "balloon or pinned than any machine has", host->root);
 }
 
+/*
+ * While the kernel initialises memory, MemTotal has all of it from the start,
+ * and the zones manage what is done.
+ */
+static int read_raw(struct lx_host *host, struct lx_error *err)
+{
+	struct lx_counter total = { .name = "MemTotal" };
+	int ret = lx_counters_read(host->root, "proc/meminfo", &total, 1, err);
+	uint64_t present, managed;
+
+	if (!is_known(&ret) || !total.found || !host->zones.count)
+		return ret;
+	lx_zones_sum(&host->zones, &present, &managed);
+	host->has_raw = true;
+	host->raw = minus(total.value / (CF_FRAME_BYTES / 1024), managed);
+	return 0;
+}
+
 int lx_host_read(const char *root, struct lx_host *host, struct lx_error *err)
 {
 	const struct lx_mount *mount = lx_mount_find(root);
@@ -199,6 +217,8 @@ int lx_host_read(const char *root, struct lx_host *host, struct lx_error *err)
 	}
 	if (!ret)
 		ret = read_events(host, err);
+	if (!ret)
+		ret = read_raw(host, err);
 	read_release(host);
 	if (ret)
 		lx_host_free(host);

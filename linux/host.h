@@ -58,6 +58,9 @@ struct lx_host {
 	struct lx_zones zones;
 	unsigned int version;		/* LX_VERSION(); 0: not known */
 	char release[64];		/* as the kernel says it */
+	uint64_t raw;			/* frames that MemTotal counts and no
+					   zone manages: not initialised */
+	bool has_raw;
 	uint64_t balloon;		/* frames in a balloon */
 	bool has_balloon, balloon_moves;
 	uint64_t pins;			/* frames pinned now, over all */

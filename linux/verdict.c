@@ -12,12 +12,13 @@
 
 /*
  * Frames of programs that may wait in lists of a CPU: those to be activated,
- * deactivated, and freed lazily. Such a list has 15 up to Linux 6.1.
+ * deactivated, and freed lazily. PAGEVEC_SIZE of include/linux/pagevec.h says
+ * how many such a list has: 15, and 31 from Linux 6.9 on.
  */
 #define HELD_LISTS	3
 #define HELD_SHORT	15
 #define HELD_LONG	31
-#define HELD_IS_SHORT	LX_VERSION(6, 1)
+#define HELD_IS_LONG	LX_VERSION(6, 9)
 #define HELD_FEW	256		/* where CPUs are not known */
 
 /* A block's own descriptors: 64 bytes a frame at most. */
@@ -175,7 +176,7 @@ static uint64_t held_few(const struct lx_host *host)
 		if (host->zones.zone[i].cpus > cpus)
 			cpus = host->zones.zone[i].cpus;
 	}
-	if (host->version && host->version <= HELD_IS_SHORT)
+	if (host->version && host->version < HELD_IS_LONG)
 		each = HELD_SHORT;
 	return cpus ? cpus * HELD_LISTS * each : HELD_FEW;
 }
@@ -193,6 +194,7 @@ void lx_judge_restart(struct lx_judge *judge)
 		judge->left[i].cached = zone->cached;
 	}
 	judge->uses = 0;
+	judge->raw_left = host->has_raw ? host->raw : UINT64_MAX;
 	judge->balloon_left = host->balloon;
 }
 
@@ -333,6 +335,20 @@ static bool are_cached(struct lx_judge *judge, const struct lx_piece *piece,
 		   frames);
 }
 
+/*
+ * Are all frames of a block never initialised? Only as many can be as the
+ * zone has and does not manage, and as MemTotal counts and no zone manages.
+ */
+static bool are_raw(struct lx_judge *judge, const struct lx_piece *piece,
+		    uint64_t *left)
+{
+	uint64_t frames = piece->count[LX_CLASS_UNTYPED];
+
+	return piece->mute && frames == piece->frames && frames <= *left &&
+	       use(judge, &judge->raw_left, frames) &&
+	       use(judge, left, frames);
+}
+
 /* Frames that say nothing: never initialised, cached by a CPU, or in use. */
 static void judge_untyped(struct lx_judge *judge, const struct lx_block *block,
 			  const struct lx_piece *piece,
@@ -353,8 +369,7 @@ static void judge_untyped(struct lx_judge *judge, const struct lx_block *block,
 		return;
 	}
 	left = &judge->left[zone - judge->host->zones.zone];
-	if (piece->mute && frames == piece->frames &&
-	    use(judge, &left->raw, frames))
+	if (are_raw(judge, piece, &left->raw))
 		add(judgement, LX_REASON_UNINITIALISED, frames, at);
 	else if (frames > zone->cached && !movable)
 		add(judgement, LX_REASON_UNTYPED_MANY, frames, at);

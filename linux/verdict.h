@@ -89,7 +89,7 @@ struct lx_use {
 	uint64_t *left, frames;
 };
 
-#define LX_USES_MAX	2		/* by a block: of a zone, a balloon */
+#define LX_USES_MAX	3		/* by a block: of a zone, the host */
 
 /*
  * A judge of the blocks of one host, asked in rising order: frames that were
@@ -101,6 +101,7 @@ struct lx_judge {
 	const struct lx_host *host;
 	bool flags;			/* kpageflags can be read */
 	struct lx_left *left;		/* a zone */
+	uint64_t raw_left;		/* never initialised, over all zones */
 	uint64_t balloon_left;		/* frames in no block judged so far */
 	struct lx_use use[LX_USES_MAX];	/* by the last block */
 	unsigned int uses;

@@ -136,3 +136,19 @@ void lx_zones_free(struct lx_zones *zones)
 	free(zones->zone);
 	*zones = (struct lx_zones){ NULL, 0 };
 }
+
+void lx_zones_sum(const struct lx_zones *zones, uint64_t *ret_present,
+		  uint64_t *ret_managed)
+{
+	uint64_t present = 0, managed = 0;
+	size_t i;
+
+	for (i = 0; i < zones->count; i++) {
+		if (!strcmp(zones->zone[i].name, "Device"))
+			continue;
+		present += zones->zone[i].present;
+		managed += zones->zone[i].managed;
+	}
+	*ret_present = present;
+	*ret_managed = managed;
+}

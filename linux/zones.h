@@ -34,4 +34,8 @@ int lx_zones_read(const char *root, struct lx_zones *zones,
 		  struct lx_error *err);
 void lx_zones_free(struct lx_zones *zones);
 
+/* Frames of all zones but Device, of which the allocator has none. */
+void lx_zones_sum(const struct lx_zones *zones, uint64_t *ret_present,
+		  uint64_t *ret_managed);
+
 #endif

@@ -444,6 +444,12 @@ static void held_frames(void)
 	CHECK_EQ(reason_of(old, 3), LX_REASON_HELD);
 	write_text("proc/sys/kernel/osrelease", "6.1.0-56\n");
 	CHECK_EQ(reason_of(old, 3), LX_REASON_HELD_MANY);
+	write_text("proc/sys/kernel/osrelease", "6.8.12\n");
+	CHECK_EQ(reason_of(old, 3), LX_REASON_HELD_MANY);
+	write_text("proc/sys/kernel/osrelease", "6.9.0\n");
+	CHECK_EQ(reason_of(old, 3), LX_REASON_HELD);
+	CHECK_EQ(reason_of(few, 3), LX_REASON_HELD);
+	CHECK_EQ(reason_of(many, 3), LX_REASON_HELD_MANY);
 	write_text("proc/zoneinfo", "Node 0, zone   Normal\n"
 		   "        present  512\n        managed  512\n");
 	CHECK_EQ(reason_of(many, 3), LX_REASON_HELD);
@@ -467,6 +473,11 @@ static void never_initialised(void)
 	CHECK_EQ(judgement.reason[0].code, LX_REASON_UNINITIALISED);
 	CHECK_EQ(judgement.reason[0].confidence, LX_LIKELY);
 	CHECK_EQ(judgement.reason[0].frames, BLOCK_FRAMES);
+	/* MemTotal has what is not initialised from the start. */
+	write_text("proc/meminfo", "MemTotal: 2047 kB\n");
+	CHECK_EQ(judge().reason[0].code, LX_REASON_UNTYPED_MANY);
+	write_text("proc/meminfo", "MemTotal: 2048 kB\n");
+	CHECK_EQ(judge().reason[0].code, LX_REASON_UNINITIALISED);
 }
 
 /* The same word means one thing up to Linux 6.16 and another from 6.17 on. */

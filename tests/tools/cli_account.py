@@ -64,6 +64,58 @@ def test_statement():
     ok('MemTotal' in out and '-256M' in out, 'as a table', out)
 
 
+def named(lines):
+    return {line['what']: line['frames'] for line in lines
+            if not line['sum']}
+
+
+def test_uninitialised():
+    """Blocks 0 and 1 are ready, 2 and 3 are not, but for what is reserved."""
+    root = host([block((RESERVED, 100)), block((RESERVED, 700)), BLOCK * [0],
+                 40 * [RESERVED] + (BLOCK - 40) * [0]])
+    zone = ('Node 0, zone   Normal\n        present  %d\n'
+            '        managed  %d\n')
+    late = 2 * BLOCK - 40
+    root.write('proc/zoneinfo', zone % (4 * BLOCK, 2 * BLOCK - 800))
+    root.write('proc/meminfo', 'MemTotal: %d kB\n' % (16 * BLOCK - 4 * 840))
+    lines = as_json(root)['lines']
+    ok(named(lines) == {'reserved at boot': 840, 'not initialised yet': late,
+                        'not initialised yet, and counted': -late} and
+       adds_up(lines), 'frame for frame what is not initialised',
+       json.dumps(lines))
+    # Some of it became the allocator's since its words were read.
+    root.write('proc/meminfo', 'MemTotal: %d kB\n' % (
+        4 * (2 * BLOCK - 800 + 1000)))
+    lines = as_json(root)['lines']
+    ok(named(lines) == {'reserved at boot': 840, 'not initialised yet': 1000,
+                        'not explained': late - 1000,
+                        'not initialised yet, and counted': -1000} and
+       adds_up(lines), 'no more than MemTotal counts', json.dumps(lines))
+    root.remove('proc/kpageflags')
+    lines = as_json(root)['lines']
+    ok(named(lines)['not initialised yet'] == 1000 and adds_up(lines),
+       'the same without kpageflags', json.dumps(lines))
+    # Words of 0, and all memory is ready: it is the kernel's own.
+    root = host([BLOCK * [0], BLOCK * [0]] +
+                2 * [block((RESERVED, BLOCK))])
+    root.write('proc/zoneinfo', zone % (4 * BLOCK, 2 * BLOCK))
+    root.write('proc/meminfo', 'MemTotal: %d kB\n' % (8 * BLOCK))
+    lines = as_json(root)['lines']
+    ok(named(lines) == {'reserved at boot': 2 * BLOCK} and adds_up(lines),
+       'not more than is present and not managed', json.dumps(lines))
+    # Fewer words of 0 than are missing from the zones.
+    root = host([block((RESERVED, 9)), BLOCK * [0]])
+    root.write('proc/zoneinfo', zone % (2 * BLOCK, 9))
+    root.write('proc/meminfo', 'MemTotal: %d kB\n' % (8 * BLOCK - 4 * 9))
+    lines = as_json(root)['lines']
+    ok(named(lines) == {'reserved at boot': 9, 'not initialised yet': BLOCK,
+                        'not initialised yet, and counted': -BLOCK,
+                        'not explained': 18 - BLOCK} and adds_up(lines) and
+       [line['frames'] for line in lines if line['what'] == 'not explained']
+       == [BLOCK - 18, 18 - BLOCK],
+       'no more than words are 0', json.dumps(lines))
+
+
 def test_hostile():
     """Counts that would wrap, each alone."""
     big = 1 << 63
@@ -99,6 +151,6 @@ def test_usage():
     fails(run('account', '-s', root.path), 1, 'zoneinfo', 'no zoneinfo')
 
 
-for test in (test_statement, test_hostile, test_usage):
+for test in (test_statement, test_uninitialised, test_hostile, test_usage):
     test()
 cli.done()

@@ -34,6 +34,7 @@ struct options {
 	int64_t left;			/* of the gap that is being named */
 	uint64_t class[LX_CLASS_COUNT];
 	uint64_t offline, uninitialised;	/* frames */
+	uint64_t silent;		/* in chunks without a word but 0 */
 };
 
 static const char help[] =
@@ -117,19 +118,18 @@ static uint64_t sum_ram(const struct lx_host *host)
 	return frames;
 }
 
-static void sum_zones(const struct lx_host *host, uint64_t *ret_present,
-		      uint64_t *ret_managed)
+/*
+ * lx_chunk_fn. Where memory is not initialised yet, what the kernel reserved
+ * there at boot is.
+ */
+static void take_chunk(void *context, const struct lx_piece *chunk)
 {
-	size_t i;
+	struct options *options = context;
+	uint64_t silent = chunk->count[LX_CLASS_UNTYPED];
 
-	*ret_present = 0;
-	*ret_managed = 0;
-	for (i = 0; i < host->zones.count; i++) {
-		if (!strcmp(host->zones.zone[i].name, "Device"))
-			continue;
-		*ret_present += host->zones.zone[i].present;
-		*ret_managed += host->zones.zone[i].managed;
-	}
+	if (silent + chunk->count[LX_CLASS_RESERVED] +
+	    chunk->count[LX_CLASS_ABSENT] == chunk->frames)
+		options->silent += silent;
 }
 
 static int read_blocks(struct options *options)
@@ -139,19 +139,39 @@ static int read_blocks(struct options *options)
 	unsigned int class;
 	int ret;
 
+	survey->scan.chunk = take_chunk;
+	survey->scan.context = options;
 	while ((ret = survey_next(survey, &found)) > 0) {
-		const struct lx_judgement *judgement = &found.judgement;
-
 		if (found.block->state == LX_BLOCK_OFFLINE)
 			options->offline += survey->host.blocks.frames;
 		for (class = 0; class < LX_CLASS_COUNT; class++)
 			options->class[class] += found.piece.count[class];
-		if (judgement->count &&
-		    judgement->reason[0].code == LX_REASON_UNINITIALISED)
-			options->uninitialised +=
-				judgement->reason[0].frames;
 	}
 	return ret;
+}
+
+static uint64_t smaller(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/*
+ * Memory that is not initialised is counted in MemTotal and managed by no
+ * zone; its words are 0. Of three numbers that it cannot exceed the smallest
+ * is named, and the rest of the others is left unexplained.
+ */
+static void add_uninitialised(struct options *options)
+{
+	const struct survey *survey = &options->survey;
+	uint64_t left = options->left > 0 ? (uint64_t)options->left : 0;
+	uint64_t frames = survey->host.has_raw ? survey->host.raw : 0;
+
+	if (survey->flags)
+		frames = smaller(frames, options->silent);
+	options->uninitialised = smaller(frames, left);
+	add_part(options, "not initialised yet", survey->flags ?
+		 "/proc/meminfo; kpageflags: 0" : "/proc/meminfo",
+		 options->uninitialised);
 }
 
 /* From what zones have to what the allocator gives out. */
@@ -159,8 +179,6 @@ static void add_managed(struct options *options)
 {
 	const uint64_t *class = options->class;
 
-	add_part(options, "not initialised yet", "kpageflags: all words 0",
-		 options->uninitialised);
 	add_part(options, "reserved at boot", "kpageflags: RESERVED",
 		 class[LX_CLASS_RESERVED]);
 	add_part(options, "never onlined", "kpageflags: OFFLINE and DIRTY",
@@ -171,6 +189,7 @@ static void add_managed(struct options *options)
 		 class[LX_CLASS_OFFLINE]);
 	add_part(options, "bad", "kpageflags: HWPOISON",
 		 class[LX_CLASS_POISON]);
+	add_uninitialised(options);
 	end_gap(options);
 }
 
@@ -185,7 +204,7 @@ static void add_total(struct options *options, uint64_t managed,
 		managed, total);
 	if (total > managed && options->uninitialised) {
 		add_line(options, "not initialised yet, and counted",
-			 "kpageflags: all words 0",
+			 "/proc/meminfo",
 			 -(int64_t)options->uninitialised, false);
 		options->left += (int64_t)options->uninitialised;
 	}
@@ -217,7 +236,7 @@ static int make_statement(struct options *options)
 			      "account for", host->root);
 	if (ret)
 		return ret;
-	sum_zones(host, &present, &managed);
+	lx_zones_sum(&host->zones, &present, &managed);
 	if (host->has_ram) {
 		add_sum(options, "system memory, by the firmware",
 			"/proc/iomem", sum_ram(host), present);
