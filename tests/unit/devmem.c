@@ -48,6 +48,46 @@ static void note_failure(void *context, cf_pfn bad)
 	failed++;
 }
 
+/* ---- what happens right before a migration ---- */
+
+static struct {
+	unsigned times;		/* before so many of them */
+	unsigned count;		/* that were begun */
+	bool closes;		/* and the range is to go */
+	unsigned failed;
+	cf_pfn bad[80];		/* so many of them, of this test */
+} moment;
+
+int __real_cf_pagemap_migrate(struct cf_map *map,
+			      const struct cf_migration *migration);
+int __wrap_cf_pagemap_migrate(struct cf_map *map,
+			      const struct cf_migration *migration);
+
+/* The targets are off their list and not claimed yet. */
+int __wrap_cf_pagemap_migrate(struct cf_map *map,
+			      const struct cf_migration *migration)
+{
+	cf_pfn bad = migration->targets[migration->count - 1];
+	enum cf_retire_state state;
+
+	if (moment.count < moment.times) {
+		moment.bad[moment.failed++] = bad;
+		CHECK_EQ(cf_retire(map, bad, &state), 0);
+		CHECK_EQ(state, CF_RETIRE_PENDING);
+		if (moment.closes)
+			CHECK_EQ(cf_pagemap_remove_start(map, first, last), 0);
+	}
+	moment.count++;
+	return __real_cf_pagemap_migrate(map, migration);
+}
+
+static void fail_targets(unsigned times, bool closes)
+{
+	moment.times = times;
+	moment.count = 0;
+	moment.closes = closes;
+}
+
 static struct devmem_config config_of(enum cf_pagemap_kind kind)
 {
 	return (struct devmem_config) {
@@ -64,6 +104,7 @@ static bool begin_as(struct devmem_config config)
 	copies = 0;
 	failed = 0;
 	copy_fails = false;
+	moment.failed = 0;
 	return CHECK_EQ(devmem_create(m.map, &config, storage, &driver), 0);
 }
 
@@ -440,6 +481,118 @@ static void foreign(void)
 	finish();
 }
 
+/* @count failed so far; they are out, and nothing else is lost. */
+static void check_failed(unsigned count)
+{
+	unsigned i;
+
+	fail_targets(0, false);
+	CHECK_EQ(moment.failed, count);
+	CHECK_EQ(stat_of().bad, count);
+	CHECK_EQ(stat_of().held, 0);
+	for (i = 0; i < count; i++)
+		CHECK_EQ(cf_retire_state(m.map, moment.bad[i]),
+			 CF_RETIRE_DONE);
+	CHECK(holds());
+}
+
+/* A run was taken off its list, and fails before anything is moved to it. */
+static void targets_fail(void)
+{
+	static struct devmem_pieces pieces;
+	unsigned pieces_of, i;
+
+	if (!begin(CF_PAGEMAP_COHERENT, false))
+		return;
+	/* 2 MiB: the second of four chunks will do. */
+	(void)make_page(0, 9);
+	fail_targets(1, false);
+	CHECK_EQ(devmem_to_device(driver, page[0], 1, NULL), 0);
+	CHECK_EQ(moment.count, 2);
+	CHECK(page[0] / CHUNK != moment.bad[0] / CHUNK);
+	check_failed(1);
+	/* A single frame, twice: the third one is good. */
+	(void)make_page(512, 0);
+	fail_targets(2, false);
+	CHECK_EQ(devmem_to_device(driver, page[512], 1, NULL), 0);
+	CHECK_EQ(moment.count, 3);
+	check_failed(3);
+	/* One piece of eight: all of them are looked for again. */
+	pieces_of = make_page(520, 3);
+	fail_targets(1, false);
+	CHECK_EQ(devmem_to_device(driver, page[520], 1, &pieces), 0);
+	CHECK_EQ(moment.count, 2);
+	check_failed(4);
+	for (i = 0; i < 512; i++)
+		CHECK(on_device(i) && has_contents(i));
+	for (i = 520; i < 520 + pieces_of; i++)
+		CHECK(on_device(i) && has_contents(i));
+	CHECK(on_device(512) && has_contents(512));
+	CHECK_EQ(stat_of().used, 512 + 1 + pieces_of);
+	cf_put(m.map, page[0]);
+	cf_put(m.map, page[512]);
+	for (i = 0; i < pieces_of; i++)
+		cf_put(m.map, page[520 + i]);
+	CHECK_EQ(stat_of().idle, last - first - 4);
+	finish();
+}
+
+/* It does not go on for ever, and a range that goes is no reason to. */
+static void targets_fail_for_good(void)
+{
+	struct machine_config machine = {
+		.blocks = 2, .absent = 4, .poison_max = 80,
+	};
+	cf_pfn was;
+
+	if (!CHECK(machine_make(machine)))
+		return;
+	first = m.last - 3 * m.block;
+	last = first + 2 * m.block;
+	if (!begin_as(config_of(CF_PAGEMAP_COHERENT)))
+		return;
+	(void)make_page(0, 0);
+	(void)make_page(512, 9);
+	was = page[0];
+	fail_targets(80, false);
+	CHECK_EQ(devmem_to_device(driver, was, 1, NULL), -CF_EAGAIN);
+	CHECK_EQ(moment.count, 64);
+	check_failed(64);
+	CHECK(page[0] == was && has_contents(0));
+	CHECK_EQ(snapshot(was).refs, 1);
+	CHECK_EQ(stat_of().to_device, 0);
+	/* Of three whole chunks each fails. */
+	fail_targets(3, false);
+	CHECK_EQ(devmem_to_device(driver, page[512], 1, NULL), -CF_ENOMEM);
+	CHECK_EQ(moment.count, 3);
+	CHECK(!on_device(512) && has_contents(512));
+	check_failed(67);
+	CHECK_EQ(devmem_to_device(driver, was, 1, NULL), 0);
+	CHECK(on_device(0) && has_contents(0));
+	cf_put(m.map, page[0]);
+	cf_put(m.map, page[512]);
+	finish();
+}
+
+/* The range is to go by then: that is said, and once. */
+static void targets_go(void)
+{
+	cf_pfn was;
+
+	if (!begin(CF_PAGEMAP_COHERENT, false))
+		return;
+	(void)make_page(0, 0);
+	was = page[0];
+	fail_targets(1, true);
+	CHECK_EQ(devmem_to_device(driver, was, 1, NULL), -CF_EREFUSED);
+	CHECK_EQ(moment.count, 1);
+	CHECK(page[0] == was && has_contents(0));
+	CHECK_EQ(cf_pagemap_remove_cancel(m.map, first, last), 0);
+	check_failed(1);
+	cf_put(m.map, was);
+	finish();
+}
+
 /* Runs that are not to be had are passed over; alloc does not wait. */
 static void taken_away(void)
 {
@@ -491,6 +644,9 @@ int main(void)
 	tap_run("a touch without room", no_room);
 	tap_run("a range that goes is emptied first", emptied);
 	tap_run("bad frames", bad_frames);
+	tap_run("targets that fail this moment", targets_fail);
+	tap_run("targets that fail again and again", targets_fail_for_good);
+	tap_run("targets whose range goes this moment", targets_go);
 	tap_run("what is not the driver's", foreign);
 	tap_run("what is not the driver's any more", taken_away);
 	return tap_done();
