@@ -551,10 +551,14 @@ static int map_more(struct daxfile *store, uint32_t file, uint32_t page,
 	state = lock(store);
 	err = find_block(store, file, page, &now);
 	unlock(store, state);
-	if (!err && now == at)
-		return 0;
-	cf_put(store->map, pfn);
-	return err ? err : -CF_EAGAIN;
+	if (!err && now != at)
+		err = -CF_EAGAIN;
+	/* A mark that comes after this comes with a call of config.failed. */
+	else if (!err && is_marked(store->map, pfn))
+		err = -CF_EREFUSED;
+	if (err)
+		cf_put(store->map, pfn);
+	return err;
 }
 
 int daxfile_map(struct daxfile *store, uint32_t file, uint32_t page,

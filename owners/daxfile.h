@@ -109,7 +109,8 @@ uint32_t daxfile_pages(struct daxfile *store, uint32_t file);
  *          -CF_EGONE    the page is beyond the end
  *          -CF_EBUSY    the page is being truncated
  *          -CF_EAGAIN   it is being mapped, or is going idle, this moment
- *          -CF_EREFUSED its block was bad, or the range is being removed
+ *          -CF_EREFUSED its block is or was bad, or the range is being
+ *                       removed
  *          -CF_ELIMIT   the count is at its limit
  */
 int daxfile_map(struct daxfile *store, uint32_t file, uint32_t page,

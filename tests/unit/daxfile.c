@@ -258,6 +258,8 @@ static void bad_blocks(void)
 	CHECK_EQ(cf_retire(m.map, fs.mapped[3], &state), 0);
 	CHECK_EQ(state, CF_RETIRE_PENDING);
 	CHECK(fs.failures == 1 && fs.file == 0 && fs.page == 3);
+	/* Nobody else becomes one. */
+	CHECK_EQ(daxfile_map(store, 0, 3, &pfn), -CF_EREFUSED);
 	cf_put(m.map, fs.mapped[3]);
 	CHECK_EQ(cf_retire_state(m.map, fs.mapped[3]), CF_RETIRE_DONE);
 	fs.mapped[3] = CF_PFN_NONE;
