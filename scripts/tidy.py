@@ -52,6 +52,8 @@ def include_table():
     table['machine/bare'] = (['machine', 'port/host', 'port/bare', 'guest',
                               'virtio', 'scenario'], None)
     table[UNIT] = (table['tests'][0] + ['core', 'tests', 'port/none'], None)
+    # Models of owners run on the machine of the unit tests.
+    table['tests/model/owners'] = (table['tests'][0] + ['tests', UNIT], None)
     return table
 
 
