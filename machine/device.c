@@ -548,6 +548,21 @@ static void work_on_low(struct device *device)
 		work_now(device);
 }
 
+static bool is_at_rest(struct device *device)
+{
+	struct cf_balloon_status status;
+
+	cf_balloon_status(&device->balloon, &status);
+	return !status.waiting && !status.hinting;
+}
+
+/* Somebody waits for the memory. */
+static void wait_on_low(struct device *device)
+{
+	if (device->noun == NOUN_BALLOON && cf_balloon_low(&device->balloon))
+		(void)device_wait(device, is_at_rest, 0);
+}
+
 void devices_work_for(struct machine *machine, uint64_t ns)
 {
 	uint64_t end = now_ns() + ns, now, low = machine_low_signals(machine);
@@ -564,6 +579,7 @@ void devices_work_for(struct machine *machine, uint64_t ns)
 	}
 }
 
+/* More after some came back, less after some went; else no number. */
 static uint64_t given_back(struct machine *machine)
 {
 	struct cf_balloon_status status;
@@ -577,7 +593,7 @@ static uint64_t given_back(struct machine *machine)
 		    !device || !device->loaded)
 			continue;
 		cf_balloon_status(&device->balloon, &status);
-		frames += status.low_deflated;
+		frames += status.low_deflated - status.hinted;
 	}
 	return frames;
 }
@@ -586,6 +602,6 @@ bool devices_give_way(struct machine *machine)
 {
 	uint64_t before = given_back(machine);
 
-	each_device(machine, work_on_low);
-	return given_back(machine) != before;
+	each_device(machine, wait_on_low);
+	return (int64_t)(given_back(machine) - before) > 0;
 }

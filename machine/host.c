@@ -195,33 +195,48 @@ int host_stats(struct host_device *device)
 	return model_balloon_ask(device->balloon) ? 0 : -CF_EAGAIN;
 }
 
-int host_hint(struct host_device *device, enum host_hint hint)
+static void hint(struct host_device *device, bool on)
 {
+	device->hint_round += on;
+	model_balloon_hint(device->balloon, on ? CF_BALLOON_HINT_FIRST +
+			   device->hint_round - 1 : CF_BALLOON_HINT_DONE);
+}
+
+int host_hint(struct host_device *device, enum host_hint what)
+{
+	bool on = what == HOST_HINT_START;
+
 	/* A round goes with the start of a migration, not of a second one. */
-	if (hint == HOST_HINT_START && device->machine->migrating)
+	if (on && device->machine->migrating)
 		return -CF_EPORT;
-	if (hint == HOST_HINT_START)
-		device->hint_round++;
-	model_balloon_hint(device->balloon, hint == HOST_HINT_START ?
-			   CF_BALLOON_HINT_FIRST + device->hint_round - 1 :
-			   CF_BALLOON_HINT_DONE);
+	hint(device, on);
 	return 0;
+}
+
+/* A virtio-mem is busy with it, a balloon asked for hints if it gives any. */
+static void migrate_device(struct host_device *device, bool on)
+{
+	bool hints;
+
+	model_lock(device->model);
+	hints = device->balloon &&
+		device->model->features & CF_BALLOON_F_HINT;
+	if (device->mem)
+		device->mem->migrating = on;
+	model_unlock(device->model);
+	if (hints)
+		hint(device, on);
 }
 
 int host_migrating(struct machine *machine, bool on)
 {
 	unsigned i;
 
+	if (machine->migrating == on)
+		return 0;
 	machine->migrating = on;
-	for (i = 0; i < machine->host_devices; i++) {
-		struct host_device *device = machine->host_device[i];
-
-		if (!device->mem)
-			continue;
-		model_lock(device->model);
-		device->mem->migrating = on;
-		model_unlock(device->model);
-	}
+	for (i = 0; i < machine->host_devices; i++)
+		migrate_device(machine->host_device[i], on);
 	return 0;
 }
 

@@ -58,7 +58,7 @@ static bool is_settled(struct device *device)
 
 	return status.phase == CF_BALLOON_IDLE && !status.waiting &&
 	       status.target == device->wanted / CF_FRAME_BYTES &&
-	       status.held == status.target;
+	       status.held == status.target && !status.hinting;
 }
 
 /* All was tried: it can have no more, or not give back what it took. */

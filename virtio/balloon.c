@@ -285,17 +285,37 @@ static bool is_low(struct balloon *balloon)
 }
 
 /*
+ * What is kept for hints costs the host nothing and goes back first; what is
+ * still low then is looked at.  True: that is not over.
+ */
+static bool gives_hints_back(struct balloon *balloon)
+{
+	if (balloon->low_told && !balloon->hint_low &&
+	    balloon_unhint(balloon)) {
+		balloon->low_told = false;
+		balloon->low = true;
+	}
+	return balloon->hint_low;
+}
+
+/*
  * Give some back, below the target; at least once, and on until no zone is
  * low.  The signal comes but once.
  */
 static bool give_way(struct balloon *balloon)
 {
+	bool deflates = balloon_has(balloon, CF_BALLOON_F_DEFLATE_ON_OOM);
+
 	balloon->low_told |= told_low(balloon);
 	balloon->low |= balloon->low_told;
-	if (!balloon->low || balloon->out_parts)
+	if (!balloon->low)
 		return false;
-	balloon->low_until = balloon->now + balloon->config.low_ms;
-	balloon->low = balloon->low_told || is_low(balloon);
+	if (deflates)
+		balloon->low_until = balloon->now + balloon->config.low_ms;
+	if (gives_hints_back(balloon) || balloon->out_parts)
+		return false;
+	balloon->low = deflates && (balloon->low_told || is_low(balloon));
+	balloon->low_told &= balloon->low;
 	if (!balloon->low)
 		return false;
 	if (balloon_deflate(balloon, BATCH_FRAMES, true)) {
@@ -313,7 +333,7 @@ static bool resize(struct balloon *balloon)
 {
 	uint64_t held = balloon_held(balloon) +
 			((uint64_t)balloon->in_runs << balloon->in_order);
-	bool waits = balloon->now < balloon->retry_at;
+	bool waits = balloon->now < balloon->retry_at || balloon->hint_low;
 
 	if (give_way(balloon))
 		return true;
@@ -428,7 +448,8 @@ bool cf_balloon_low(struct cf_balloon *opaque)
 	unsigned long state;
 
 	if (!balloon->open ||
-	    !balloon_has(balloon, CF_BALLOON_F_DEFLATE_ON_OOM))
+	    !balloon_has(balloon, CF_BALLOON_F_DEFLATE_ON_OOM |
+				  CF_BALLOON_F_HINT))
 		return false;
 	state = cf_lock(&device->lock);
 	device->events |= EVENT_LOW;

@@ -144,8 +144,11 @@ uint8_t cf_balloon_interrupt(struct cf_balloon *balloon, uint8_t isr);
 /**
  * cf_balloon_low() - memory is low, as CF_SIGNAL_LOW says. Context: any.
  *
- * Gives frames back, 512 at least, until no zone is below its high watermark.
- * Return: whether the driver now wants work: it may deflate below the target.
+ * What is kept for a round of hints comes back, all of it; the host asked for
+ * it to be kept, but the guest needs it. If there is none and the device has
+ * DEFLATE_ON_OOM, 512 frames of the balloon come back, and in any case more
+ * until no zone is below its high watermark.
+ * Return: whether the driver now wants work.
  */
 bool cf_balloon_low(struct cf_balloon *balloon);
 

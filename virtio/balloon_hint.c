@@ -144,13 +144,30 @@ static void begin_round(struct balloon *balloon)
 	balloon->hints = 0;
 }
 
+bool balloon_unhint(struct balloon *balloon)
+{
+	balloon->hint_low = balloon->hinting || balloon->hinted;
+	return balloon->hint_low;
+}
+
+/* The guest needs it. Is memory still low then? is asked when all is back. */
+static bool release_early(struct balloon *balloon)
+{
+	balloon->releasing = true;
+	if (release(balloon))
+		return true;
+	balloon->hint_low = in_flight(balloon) != 0;
+	return !balloon->hint_low;
+}
+
 bool balloon_hint(struct balloon *balloon)
 {
 	uint32_t command = balloon->hint_command;
 
 	if (!balloon->ring[QUEUE_HINT].size)
 		return false;
-	if (balloon->hinting && command != balloon->hint_round) {
+	if (balloon->hinting && (command != balloon->hint_round ||
+				 balloon->hint_low)) {
 		end_hinting(balloon);
 		return !balloon->hinting;
 	}
@@ -161,6 +178,8 @@ bool balloon_hint(struct balloon *balloon)
 		balloon->hint_round = 0;
 		balloon->releasing = true;
 	}
+	if (balloon->hint_low)
+		return release_early(balloon);
 	if (balloon->releasing)
 		return release(balloon);
 	if (command >= CF_BALLOON_HINT_FIRST &&

@@ -100,7 +100,8 @@ struct balloon {
 	uint64_t hint_runs_in_flight;	/* (D) */
 	uint32_t hint_round;		/* (W) that runs; 0: none */
 	bool hinting;			/* (W) still taking runs */
-	bool releasing;			/* (W) giving them back */
+	bool releasing;			/* (W) giving them back ... */
+	bool hint_low;			/* (W) ... early: there is no other */
 	cf_pfn hint_cursor;		/* (W) */
 	uint64_t hints;			/* (W) frames told in the last round */
 	uint64_t hint_kick_at;		/* (W) ms */
@@ -211,6 +212,8 @@ void balloon_stats(struct balloon *balloon);
 
 /* balloon_hint.c, balloon_report.c: true if there is more to do now. */
 bool balloon_hint(struct balloon *balloon);
+/* Give back early what is kept for hints. False: nothing is. */
+bool balloon_unhint(struct balloon *balloon);
 /* Is a round on its way? Caller holds the lock. */
 bool balloon_is_hinting(const struct balloon *balloon);
 bool balloon_report(struct balloon *balloon);

@@ -102,7 +102,8 @@ bool balloon_inflate(struct balloon *balloon, uint64_t frames)
 	if (done)
 		return send_runs(balloon, done, order);
 	balloon_fresh(balloon);
-	balloon->retry_at = balloon->now + balloon->config.retry_ms;
+	if (!balloon_unhint(balloon))
+		balloon->retry_at = balloon->now + balloon->config.retry_ms;
 	return false;
 }
 

@@ -28,6 +28,9 @@ static void balloon_reset(struct model *model)
 	struct model_balloon *balloon = balloon_of(model);
 
 	balloon->stats_waiting = false;
+	balloon->hint_stopped = true;
+	cf_wire_put32(model->config + CF_BALLOON_HINT_COMMAND,
+		      CF_BALLOON_HINT_STOP);
 }
 
 static void config_written(struct model *model, uint32_t offset)
@@ -127,6 +130,17 @@ static void read_stats(struct model_balloon *balloon)
 	balloon->stats_reports++;
 }
 
+/* As QEMU's: the round it asks for is to be read until it has begun. */
+static void begin_round(struct model_balloon *balloon, uint32_t id)
+{
+	uint8_t *command = balloon->model.config + CF_BALLOON_HINT_COMMAND;
+
+	balloon->hint_round = id;
+	balloon->hinted = 0;
+	if (cf_wire_get32(command) == id)
+		cf_wire_put32(command, CF_BALLOON_HINT_STOP);
+}
+
 static void take_hint(struct model_balloon *balloon,
 		      const struct model_chain *chain)
 {
@@ -143,10 +157,8 @@ static void take_hint(struct model_balloon *balloon,
 	balloon->hint_stopped = id == CF_BALLOON_HINT_STOP;
 	if (id == CF_BALLOON_HINT_DONE)
 		model_violation(&balloon->model, "an id that is none");
-	if (id >= CF_BALLOON_HINT_FIRST) {
-		balloon->hint_round = id;
-		balloon->hinted = 0;
-	}
+	if (id >= CF_BALLOON_HINT_FIRST)
+		begin_round(balloon, id);
 }
 
 static uint32_t room_of(const struct model_chain *chain)

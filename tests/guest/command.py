@@ -186,18 +186,49 @@ balloon b 0
 '''
 
 
+# A migration asks for hints when it begins, whoever looks when.
+COPIED = '''machine memory 256M
+virtio-balloon b hinting deflate-on-oom retry 5ms
+balloon b 32M
+migrating
+settle b
+expect free < 32M
+migrating
+work b
+balloon b 64M
+alloc data 128M order 4 movable
+migrating off
+settle b
+hint b
+free data
+drain
+migrating
+unload b
+reload b
+settle b
+migrating off
+'''
+SAME = ('hint-rounds', 'hinted', 'ballooned', 'host-ballooned', 'state',
+        'low-deflated', 'violations')
+
+
 def check_devices():
     for what, text in (('64 nodes', MANY_NODES), ('hints', HINTS),
                        ('changes of mind', MIND),
                        ('a migration that is there already', TWICE),
-                       ('a balloon larger than the machine', WISHES)):
+                       ('a balloon larger than the machine', WISHES),
+                       ('hints while it migrates', COPIED)):
         here = play(text, '--json')
         there = play(text, *QEMU, '--json', '--verify=step')
+        reports = [json.loads(out) for _, out, _ in (here, there)]
         steps = [[(step['ok'], step.get('error')) for step in
-                  json.loads(report[1]).get('steps', [])]
-                 for report in (here, there)]
-        ok(here[0] == there[0] == 0 and steps[0] == steps[1],
-           what + ': the same on both', '\n'.join(here[1:] + there[1:]))
+                  report.get('steps', [])] for report in reports]
+        balloons = [[{key: balloon.get(key) for key in SAME}
+                     for balloon in report.get('virtio-balloon', [])]
+                    for report in reports]
+        ok(here[0] == there[0] == 0 and steps[0] == steps[1] and
+           balloons[0] == balloons[1], what + ': the same on both',
+           '\n'.join(here[1:] + there[1:]))
 
 
 def check_core():

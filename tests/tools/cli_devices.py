@@ -295,6 +295,17 @@ def waiting():
           'expect virtio-mem d busies >= 2 plugged == 0\nmigrating off\n'
           'wait 2s\nexpect virtio-mem d plugged == 32M\n',
           'drivers work while a scenario waits')
+    holds('machine memory 256M\nvirtio-balloon b hinting retry 10ms\n'
+          'migrating\nexpect free == 256M\nsettle b\n'
+          'expect virtio-balloon b hint-rounds == 1 hinted > 200M\n'
+          'expect free < 32M\nmigrating\nwork b\n'
+          'expect virtio-balloon b hint-rounds == 1\nmigrating off\n'
+          'migrating off\nsettle b\nexpect free == 256M\nmigrating\n'
+          'settle b\nexpect virtio-balloon b hint-rounds == 2\n'
+          'unload b force\nexpect free == 256M\nreload b\nsettle b\n'
+          'expect virtio-balloon b hint-rounds == 0\nexpect free == 256M\n'
+          'migrating off\nsettle b\n',
+          'hints are asked for when a migration begins, and once')
     holds(START + 'virtio-balloon b reporting\nwait 2100ms\n'
           'expect virtio-balloon b reported == 32M\n',
           'free memory is reported while it waits')

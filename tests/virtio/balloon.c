@@ -708,6 +708,119 @@ static void hints_interrupted(void)
 	CHECK(scene_end());
 }
 
+/* A round of hints that has begun: what it keeps. */
+static uint64_t keep_hints(uint32_t id)
+{
+	model_balloon_hint(s.bal, id);
+	scene_balloon_work();
+	CHECK_EQ(s.bal->hint_round, id);
+	CHECK(scene_balloon_status().hinted > 10000);
+	return scene_balloon_status().hinted;
+}
+
+/* Kept for hints only: that goes back first, and all of it. */
+static void hints_give_way(void)
+{
+	struct scene_config config = {
+		.boot_blocks = 4, .balloon_features = HINT | LOW,
+	};
+	struct cf_watermarks marks = { 0, 1000, 0 };
+	uint64_t before, kept;
+
+	if (!CHECK(balloon_scene(config)))
+		return;
+	CHECK(scene_balloon_size(2000));
+	before = free_frames();
+	(void)keep_hints(2);
+	CHECK(cf_balloon_low(&s.balloon));
+	scene_balloon_work();
+	CHECK_EQ(scene_balloon_status().hinted, 0);
+	CHECK_EQ(free_frames(), before);
+	/* That was enough; and the round is over for this guest. */
+	scene_balloon_until(5000);
+	CHECK_EQ(scene_balloon_status().low_deflated, 0);
+	CHECK_EQ(scene_balloon_status().held, 2000);
+	CHECK_EQ(scene_balloon_status().hint_rounds, 1);
+	CHECK_EQ(free_frames(), before);
+	model_balloon_hint(s.bal, CF_BALLOON_HINT_DONE);
+	scene_balloon_work();
+	/* That was not: some of the balloon follows. */
+	kept = keep_hints(3);
+	marks.high = before + 300;
+	CHECK_EQ(cf_zone_set_watermarks(s.map, 0, CF_ZONE_NORMAL, marks), 0);
+	CHECK(cf_balloon_low(&s.balloon));
+	(void)cf_balloon_work(&s.balloon, s.now);
+	CHECK_EQ(scene_balloon_status().low_deflated, 0);
+	CHECK(free_frames() >= before - kept);
+	scene_balloon_work();
+	CHECK_EQ(scene_balloon_status().low_deflated, 512);
+	CHECK_EQ(free_frames(), before + 512);
+	scene_balloon_until(5000);
+	/* A larger balloon takes it as well: the host asks for both. */
+	model_balloon_hint(s.bal, CF_BALLOON_HINT_DONE);
+	scene_balloon_work();
+	kept = keep_hints(4);
+	model_balloon_target(s.bal, (uint32_t)before);
+	scene_balloon_work();
+	CHECK_EQ(scene_balloon_status().held, before);
+	CHECK_EQ(scene_balloon_status().hinted, 0);
+	CHECK(scene_balloon_size(2000));
+	/* Nothing is kept now: at once. */
+	CHECK(cf_balloon_low(&s.balloon));
+	scene_balloon_work();
+	CHECK_EQ(scene_balloon_status().low_deflated, 1024);
+	CHECK_EQ(scene_balloon_status().hint_rounds, 3);
+	CHECK(scene_balloon_check() && scene_end());
+}
+
+/* In the middle of a round; and of a balloon that keeps its size. */
+static void hints_give_way_late(void)
+{
+	struct scene_config config = {
+		.boot_blocks = 4, .balloon_features = HINT,
+	};
+	struct cf_next next;
+	uint64_t before;
+
+	if (!CHECK(balloon_scene(config)))
+		return;
+	CHECK(scene_balloon_size(2000));
+	before = free_frames();
+	model_late(&s.bal->model, true);
+	model_balloon_hint(s.bal, 2);
+	scene_balloon_work();
+	CHECK(scene_balloon_status().hinting);
+	CHECK(cf_balloon_low(&s.balloon));
+	scene_balloon_work();
+	/* The device may still write into them. */
+	CHECK(scene_balloon_status().hinted > 10000);
+	CHECK(free_frames() < before);
+	next = cf_balloon_work(&s.balloon, s.now);
+	CHECK_EQ(next.when, CF_WHEN_AT);
+	model_late(&s.bal->model, false);
+	scene_balloon_work();
+	CHECK_EQ(scene_balloon_status().hinted, 0);
+	CHECK(!scene_balloon_status().hinting && s.bal->hint_stopped);
+	CHECK_EQ(free_frames(), before);
+	CHECK_EQ(scene_balloon_status().held, 2000);
+	CHECK(cf_balloon_low(&s.balloon));
+	scene_balloon_work();
+	CHECK_EQ(scene_balloon_status().held, 2000);
+	/* The port takes nothing back: later, as at the end of a round. */
+	model_balloon_hint(s.bal, CF_BALLOON_HINT_DONE);
+	scene_balloon_work();
+	(void)keep_hints(3);
+	s.port_refuses = true;
+	CHECK(cf_balloon_low(&s.balloon));
+	scene_balloon_work();
+	CHECK(scene_balloon_status().hinted > 10000);
+	s.port_refuses = false;
+	CHECK(cf_balloon_low(&s.balloon));
+	scene_balloon_work();
+	CHECK_EQ(free_frames(), before);
+	CHECK(scene_balloon_check() && scene_end());
+}
+
 static void poison(void)
 {
 	struct scene_config config = {
@@ -812,6 +925,8 @@ int main(void)
 	tap_run("isolates what is reported", isolates_reported);
 	tap_run("hints", hints);
 	tap_run("hints, interrupted", hints_interrupted);
+	tap_run("hints give way to low memory", hints_give_way);
+	tap_run("hints give way, late", hints_give_way_late);
 	tap_run("poison", poison);
 	tap_run("removal leaves orphans", removal_leaves_orphans);
 	tap_run("drains", drains);

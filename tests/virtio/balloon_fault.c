@@ -89,6 +89,11 @@ static void tell(void)
 	model_balloon_hint(s.bal, 9);
 	scene_balloon_work();
 	look();
+	model_balloon_hint(s.bal, 10);
+	scene_balloon_work();
+	(void)cf_balloon_low(&s.balloon);
+	scene_balloon_work();
+	look();
 	model_balloon_hint(s.bal, CF_BALLOON_HINT_DONE);
 	scene_balloon_until(500);
 	cycle(1);

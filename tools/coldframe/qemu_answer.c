@@ -123,15 +123,23 @@ static bool is_migrating(struct monitor *monitor)
 	       (!strcmp(status, "setup") || !strcmp(status, "active"));
 }
 
-/* A migration to nowhere that lasts until it is cancelled. */
+/*
+ * A migration to nowhere that lasts until it is cancelled. Once it has begun
+ * to look at memory, devices are BUSY and hints have been asked for.
+ */
 static int begin_migration(struct monitor *monitor)
 {
-	return monitor_do(monitor, "migrate-set-parameters",
-			  json_pack("{s:i}", "max-bandwidth", SLOWLY),
-			  NULL) &&
-	       monitor_do(monitor, "migrate", json_pack("{s:s}", "uri",
-					"exec:cat >/dev/null"), NULL) ?
-	       0 : CF_EPORT;
+	static const char *const begun[] = { "active", NULL };
+
+	if (!monitor_do(monitor, "migrate-set-parameters",
+			json_pack("{s:i}", "max-bandwidth", SLOWLY), NULL) ||
+	    !monitor_do(monitor, "migrate", json_pack("{s:s}", "uri",
+					"exec:cat >/dev/null"), NULL))
+		return CF_EPORT;
+	if (await_migration(monitor, begun, BEGIN_NS))
+		return 0;
+	(void)end_migration(monitor);
+	return CF_EPORT;
 }
 
 /* One that has begun goes on. */
@@ -144,22 +152,14 @@ static int migrating(const struct question *question)
 	return is_migrating(monitor) ? 0 : begin_migration(monitor);
 }
 
-/* Hints are asked for when a migration has begun to look at memory. */
+/* A round of hints goes with the start of a migration. */
 static int hint(const struct question *question)
 {
-	static const char *const begun[] = { "active", NULL };
 	struct monitor *monitor = &question->qemu->monitor;
-	int err;
 
 	if (!question->value)
 		return end_migration(monitor);
-	if (is_migrating(monitor))
-		return CF_EPORT;
-	err = begin_migration(monitor);
-	if (err || await_migration(monitor, begun, BEGIN_NS))
-		return err;
-	(void)end_migration(monitor);
-	return CF_EPORT;
+	return is_migrating(monitor) ? CF_EPORT : begin_migration(monitor);
 }
 
 /* Where QEMU has an address: "Host virtual address for ... is 0x7f...". */
