@@ -284,44 +284,37 @@ int whole_open(struct whole *file, const char *path, int out, mode_t mode)
 
 /* ---- writing ---- */
 
-int whole_write(struct whole *file, const void *bytes, size_t count)
+/* All of it; @offset NULL: where the file ends, or where a stream is. */
+static int write_all(const struct whole *file, const uint64_t *offset,
+		     const char *bytes, size_t count)
 {
-	const char *at = bytes;
+	size_t done = 0;
+	ssize_t did;
 
-	while (count) {
-		ssize_t did = write(file->fd, at, count);
-
+	while (done < count) {
+		did = offset ? pwrite(file->fd, bytes + done, count - done,
+				      (off_t)(*offset + done)) :
+			       write(file->fd, bytes + done, count - done);
 		if (did < 0 && errno == EINTR)
 			continue;
 		if (!did)
 			errno = ENOSPC;
 		if (did <= 0)
 			return -1;
-		at += did;
-		count -= (size_t)did;
+		done += (size_t)did;
 	}
 	return 0;
+}
+
+int whole_write(struct whole *file, const void *bytes, size_t count)
+{
+	return write_all(file, NULL, bytes, count);
 }
 
 int whole_write_at(struct whole *file, uint64_t offset, const void *bytes,
 		   size_t count)
 {
-	const char *at = bytes;
-
-	while (count) {
-		ssize_t did = pwrite(file->fd, at, count, (off_t)offset);
-
-		if (did < 0 && errno == EINTR)
-			continue;
-		if (!did)
-			errno = ENOSPC;
-		if (did <= 0)
-			return -1;
-		at += did;
-		offset += (uint64_t)did;
-		count -= (size_t)did;
-	}
-	return 0;
+	return write_all(file, &offset, bytes, count);
 }
 
 /* ---- the end ---- */
