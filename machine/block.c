@@ -86,11 +86,11 @@ static void note_added(struct machine *machine, cf_pfn first, cf_pfn last)
 		machine->added_last = last;
 }
 
-/* One piece: what is added together is removed together. */
-static int add_piece(struct machine *machine, cf_pfn first, cf_pfn last,
+/* One group: what is added together is removed together. */
+static int add_group(struct machine *machine, cf_pfn first, cf_pfn last,
 		     struct cf_block_config config)
 {
-	int err = piece_add(machine, first, last, config);
+	int err = block_group_add(machine, first, last, config);
 
 	if (!err)
 		note_added(machine, first, last);
@@ -108,16 +108,16 @@ int step_add(struct machine *machine, const struct step *step,
 					step_value(step, KEY_OWNER,
 						   OWNER_ALLOCATOR)),
 	};
-	cf_pfn piece = step_has(step, KEY_EACH) ? machine->block_frames :
+	cf_pfn group = step_has(step, KEY_EACH) ? machine->block_frames :
 						  last - first;
 	char text[64];
 	int err = 0;
 
 	if (step->key[KEY_NODE] == CF_NODE_ANY)
 		return refuse(outcome, CF_EINVAL, "which node?");
-	for (at = first; !err && at < last; at += piece) {
-		err = add_piece(machine, at, at + piece, config);
-		outcome->done += err ? 0 : piece;
+	for (at = first; !err && at < last; at += group) {
+		err = add_group(machine, at, at + group, config);
+		outcome->done += err ? 0 : group;
 	}
 	if (err)
 		return say_meaning(outcome, err, add_meaning);
@@ -136,7 +136,7 @@ int step_remove(struct machine *machine, const struct step *step,
 	err = cf_block_remove(machine->map, first, last);
 	if (err)
 		return say_meaning(outcome, err, remove_meaning);
-	pieces_forget(machine, first, last);
+	block_groups_forget(machine, first, last);
 	if (cf_host_discard(&machine->memory, first, last))
 		return refuse(outcome, CF_EPORT,
 			      "the system takes nothing back");

@@ -280,7 +280,7 @@ struct machine {
 	struct owner *folios;		/* of "movable" without an owner */
 	struct load *load;
 	struct load_totals load_past;	/* of loads that ended */
-	struct piece *pieces;
+	struct block_group *block_groups;
 	cf_pfn *bad;		/* under signal_lock: frames retired */
 	size_t bad_count;
 	unsigned rests;		/* how often it is to stand still */

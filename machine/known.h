@@ -14,20 +14,20 @@ void operation_status(const struct operation *operation,
 		      struct cf_offline_status *ret_status);
 
 /* Blocks that were added together, and are removed together. */
-struct piece {
-	struct piece *next;
+struct block_group {
+	struct block_group *next;
 	cf_pfn first, last;
 	enum cf_meta meta;
 	uint32_t node;
 	void *memory;		/* CF_META_CALLER: metadata of ours */
 };
 
-/* ---- pieces and bad frames (piece.c) ---- */
+/* ---- groups and bad frames (known.c) ---- */
 
 /* As cf_block_add(); memory for metadata is the machine's. */
-int piece_add(struct machine *machine, cf_pfn first, cf_pfn last,
+int block_group_add(struct machine *machine, cf_pfn first, cf_pfn last,
 	      struct cf_block_config config) CF_MUST_CHECK;
-void pieces_forget(struct machine *machine, cf_pfn first, cf_pfn last);
+void block_groups_forget(struct machine *machine, cf_pfn first, cf_pfn last);
 
 int bad_note(struct machine *machine, cf_pfn pfn) CF_MUST_CHECK;
 

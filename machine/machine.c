@@ -248,7 +248,8 @@ static int boot_memory(struct machine *machine, cf_pfn frames)
 			continue;
 		config.node = (uint32_t)i;
 		machine->added_last += share * machine->block_frames;
-		err = piece_add(machine, first, machine->added_last, config);
+		err = block_group_add(machine, first, machine->added_last,
+				      config);
 		if (!err)
 			err = cf_block_online(machine->map, first,
 					      machine->added_last,
@@ -353,7 +354,7 @@ static void switch_off(struct machine *machine)
 	for (i = 0; i < sizeof(nouns) / sizeof(nouns[0]); i++)
 		free_objects(machine, nouns[i]);
 	owner_free(machine->folios);
-	pieces_forget(machine, 0, CF_PFN_LIMIT);
+	block_groups_forget(machine, 0, CF_PFN_LIMIT);
 	free(machine->bad);
 	cf_host_memory_destroy(&machine->memory);
 }

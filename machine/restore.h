@@ -82,7 +82,7 @@ void *restore_find(struct restore *restore, uint32_t number, enum noun noun);
 int restore_owner(struct restore *restore, struct code *code);
 int restore_bits(struct restore *restore, struct code *code, bool plugged);
 int restore_bad(struct restore *restore, struct code *code);
-int restore_piece(struct restore *restore, struct code *code);
+int restore_block_group(struct restore *restore, struct code *code);
 int restore_block(struct restore *restore, struct code *code);
 int restore_run(struct restore *restore, struct code *code);
 

@@ -288,29 +288,29 @@ int restore_bad(struct restore *restore, struct code *code)
 	return 0;
 }
 
-int restore_piece(struct restore *restore, struct code *code)
+int restore_block_group(struct restore *restore, struct code *code)
 {
 	struct machine *machine = restore->machine;
 	struct cf_block_config config = { .meta = CF_META_PORT };
-	struct piece piece = { .next = NULL };
+	struct block_group group = { .next = NULL };
 	int err;
 
-	fact_piece(code, &piece);
+	fact_block_group(code, &group);
 	if (code->failed)
 		return 0;
-	if (piece.first >= piece.last ||
-	    piece.first < machine->added_first ||
-	    piece.last > machine->added_last ||
-	    (piece.first | piece.last) % machine->block_frames)
+	if (group.first >= group.last ||
+	    group.first < machine->added_first ||
+	    group.last > machine->added_last ||
+	    (group.first | group.last) % machine->block_frames)
 		return restore_wrong(restore, "blocks where there can be"
 				     " none");
-	config.meta = piece.meta;
-	config.node = piece.node;
-	err = piece_add(machine, piece.first, piece.last, config);
+	config.meta = group.meta;
+	config.node = group.node;
+	err = block_group_add(machine, group.first, group.last, config);
 	if (err)
 		return restore_wrong(restore, "the blocks at frame %llu cannot"
 				     " be added: %s",
-				     (unsigned long long)piece.first,
+				     (unsigned long long)group.first,
 				     cf_strerror(err));
 	return 0;
 }

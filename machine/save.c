@@ -238,9 +238,9 @@ static void save_bad(struct saving *saving)
 	}
 }
 
-static struct piece *turned(struct piece *list)
+static struct block_group *turned(struct block_group *list)
 {
-	struct piece *other = NULL, *next;
+	struct block_group *other = NULL, *next;
 
 	for (; list; list = next) {
 		next = list->next;
@@ -251,13 +251,14 @@ static struct piece *turned(struct piece *list)
 }
 
 /* The one that was added first stands at the end of the list. */
-static void save_pieces(struct saving *saving)
+static void save_block_groups(struct saving *saving)
 {
-	struct piece *first = turned(saving->machine->pieces), *piece;
+	struct machine *machine = saving->machine;
+	struct block_group *first = turned(machine->block_groups), *group;
 
-	for (piece = first; piece; piece = piece->next)
-		fact_piece(record(saving, SAVE_PIECE), piece);
-	saving->machine->pieces = turned(first);
+	for (group = first; group; group = group->next)
+		fact_block_group(record(saving, SAVE_BLOCK_GROUP), group);
+	machine->block_groups = turned(first);
 }
 
 static void save_blocks(struct saving *saving)
@@ -719,7 +720,7 @@ static void save_all(struct saving *saving)
 {
 	static void (*const parts[])(struct saving *saving) = {
 		save_names, objects_save, save_owners, save_all_bits,
-		save_bad, save_pieces, objects_save_added, save_blocks,
+		save_bad, save_block_groups, objects_save_added, save_blocks,
 		save_runs, objects_save_given, objects_save_parts, save_sets,
 		save_kept, save_frames,
 		save_watchers, save_walkers, save_operations, save_marks,

@@ -120,7 +120,7 @@ static void pass(struct code *code, unsigned kind)
 		struct fact_zone zone;
 		struct fact_end end;
 	} fact;
-	struct piece piece = { .next = NULL };
+	struct block_group group = { .next = NULL };
 
 	(void)memset(&fact, 0, sizeof(fact));
 	switch (kind) {
@@ -137,8 +137,8 @@ static void pass(struct code *code, unsigned kind)
 	case SAVE_BAD:
 		fact_bad(code, &fact.bad);
 		break;
-	case SAVE_PIECE:
-		fact_piece(code, &piece);
+	case SAVE_BLOCK_GROUP:
+		fact_block_group(code, &group);
 		break;
 	case SAVE_BLOCK:
 		fact_block(code, &fact.block);

@@ -150,13 +150,13 @@ void fact_bad(struct code *code, struct fact_bad *fact)
 	code_bool(code, &fact->used);
 }
 
-void fact_piece(struct code *code, struct piece *piece)
+void fact_block_group(struct code *code, struct block_group *group)
 {
-	code_u64(code, &piece->first);
-	code_u64(code, &piece->last);
-	piece->meta = (enum cf_meta)code_choice(code, piece->meta,
+	code_u64(code, &group->first);
+	code_u64(code, &group->last);
+	group->meta = (enum cf_meta)code_choice(code, group->meta,
 						CF_META_SELF + 1);
-	code_u32(code, &piece->node);
+	code_u32(code, &group->node);
 }
 
 void fact_block(struct code *code, struct fact_block *fact)

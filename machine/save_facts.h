@@ -127,7 +127,7 @@ void fact_owner(struct code *code, struct fact_owner *fact,
 		struct owner *owner);
 void fact_range(struct code *code, struct fact_range *fact);
 void fact_bad(struct code *code, struct fact_bad *fact);
-void fact_piece(struct code *code, struct piece *piece);
+void fact_block_group(struct code *code, struct block_group *group);
 void fact_block(struct code *code, struct fact_block *fact);
 void fact_run(struct code *code, struct fact_run *fact);
 void fact_set(struct code *code, struct fact_set *fact);

@@ -89,12 +89,12 @@ void objects_save_parts(struct saving *saving)
 	}
 }
 
-static bool is_in_piece(const struct machine *machine, cf_pfn pfn)
+static bool is_in_group(const struct machine *machine, cf_pfn pfn)
 {
-	const struct piece *piece;
+	const struct block_group *group;
 
-	for (piece = machine->pieces; piece; piece = piece->next)
-		if (piece->first <= pfn && pfn < piece->last)
+	for (group = machine->block_groups; group; group = group->next)
+		if (group->first <= pfn && pfn < group->last)
 			return true;
 	return false;
 }
@@ -110,7 +110,7 @@ void objects_save_added(struct saving *saving)
 	for (at = machine->added_first; at < machine->added_last;
 	     at += machine->block_frames) {
 		if (cf_block_info(machine->map, at, &info) ||
-		    info.zone == CF_ZONE_DEVICE || is_in_piece(machine, at))
+		    info.zone == CF_ZONE_DEVICE || is_in_group(machine, at))
 			continue;
 		range = (struct fact_range){
 			info.node, at, at + machine->block_frames,

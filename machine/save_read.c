@@ -51,7 +51,7 @@ const char *save_kind_name(enum save_kind kind)
 		[SAVE_PLUGGED] = "plugged",
 		[SAVE_BALLOONED] = "ballooned",
 		[SAVE_BAD] = "bad frame",
-		[SAVE_PIECE] = "piece",
+		[SAVE_BLOCK_GROUP] = "block group",
 		[SAVE_BLOCK] = "block",
 		[SAVE_RUN] = "run",
 		[SAVE_SET] = "set",
@@ -89,7 +89,7 @@ unsigned save_kind_rank(unsigned kind)
 	case SAVE_GIVEN:
 		return 4 * SAVE_RUN + 1;
 	case SAVE_ADDED:
-		return 4 * SAVE_PIECE + 1;
+		return 4 * SAVE_BLOCK_GROUP + 1;
 	case SAVE_PART:
 		return 4 * SAVE_RUN + 2;
 	default:

@@ -36,7 +36,7 @@ enum save_kind {
 	SAVE_PLUGGED	= 4,	/* frames an owner has plugged */
 	SAVE_BALLOONED	= 5,	/* frames in an owner's balloon */
 	SAVE_BAD	= 6,	/* frames known to be bad */
-	SAVE_PIECE	= 7,	/* blocks that were added together */
+	SAVE_BLOCK_GROUP = 7,	/* blocks that were added together */
 	SAVE_BLOCK	= 8,
 	SAVE_RUN	= 9,	/* what the words of the map say */
 	SAVE_SET	= 10,

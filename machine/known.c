@@ -10,60 +10,60 @@
 #include "internal.h"
 #include "known.h"
 
-static void piece_free(struct piece *piece)
+static void block_group_free(struct block_group *group)
 {
-	free(piece->memory);
-	free(piece);
+	free(group->memory);
+	free(group);
 }
 
 /* Metadata that is the caller's: memory of ours, until the block goes. */
-static int lend(struct machine *machine, struct piece *piece)
+static int lend(struct machine *machine, struct block_group *group)
 {
-	uint64_t blocks = (piece->last - piece->first) / machine->block_frames;
+	uint64_t blocks = (group->last - group->first) / machine->block_frames;
 	size_t bytes = cf_block_meta_bytes(machine->map, blocks);
 
-	piece->memory = aligned_alloc(CF_FRAME_BYTES, (bytes + CF_FRAME_BYTES -
+	group->memory = aligned_alloc(CF_FRAME_BYTES, (bytes + CF_FRAME_BYTES -
 				      1) / CF_FRAME_BYTES * CF_FRAME_BYTES);
-	return piece->memory ? 0 : -CF_ENOMEM;
+	return group->memory ? 0 : -CF_ENOMEM;
 }
 
-int piece_add(struct machine *machine, cf_pfn first, cf_pfn last,
+int block_group_add(struct machine *machine, cf_pfn first, cf_pfn last,
 	      struct cf_block_config config)
 {
-	struct piece *piece = calloc(1, sizeof(*piece));
+	struct block_group *group = calloc(1, sizeof(*group));
 	int err = 0;
 
-	if (!piece)
+	if (!group)
 		return -CF_ENOMEM;
-	piece->first = first;
-	piece->last = last;
-	piece->meta = config.meta;
-	piece->node = config.node;
+	group->first = first;
+	group->last = last;
+	group->meta = config.meta;
+	group->node = config.node;
 	if (config.meta == CF_META_CALLER)
-		err = lend(machine, piece);
-	config.memory = piece->memory;
+		err = lend(machine, group);
+	config.memory = group->memory;
 	if (!err)
 		err = cf_block_add(machine->map, first, last, &config);
 	if (err) {
-		piece_free(piece);
+		block_group_free(group);
 		return err;
 	}
-	piece->next = machine->pieces;
-	machine->pieces = piece;
+	group->next = machine->block_groups;
+	machine->block_groups = group;
 	return 0;
 }
 
-void pieces_forget(struct machine *machine, cf_pfn first, cf_pfn last)
+void block_groups_forget(struct machine *machine, cf_pfn first, cf_pfn last)
 {
-	struct piece **at = &machine->pieces, *piece;
+	struct block_group **at = &machine->block_groups, *group;
 
-	while ((piece = *at) != NULL) {
-		if (piece->first < first || piece->last > last) {
-			at = &piece->next;
+	while ((group = *at) != NULL) {
+		if (group->first < first || group->last > last) {
+			at = &group->next;
 			continue;
 		}
-		*at = piece->next;
-		piece_free(piece);
+		*at = group->next;
+		block_group_free(group);
 	}
 }
 
