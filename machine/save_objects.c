@@ -50,43 +50,45 @@ bool objects_refused(struct machine *machine, char *why)
 	return false;
 }
 
-void objects_save(struct saving *saving)
+typedef void (*save_fn)(struct saving *saving, uint32_t number);
+
+static save_fn hook_of(const struct object_kind *kind, enum save_kind records)
+{
+	switch (records) {
+	case SAVE_OBJECT: return kind->save;
+	case SAVE_GIVEN: return kind->save_given;
+	default: return kind->save_parts;
+	}
+}
+
+static void save_each(struct saving *saving, enum save_kind records)
 {
 	struct machine *machine = saving_machine(saving);
 	const struct object_kind *kind;
+	save_fn save;
 	uint32_t i;
 
 	for (i = 0; i < machine->config.names_count; i++) {
 		kind = object_kind_of(machine, i);
-		if (kind)
-			kind->save(saving, i);
+		save = kind ? hook_of(kind, records) : NULL;
+		if (save)
+			save(saving, i);
 	}
+}
+
+void objects_save(struct saving *saving)
+{
+	save_each(saving, SAVE_OBJECT);
 }
 
 void objects_save_given(struct saving *saving)
 {
-	struct machine *machine = saving_machine(saving);
-	const struct object_kind *kind;
-	uint32_t i;
-
-	for (i = 0; i < machine->config.names_count; i++) {
-		kind = object_kind_of(machine, i);
-		if (kind && kind->save_given)
-			kind->save_given(saving, i);
-	}
+	save_each(saving, SAVE_GIVEN);
 }
 
 void objects_save_parts(struct saving *saving)
 {
-	struct machine *machine = saving_machine(saving);
-	const struct object_kind *kind;
-	uint32_t i;
-
-	for (i = 0; i < machine->config.names_count; i++) {
-		kind = object_kind_of(machine, i);
-		if (kind && kind->save_parts)
-			kind->save_parts(saving, i);
-	}
+	save_each(saving, SAVE_PART);
 }
 
 static bool is_in_group(const struct machine *machine, cf_pfn pfn)
