@@ -33,6 +33,7 @@ struct saving {
 	struct save_runs runs;		/* of the block at hand */
 	struct fact_end end;
 	uint32_t used_sum;		/* over the runs that have contents */
+	uint32_t device_sum;		/* over those of devices */
 	bool failed;
 	char *why;			/* SAVE_WHY_BYTES */
 	unsigned char *window;		/* WINDOW_FRAMES frames */
@@ -561,10 +562,9 @@ static void count_seen(struct saving *saving, const uint8_t *seen,
 }
 
 /* Frames of one run in one chunk. */
-static void save_window(struct saving *saving,
-			const struct save_source *source, cf_pfn first,
-			unsigned count)
+static void save_window(struct saving *saving, cf_pfn first, unsigned count)
 {
+	const struct save_source *source = saving->config->source;
 	uint8_t seen[WINDOW_FRAMES];
 	unsigned from, to;
 
@@ -583,9 +583,7 @@ static void save_window(struct saving *saving,
 	}
 }
 
-static void save_contents_of(struct saving *saving,
-			     const struct save_source *source, cf_pfn at,
-			     cf_pfn last)
+static void save_contents_of(struct saving *saving, cf_pfn at, cf_pfn last)
 {
 	cf_pfn end;
 
@@ -593,41 +591,19 @@ static void save_contents_of(struct saving *saving,
 		end = (at / WINDOW_FRAMES + 1) * WINDOW_FRAMES;
 		if (end > last)
 			end = last;
-		save_window(saving, source, at, (unsigned)(end - at));
-	}
-}
-
-/* Memory of devices, which their owners read: nobody else is about it now. */
-static void read_device(void *context, struct cf_map *map, cf_pfn first,
-			unsigned count, void *memory, uint8_t *ret_seen)
-{
-	static const unsigned char zeroes[CF_FRAME_BYTES];
-	const struct machine *machine = context;
-	unsigned char *to = memory;
-	unsigned i;
-
-	(void)map;
-	for (i = 0; i < count; i++, to += CF_FRAME_BYTES) {
-		(void)memcpy(to, frame_address(machine, first + i),
-			     CF_FRAME_BYTES);
-		ret_seen[i] = memcmp(to, zeroes, CF_FRAME_BYTES) ?
-			      SAVE_SEEN_DATA : SAVE_SEEN_ZERO;
+		save_window(saving, at, (unsigned)(end - at));
 	}
 }
 
 static void save_device_contents(struct saving *saving, cf_pfn block)
 {
 	struct machine *machine = saving->machine;
-	const struct save_source source = {
-		.context = machine, .read = read_device,
-	};
 	cf_pfn at = block, last = block + machine->block_frames;
 	struct stretch stretch;
 
 	while (!saving->failed &&
 	       pagemap_contents(machine, &at, last, &stretch))
-		save_contents_of(saving, &source, stretch.first,
-				 stretch.last);
+		save_contents_of(saving, stretch.first, stretch.last);
 }
 
 /* Of one block; @sum: over its runs that have any. */
@@ -644,7 +620,7 @@ static void save_block_contents(struct saving *saving, cf_pfn block,
 		if (!run_has_contents(run))
 			continue;
 		*sum = fact_run_sum(*sum, run);
-		save_contents_of(saving, saving->config->source, run->first,
+		save_contents_of(saving, run->first,
 				 run->first + run_frames(run));
 	}
 	save_device_contents(saving, block);
@@ -663,7 +639,8 @@ static void save_contents(struct saving *saving)
 		progress(machine, "save", at - range.first,
 			 range.last - range.first);
 	}
-	if (!saving->failed && sum != saving->used_sum)
+	if (!saving->failed && (sum != saving->used_sum ||
+				pagemaps_sum(machine) != saving->device_sum))
 		(void)fail(saving, "the machine changed while it was saved");
 }
 
@@ -678,6 +655,7 @@ static void check_moment(struct saving *saving)
 		(void)fail(saving, "out of memory");
 	else if (err || sum != saving->end.sum || count != saving->end.runs)
 		(void)fail(saving, "the machine changed while it was saved");
+	saving->device_sum = pagemaps_sum(saving->machine);
 }
 
 /* ---- the load ---- */

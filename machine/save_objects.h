@@ -89,6 +89,9 @@ int restore_objects_end(struct restore *restore);
 
 /* ---- save_pagemap.c ---- */
 
+/* Over all words of memory of devices that is there. */
+uint32_t pagemaps_sum(struct machine *machine);
+
 /* Blocks that have contents: those of the map, and memory of devices. */
 struct fact_range contents_range(struct machine *machine);
 

@@ -4,8 +4,7 @@
  * Memory of devices: the range, what is handed out of it, and the file on it.
  *
  * The new owner hands out the very runs that were out; the references beyond
- * its first are taken by their numbers.  Contents are read as their owners
- * read them, for the filter knows nothing of such memory.
+ * its first are taken by their numbers.
  */
 
 #include <stdlib.h>
@@ -193,6 +192,20 @@ static void save_parts(struct saving *saving, uint32_t number)
 static bool owner(struct machine *machine, uint32_t number, uint32_t *ret_id)
 {
 	return pagemap_owner(pagemap_of(machine, number), ret_id);
+}
+
+uint32_t pagemaps_sum(struct machine *machine)
+{
+	const struct pagemap *pagemap;
+	uint32_t sum = 0, i;
+
+	for (i = 0; i < machine->config.names_count; i++) {
+		pagemap = machine->config.names[i].noun == NOUN_PAGEMAP ?
+			  pagemap_of(machine, i) : NULL;
+		if (pagemap && pagemap->there)
+			sum = 31 * sum + sum_of(pagemap);
+	}
+	return sum;
 }
 
 /* ---- contents, for both ---- */

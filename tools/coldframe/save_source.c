@@ -3,10 +3,11 @@
 #include "dump/filter.h"
 #include "save_source.h"
 
-/* In use by somebody who lets others read it. */
+/* In use by somebody who lets others read it, or of a device. */
 #define SAVED								\
 	(DUMP_BIT(DUMP_KERNEL) | DUMP_BIT(DUMP_USER) |			\
-	 DUMP_BIT(DUMP_CACHE) | DUMP_BIT(DUMP_CACHE_PRIVATE))
+	 DUMP_BIT(DUMP_CACHE) | DUMP_BIT(DUMP_CACHE_PRIVATE) |		\
+	 DUMP_BIT(DUMP_DEVICE))
 
 /* In use, and nobody's to read. */
 #define LEFT_OUT	(DUMP_BIT(DUMP_RETIRED) | DUMP_BIT(DUMP_PRIVATE))
