@@ -40,10 +40,23 @@ struct later {
 
 /* ---- both ways ---- */
 
-/* 0, or a code that a call can return. */
-static void code_err(struct code *code, int *value)
+#define ERR_BIT(err)	(1u << (err))
+
+/* Of a pass over a driver's blocks: any. */
+#define PASS_ERRS	(ERR_BIT(CF_ERR_COUNT) - 1)
+
+/* As cf_vmem_answer(). */
+#define ANSWER_ERRS							\
+	(ERR_BIT(0) | ERR_BIT(CF_EINVAL) | ERR_BIT(CF_EBUSY) |		\
+	 ERR_BIT(CF_EAGAIN) | ERR_BIT(CF_EREFUSED))
+
+/* 0, or a code that stands in @errs. */
+static void code_err(struct code *code, int *value, uint32_t errs)
 {
-	*value = -(int)code_choice(code, (uint32_t)-*value, CF_ERR_COUNT);
+	uint32_t err = code_choice(code, (uint32_t)-*value, CF_ERR_COUNT);
+
+	code->failed |= !(errs >> err & 1);
+	*value = -(int)err;
 }
 
 static void code_host(struct code *code, struct host_config *config)
@@ -75,7 +88,8 @@ static void code_device(struct code *code, struct device *device)
 	code_bool(code, &device->loaded);
 	code_bool(code, &device->opened);
 	code_u64(code, &device->wanted);
-	code_err(code, &device->answer_err);
+	code_err(code, &device->answer_err,
+		 device->noun == NOUN_MEM ? ANSWER_ERRS : ERR_BIT(0));
 	device->answer = (enum cf_vmem_state)code_choice(code,
 		device->answer, CF_VMEM_MIXED + 1);
 	device->told = code_choice(code, device->told, CF_VMEM_MIXED + 2);
@@ -158,7 +172,7 @@ static void code_vmem(struct code *code, struct cf_vmem_saved *saved,
 	code_u64(code, &saved->busies);
 	code_u64(code, &saved->retries);
 	code_broken(code, &saved->broken, &saved->broken_value);
-	code_err(code, &saved->err);
+	code_err(code, &saved->err, PASS_ERRS);
 	fact_report(code, &saved->report, text);
 	saved->stoppers = code_choice(code, saved->stoppers,
 				      CF_VMEM_STOPPERS + 1);
