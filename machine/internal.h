@@ -207,7 +207,7 @@ struct walker {
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t passed;
-	bool asleep;		/* restored: it walks with the next step */
+	bool asleep;		/* restored: walkers_wake() starts it */
 	bool running, stop, rest, resting;	/* (W) */
 	uint64_t pause_ns;		/* (C) */
 	cf_pfn first, last;		/* (C) */

@@ -51,7 +51,7 @@ struct load {
 	uint64_t until_ns;	/* (C) 0: no bound */
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
-	bool asleep;		/* restored: it starts with the next step */
+	bool asleep;		/* restored: load_wake() starts it */
 	uint64_t left_ns;	/* of a bound in time, while it sleeps */
 	bool stop, pause;	/* (L) */
 	unsigned parked, ended;	/* (L) */
@@ -556,7 +556,8 @@ bool load_facts(struct machine *machine, struct fact_load *ret_fact)
 		.ops = load->ops,
 		.timed = load->until_ns || load->left_ns,
 		.left_ns = load->asleep ? load->left_ns :
-			   load->until_ns > now ? load->until_ns - now : 0,
+			   load->until_ns > now ? load->until_ns - now :
+			   load->until_ns != 0,
 		.sum = load->sum,
 	};
 	return true;
@@ -609,7 +610,8 @@ int load_restore(struct machine *machine, const struct fact_load *fact,
 	load->ops = fact->ops;
 	load->asleep = true;
 	/* A bound that has passed is one still. */
-	load->left_ns = fact->timed ? fact->left_ns | 1 : 0;
+	if (fact->timed)
+		load->left_ns = fact->left_ns ? fact->left_ns : 1;
 	load->sum = fact->sum;
 	load->sum.held = 0;
 	for (i = 0; !err && i < load->count; i++)

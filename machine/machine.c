@@ -378,6 +378,11 @@ void machine_destroy(struct machine *machine)
 
 bool machine_finish(struct machine *machine, char *why, size_t bytes)
 {
+	/* One that was restored, and no step has woken. */
+	if (load_wake(machine)) {
+		(void)snprintf(why, bytes, "no thread is left");
+		return false;
+	}
 	return !load_end(machine, why, bytes);
 }
 

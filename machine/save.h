@@ -92,7 +92,7 @@ uint64_t restore_seed(const struct restore *restore);
  *
  * Everything goes through the engine's public calls. The runs of the new map
  * are compared with the file's at the end, and every equation is checked.
- * Walkers go on with the first step.
+ * Walkers and a load go on with the first step that is not "save".
  *
  * Return: it, or NULL with @why and nothing left of it.
  */

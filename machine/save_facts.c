@@ -281,8 +281,12 @@ void fact_watcher(struct code *code, uint32_t *number,
 
 void fact_walker(struct code *code, uint32_t *number, struct walker *walker)
 {
+	bool walks = walker->running || walker->asleep;
+
 	code_u32(code, number);
-	code_bool(code, &walker->running);
+	code_bool(code, &walks);
+	if (code->reading)
+		walker->running = walks;
 	code_u64(code, &walker->pause_ns);
 	code_u64(code, &walker->first);
 	code_u64(code, &walker->last);

@@ -269,6 +269,17 @@ static bool is_silent(const struct step *step)
 	}
 }
 
+/* What was restored goes on; to be saved once more, it stays as it is. */
+static int wake(struct machine *machine, const struct step *step)
+{
+	int err;
+
+	if (step->kind == STEP_SAVE)
+		return 0;
+	err = walkers_wake(machine);
+	return err ? err : load_wake(machine);
+}
+
 void machine_step(struct machine *machine, const struct step *step,
 		  struct outcome *ret_outcome)
 {
@@ -276,7 +287,7 @@ void machine_step(struct machine *machine, const struct step *step,
 
 	*ret_outcome = (struct outcome){ .err = 0 };
 	ret_outcome->report.pfn = CF_PFN_NONE;
-	if (walkers_wake(machine) || load_wake(machine))
+	if (wake(machine, step))
 		ret_outcome->err = refuse(ret_outcome, CF_ENOMEM,
 					  "no thread is left");
 	else
