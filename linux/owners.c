@@ -404,3 +404,59 @@ int lx_owners_slabs(const char *root, struct lx_owners *owners,
 	sort_owners(owners);
 	return ret;
 }
+
+static int add_caller(struct search *search, const struct lx_owner *new)
+{
+	struct lx_owners *owners = search->owners;
+	size_t i;
+
+	for (i = 0; i < owners->count; i++) {
+		if (strcmp(owners->owner[i].name, new->name))
+			continue;
+		if (__builtin_add_overflow(owners->owner[i].frames,
+					   new->frames,
+					   &owners->owner[i].frames))
+			owners->owner[i].frames = UINT64_MAX;
+		return 0;
+	}
+	return owners->count < LX_CALLERS_MAX ?
+	       add_owner(owners, new, search->err) : 0;
+}
+
+/* "0x1-0x2 8192 caller+0x1/0x2 [module] pages=1 vmalloc N0=1" */
+static int take_caller(void *context, char *line)
+{
+	struct search *search = context;
+	struct lx_owner caller = { .id = search->owners->count };
+	const char *pages = strstr(line, " pages="), *at, *module, *end;
+	int length, module_length = 0;
+	uint64_t bytes;
+
+	at = strchr(line, ' ');
+	if (!pages || !at ||
+	    !lx_number(at + strspn(at, " "), 10, &at, &bytes) || *at != ' ' ||
+	    !lx_number(pages + 7, 10, &end, &caller.frames))
+		return 0;
+	length = (int)strcspn(++at, " +");
+	module = strchr(at, ' ');
+	if (module && module[1] == '[')
+		module_length = (int)strcspn(module, "]") + 1;
+	if (!length || !caller.frames || length > 60 || module_length > 30)
+		return 0;
+	snprintf(caller.name, sizeof(caller.name), "%.*s%.*s", length, at,
+		 module_length, module ? module : "");
+	lx_clean(caller.name);
+	return add_caller(search, &caller);
+}
+
+int lx_owners_vmalloc(const char *root, struct lx_owners *owners,
+		      struct lx_error *err)
+{
+	struct search search = { .root = root, .owners = owners, .err = err };
+	int ret = lx_lines(root, "proc/vmallocinfo", take_caller, &search, err);
+
+	if (ret)
+		lx_owners_free(owners);
+	sort_owners(owners);
+	return ret;
+}

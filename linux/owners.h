@@ -13,6 +13,7 @@ struct lx_owner {
 	uint64_t frames;		/* of those asked about */
 	uint64_t marked;		/* of these, with a mark */
 	uint64_t by_mark[LX_MARKS];	/* the same by mark; [0] is 0 */
+	bool blind;			/* may pin frames that nothing tells */
 	char name[96];			/* of the program; path of the group */
 };
 
@@ -22,6 +23,7 @@ struct lx_owners {
 };
 
 #define LX_OWNERS_MAX	65536
+#define LX_CALLERS_MAX	512
 
 /*
  * Frames that are asked about, and marks on those of interest: two frames a
@@ -70,7 +72,7 @@ int lx_owners_cgroups(const char *root, const struct lx_asked *asked,
 
 /**
  * lx_owners_field() - which processes have a size in proc/PID/status.
- * @field: "VmLck:", "VmPin:"
+ * @field: "VmLck:", "VmPin:", "VmPTE:"
  *
  * Return: as lx_owners_mapped().
  */
@@ -83,6 +85,16 @@ int lx_owners_field(const char *root, const char *field,
  */
 int lx_owners_slabs(const char *root, struct lx_owners *owners,
 		    struct lx_error *err);
+
+/**
+ * lx_owners_vmalloc() - the callers of vmalloc(), by proc/vmallocinfo.
+ *
+ * Mapped devices are not memory, and left out. At most LX_CALLERS_MAX callers.
+ *
+ * Return: as lx_owners_mapped().
+ */
+int lx_owners_vmalloc(const char *root, struct lx_owners *owners,
+		      struct lx_error *err);
 
 void lx_owners_free(struct lx_owners *owners);
 

@@ -175,6 +175,7 @@ static int visit(void *context, const char *name)
 	holders->owner[holders->count] = (struct lx_owner){
 		.id = walk->pid, .frames = walk->frames,
 		.marked = walk->asked,
+		.blind = walk->has & ~(1u << MEANS_RING),
 	};
 	name_holder(walk, &holders->owner[holders->count++]);
 	return 0;

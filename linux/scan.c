@@ -177,6 +177,25 @@ static void count_free(struct lx_scan *scan, struct lx_piece *piece,
 		count(scan, piece, class, pfn, last - pfn);
 }
 
+/*
+ * A tail is what its head is. What it says itself may be less: up to 6.12 a
+ * huge page of a program shows MLOCKED and LRU on its head only. Frames that
+ * do not stand where they were have their head's word already.
+ */
+static enum lx_class tail_class(const struct lx_scan *scan,
+				enum lx_class class)
+{
+	enum lx_class head = scan->head;
+
+	if (class == LX_CLASS_COUNT)
+		return head;
+	if (scan->host->addresses &&
+	    (class == LX_CLASS_ANON || class == LX_CLASS_FILE) &&
+	    (head == LX_CLASS_MLOCKED || head == LX_CLASS_HELD))
+		return head;
+	return class;
+}
+
 /* Frames [scan->pfn, @last) have a word that says something. */
 static void count_alike(struct lx_scan *scan, struct lx_piece *piece,
 			uint64_t word, uint64_t last)
@@ -199,10 +218,11 @@ static void count_alike(struct lx_scan *scan, struct lx_piece *piece,
 		scan->head = class;
 		return;
 	}
-	if (class == LX_CLASS_COUNT)
-		class = scan->head;
-	else
-		scan->head = class;
+	if (word & LX_CF(COMPOUND_TAIL))
+		class = tail_class(scan, class);
+	else if (class == LX_CLASS_MLOCKED && !(word & LX_KPF(MLOCKED)))
+		piece->unevictable += last - pfn;
+	scan->head = class;
 	if (class == LX_CLASS_HUGETLB && word & LX_CF(COMPOUND_TAIL)) {
 		uint64_t small = scan->head_pfn + GIGANTIC_FRAMES;
 
@@ -300,6 +320,7 @@ void lx_piece_add(struct lx_piece *sum, const struct lx_piece *piece)
 	sum->chunks_movable += piece->chunks_movable;
 	sum->chunks_spoiled += piece->chunks_spoiled;
 	sum->lonely += piece->lonely;
+	sum->unevictable += piece->unevictable;
 	sum->unknown |= piece->unknown;
 	sum->mute = sum->mute && piece->mute;
 }

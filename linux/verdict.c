@@ -78,7 +78,7 @@ static const struct reason_text {
 	[LX_REASON_UNTYPED] = { LX_VERDICT_DOUBTFUL, LX_POSSIBLE, "untyped",
 		"memory without a type, or free and cached by a CPU" },
 	[LX_REASON_MLOCKED] = { LX_VERDICT_DOUBTFUL, LX_POSSIBLE, "mlocked",
-		"locked memory, which is often pinned" },
+		"locked memory, which is often pinned, or of ramfs" },
 	[LX_REASON_HELD] = { LX_VERDICT_DOUBTFUL, LX_LIKELY, "held",
 		"of a program and mapped nowhere, so something holds it" },
 	[LX_REASON_GIGANTIC] = { LX_VERDICT_DOUBTFUL, LX_LIKELY, "gigantic",
@@ -109,6 +109,8 @@ static const struct reason_text {
 		"offline; as many are in a balloon, which moves them" },
 	[LX_REASON_CACHED] = { LX_VERDICT_COUNT, LX_POSSIBLE, "cached",
 		"without a type, among movable frames: cached by a CPU" },
+	[LX_REASON_LOCKED] = { LX_VERDICT_COUNT, LX_LIKELY, "locked",
+		"locked memory, and nothing is pinned, so it moves" },
 	[LX_REASON_MEMMAP] = { LX_VERDICT_COUNT, LX_LIKELY, "memmap",
 		"descriptors of the block itself" },
 	[LX_REASON_POISON] = { LX_VERDICT_COUNT, LX_PROVED, "poison",
@@ -125,7 +127,6 @@ static const struct {
 	{ LX_CLASS_RESERVED, LX_REASON_RESERVED },
 	{ LX_CLASS_ZERO, LX_REASON_ZERO },
 	{ LX_CLASS_MAPPED, LX_REASON_MAPPED },
-	{ LX_CLASS_MLOCKED, LX_REASON_MLOCKED },
 	{ LX_CLASS_GIGANTIC, LX_REASON_GIGANTIC },
 	{ LX_CLASS_ZSMALLOC, LX_REASON_ZSMALLOC },
 	{ LX_CLASS_UNKNOWN_BIT, LX_REASON_UNKNOWN_BIT },
@@ -148,6 +149,24 @@ static bool count_pin(void *context, uint64_t pfn)
 	return true;
 }
 
+/*
+ * Pins that no buffer of io_uring explains. Frames in buffers may have been
+ * pinned as a whole huge page, or be others than were: then nothing adds up,
+ * and all count as unexplained.
+ */
+static uint64_t unexplained(const struct lx_owners *holders, uint64_t pins)
+{
+	uint64_t left = pins;
+	size_t i;
+
+	for (i = 0; i < holders->count; i++) {
+		if (holders->owner[i].blind || holders->owner[i].frames > left)
+			return pins;
+		left -= holders->owner[i].frames;
+	}
+	return left;
+}
+
 /* Something is pinned: what is known of it? Often that is nothing. */
 static int find_pins(struct lx_judge *judge, struct lx_error *err)
 {
@@ -162,6 +181,7 @@ static int find_pins(struct lx_judge *judge, struct lx_error *err)
 		return lx_fail(err, LX_EREAD, "out of memory");
 	}
 	(void)lx_pins_walk(host->root, count_pin, judge, &holders, &ignored);
+	judge->pins = unexplained(&holders, host->pins);
 	lx_owners_free(&holders);
 	return 0;
 }
@@ -453,6 +473,25 @@ static void judge_pins(const struct lx_judge *judge,
 		add(judgement, LX_REASON_PINS, judge->pins, 0);
 }
 
+/*
+ * Locked memory moves unless it is pinned, which nothing is for long in zone
+ * Movable; what no program locked is of ramfs or secret, and stays.
+ */
+static void judge_locked(const struct lx_judge *judge,
+			 const struct lx_block *block,
+			 const struct lx_piece *piece,
+			 struct lx_judgement *judgement)
+{
+	uint64_t frames = piece->count[LX_CLASS_MLOCKED];
+	bool pinned = !judge->host->has_pins || judge->pins;
+
+	if (frames)
+		add(judgement, piece->unevictable ||
+		    (pinned && block->zone != LX_ZONE_MOVABLE) ?
+		    LX_REASON_MLOCKED : LX_REASON_LOCKED, frames,
+		    piece->at[LX_CLASS_MLOCKED]);
+}
+
 static void judge_content(struct lx_judge *judge, const struct lx_block *block,
 			  const struct lx_piece *piece,
 			  struct lx_judgement *judgement)
@@ -462,6 +501,7 @@ static void judge_content(struct lx_judge *judge, const struct lx_block *block,
 	for (i = 0; i < sizeof(class_reasons) / sizeof(class_reasons[0]); i++)
 		add_class(judgement, piece, class_reasons[i].class,
 			  class_reasons[i].code);
+	judge_locked(judge, block, piece, judgement);
 	judge_held(judge, piece, judgement);
 	judge_memmap(piece, judgement);
 	judge_untyped(judge, block, piece, judgement);

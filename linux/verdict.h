@@ -54,6 +54,7 @@ enum lx_reason_code {
 	LX_REASON_BALLOON,
 	LX_REASON_BALLOON_BY_COUNT,
 	LX_REASON_CACHED,
+	LX_REASON_LOCKED,
 	LX_REASON_MEMMAP,
 	LX_REASON_POISON,
 	LX_REASON_COUNT
@@ -106,7 +107,7 @@ struct lx_judge {
 	struct lx_use use[LX_USES_MAX];	/* by the last block */
 	unsigned int uses;
 	struct lx_pinned *pinned;	/* a block; NULL: none is known */
-	uint64_t pins;			/* frames pinned, somewhere */
+	uint64_t pins;			/* frames pinned that nothing tells */
 	uint64_t held_few;		/* frames held that may wait for CPUs */
 };
 

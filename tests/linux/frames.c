@@ -181,6 +181,30 @@ static void tails(void)
 	CHECK_EQ(scan(2, 6).count[LX_CLASS_SLAB], 2);
 }
 
+/* Up to 6.12 only the head of a huge page is LRU and MLOCKED. */
+static void huge_tails(void)
+{
+	static const uint64_t head = 0x5028 | BIT(22) | BIT(15);
+	static const uint64_t tail = BIT(12) | BIT(22) | BIT(16);
+	const struct run runs[] = {
+		{ head | BIT(11) | BIT(18) | BIT(33), 1 },
+		{ tail | BIT(11), 511 },
+		{ head | BIT(11), 1 }, { tail | BIT(11), 511 },
+		{ head, 1 }, { tail, 511 },
+		{ BIT(33) | 0x5828, 1 }, { 0x5828, 511 },
+	};
+	struct lx_piece piece;
+
+	write_runs(runs, 8);
+	piece = scan(0, 2048);
+	CHECK_EQ(piece.count[LX_CLASS_MLOCKED], 512 + 1);
+	CHECK_EQ(piece.count[LX_CLASS_ANON], 512 + 511);
+	CHECK_EQ(piece.count[LX_CLASS_HELD], 512);
+	CHECK_EQ(piece.unevictable, 0);
+	CHECK_EQ(scan(100, 600).count[LX_CLASS_MLOCKED], 412);
+	CHECK_EQ(scan(1200, 1300).count[LX_CLASS_HELD], 100);
+}
+
 static void gigantic(void)
 {
 	static const struct run pages[] = {
@@ -557,6 +581,15 @@ static void balloon_used_up(void)
 	remove_block(2);
 }
 
+static void write_link(const char *name, const char *target)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/%s", root, name);
+	(void)remove(path);
+	CHECK(!symlink(target, path));
+}
+
 /* Process 7 has open what @target says, in descriptor 3. */
 static void write_holder(const char *target)
 {
@@ -576,9 +609,7 @@ static void write_holder(const char *target)
 		   "    2: 0x4000/4096\n");
 	snprintf(path, sizeof(path), "%s/proc/7/fd", root);
 	(void)mkdir(path, 0755);
-	snprintf(path, sizeof(path), "%s/proc/7/fd/3", root);
-	(void)remove(path);
-	CHECK(!symlink(target, path));
+	write_link("proc/7/fd/3", target);
 }
 
 static void pinned_frames(void)
@@ -595,15 +626,51 @@ static void pinned_frames(void)
 	judgement = judge_word(0x2c);
 	CHECK_EQ(judgement.verdict, LX_VERDICT_BLOCKED);
 	CHECK_EQ(judgement.confidence, LX_LIKELY);
-	if (CHECK(judgement.count == 2)) {
+	if (CHECK(judgement.count == 1)) {
 		CHECK_EQ(judgement.reason[0].code, LX_REASON_PINNED);
 		CHECK_EQ(judgement.reason[0].frames, 2);
 		CHECK_EQ(judgement.reason[0].at, BLOCK_FRAMES + 7);
 	}
-	/* They may be others by now: those pinned can be anywhere. */
+	/* More than the buffers explain. */
+	write_text("proc/vmstat", "nr_foll_pin_acquired 6\n"
+		   "nr_foll_pin_released 3\n");
+	judgement = judge_word(0x2c);
+	CHECK_EQ(judgement.count, 2);
 	CHECK_EQ(judgement.reason[1].code, LX_REASON_PINS);
-	CHECK_EQ(judgement.reason[1].frames, 2);
+	CHECK_EQ(judgement.reason[1].frames, 1);
+	/* Fewer than the buffers have: it does not add up. */
+	write_text("proc/vmstat", "nr_foll_pin_acquired 4\n"
+		   "nr_foll_pin_released 3\n");
+	CHECK_EQ(judge_word(0x2c).reason[1].code, LX_REASON_PINS);
+	CHECK_EQ(judge_word(0x2c).reason[1].frames, 1);
+	/* What tells nothing may have pinned any of them. */
+	write_text("proc/vmstat", "nr_foll_pin_acquired 5\n"
+		   "nr_foll_pin_released 3\n");
+	CHECK_EQ(judge_word(0x2c).count, 1);
+	write_link("proc/7/fd/4", "/dev/infiniband/uverbs0");
+	CHECK_EQ(judge_word(0x2c).reason[1].code, LX_REASON_PINS);
+	CHECK_EQ(judge_word(0x2c).reason[1].frames, 2);
+	write_link("proc/7/fd/4", "pipe:[8]");
 	write_holder("pipe:[7]");
+}
+
+static void locked_frames(void)
+{
+	static const uint64_t locked = BIT(33) | 0x5828;
+	static const uint64_t ramfs = BIT(18) | 0x38;
+
+	write_host();
+	check_word(locked, LX_VERDICT_DOUBTFUL, LX_REASON_MLOCKED);
+	write_text("proc/vmstat", "nr_foll_pin_acquired 5\n"
+		   "nr_foll_pin_released 5\n");
+	check_word(locked, LX_VERDICT_CANDIDATE, LX_REASON_LOCKED);
+	check_word(ramfs, LX_VERDICT_DOUBTFUL, LX_REASON_MLOCKED);
+	write_text("proc/vmstat", "nr_foll_pin_acquired 5\n"
+		   "nr_foll_pin_released 4\n");
+	check_word(locked, LX_VERDICT_DOUBTFUL, LX_REASON_MLOCKED);
+	write_text(MEMORY "/memory1/valid_zones", "Movable\n");
+	check_word(locked, LX_VERDICT_CANDIDATE, LX_REASON_LOCKED);
+	check_word(ramfs, LX_VERDICT_DOUBTFUL, LX_REASON_MLOCKED);
 }
 
 static void verdicts_by_place(void)
@@ -683,6 +750,7 @@ int main(void)
 	tap_run("the class of a word", classes);
 	tap_run("classes and reasons have names", every_class_has_words);
 	tap_run("tails are what their head is", tails);
+	tap_run("tails of huge pages", huge_tails);
 	tap_run("gigantic pages", gigantic);
 	tap_run("chunks that are free, movable, spoiled", chunks);
 	tap_run("free runs that were reported", reported_runs);
@@ -694,6 +762,7 @@ int main(void)
 	tap_run("frames never initialised", never_initialised);
 	tap_run("balloons of older kernels", balloon_before_6_17);
 	tap_run("a balloon is used up by its blocks", balloon_used_up);
+	tap_run("locked memory", locked_frames);
 	tap_run("frames in buffers of io_uring", pinned_frames);
 	tap_run("verdicts by where a block is", verdicts_by_place);
 	tap_run("verdicts by what sysfs says", verdicts_by_state);

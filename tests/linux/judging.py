@@ -88,4 +88,48 @@ says(1, 'no block that goes with balloon pages', 'no balloon', EASY, HARD,
      STAY, guest='balloon', kinds=PLUGGED[:1] + PLUGGED[3:], end=COUNTS)
 says(1, 'no block that goes with parts not plugged', 'all is plugged', EASY,
      HARD, STAY, guest='balloon', kinds=PLUGGED[:2] + PLUGGED[3:], end=COUNTS)
+# What coldframe why says, and why it is wrong. Block 28 stays, 0 goes.
+HEAD = 'WHY 28 block 28, 0x0-0x1, online: blocked (proved)\n'
+TABLE = 'WHY 28 blocks page-table 9000 35M 64 0x9 possible page tables; '
+SAID = {
+    'tables': HEAD + TABLE + 'most have occupy (8), init (1)\n'
+              'WHY 28 doubt  untyped 3 12K 1 0x7 possible drivers\n',
+    'lock': 'WHY 0 doubt  mlocked  38300 1M 64 0x9 proved   mapped by occupy '
+            '(9)\nWHY 3 doubt  mlocked  100 1M 64 0x9 proved mapped by occupy '
+            '(9), a (1)\n',
+    'fixed': 'WHY 29 block 29, 0x2-0x3, online: blocked (likely)\n'
+             'WHY 29   pinned: where a program\n'
+             'WHY 29    10240 frames  occupy: io_uring (7)\n',
+}
+QUICK = [(0, 'anon:9 hugetlb:512 mlocked:9'), (28, 'absent:3 slab:7'),
+         (29, 'page-table:3 pinned:4')]
+
+
+def answers(status, text, changed=None, what='', to=''):
+    said = {name: lines.replace(what, to) if name == changed else lines
+            for name, lines in SAID.items()}
+    says(status, 'why' if status and changed != 'tables' else
+         'page tables alone' if status else '40 blocks', text, EASY, HARD,
+         STAY, guest='quick', kinds=QUICK,
+         end=''.join(said.values()) + 'DONE\n')
+
+
+answers(0, 'why names what keeps a block, and whose it is')
+answers(1, 'page tables, not only', 'tables', HEAD, HEAD + TABLE.replace(
+    'page-table 9000', 'slab 9001') + '\n')
+answers(1, 'page tables of somebody else', 'tables', 'occupy', 'bash')
+answers(1, 'page tables in a candidate', 'tables', 'blocked (', 'candidate (')
+answers(1, 'locked frames that are missing', 'lock', ' 100 ', ' 99 ')
+answers(1, 'locked by nobody', 'lock', 'occupy', 'bash')
+answers(1, 'locked and no doubt', 'lock', 'doubt', 'owner')
+answers(1, 'pinned frames that are missing', 'fixed', '10240', '10239')
+answers(1, 'pinned without a reason', 'fixed', 'pinned:', 'held:')
+answers(1, 'pinned in a block that goes', 'fixed', '29', '0')
+says(1, 'block 28 are not ranked', 'a doubt before what blocks', EASY, HARD,
+     STAY, guest='quick', kinds=QUICK, end=''.join(SAID.values()) +
+     TABLE + 'x\nDONE\n')
+says(1, 'block 28 are not ranked', 'few before many', EASY, HARD, STAY,
+     guest='quick', kinds=QUICK, end=''.join(SAID.values()).replace(
+         HEAD, HEAD + 'WHY 28 blocks slab 3 12K 1 0x7 possible kernel\n') +
+     'DONE\n')
 done()

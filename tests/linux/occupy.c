@@ -2,11 +2,12 @@
 /*
  * In a guest: have memory of a kind that is hard to take offline, and keep it.
  *
- * usage: occupy pin|hold|lock|touch|tables|ring MIB
+ * usage: occupy pin|hold|lock|fixed|touch|tables|ring MIB
  *
  * pin    parts of it lie in pipes, and it stays mapped
  * hold   the same, and it is not mapped any more
  * lock   it is locked
+ * fixed  it is pinned for long, as a buffer of io_uring
  * touch  it is in use, no more
  * tables it is page tables
  * ring   a driver has it: packets come into it all the time
@@ -17,12 +18,14 @@
 #include <fcntl.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
+#include <linux/io_uring.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -89,6 +92,16 @@ static int fill_ring(size_t size)
 	}
 }
 
+static int pin_for_long(char *memory, size_t size)
+{
+	struct io_uring_params params = { .flags = 0 };
+	struct iovec buffer = { memory, size };
+	long ring = syscall(__NR_io_uring_setup, 4, &params);
+
+	return ring < 0 || syscall(__NR_io_uring_register, ring,
+				   IORING_REGISTER_BUFFERS, &buffer, 1) < 0;
+}
+
 static int fill(const char *kind, size_t size)
 {
 	size_t at;
@@ -100,6 +113,8 @@ static int fill(const char *kind, size_t size)
 		return 1;
 	memset(memory, 1, size);
 	if (!strcmp(kind, "lock") && mlock(memory, size))
+		return 1;
+	if (!strcmp(kind, "fixed") && pin_for_long(memory, size))
 		return 1;
 	for (at = 0; at < size && strchr("ph", kind[0]); at += PART) {
 		if (pin_part(memory + at))

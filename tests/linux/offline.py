@@ -89,8 +89,8 @@ MORE = {
                 plugged('704M') + BALLOON),
 }
 QUICK = {
-    'quick': ('2G', 'cache:300,slab:3000,tables:4,touch:500,huge:60,'
-              'tables:4,cache:200', []),
+    'quick': ('2G', 'cache:200,slab:3000,tables:220,fixed:40,touch:300,'
+              'lock:150,huge:100,cache:200', []),
 }
 
 
@@ -286,8 +286,55 @@ def wrong_counts(guest, output):
     return '' if shown == offline else 'offline-map misses some'
 
 
+# A row of coldframe why: role, class, frames, confidence, owner.
+ROW = (r'^WHY (\d+) +(blocks|doubt|owner) +([a-z-]+) +(\d+) +\S+ +\d+ '
+       r'+0x\w+ +(\w+) +(.*)$')
+TABLES = 192                            # MiB: a block has nothing else
+
+
+def occupied_by(guest):
+    return {kind: int(size) for kind, size in
+            (part.split(':') for part in guest[1].split(',') if part)}
+
+
+def wrong_reasons(guest, output):
+    """What coldframe why should have said of the blocks, and did not."""
+    rows, wrong, sizes = {}, [], occupied_by(guest)
+    said = dict(re.findall(r'^WHY (\d+) block .*: (\w+) \(\w+\)$', output,
+                           re.M))
+    state = dict(re.findall(r'^TRIED (\d+) (\S+)', output, re.M))
+    for number, *row in re.findall(ROW, output, re.M):
+        rows.setdefault(number, []).append(row)
+    for number, some in rows.items():
+        if some != sorted(some, key=lambda row: (
+                ('blocks', 'doubt', 'owner').index(row[0]), -int(row[2]))):
+            wrong.append('the reasons of block %s are not ranked' % number)
+    if sizes.get('tables', 0) >= TABLES and not any(
+            ['page-table'] == [row[1] for row in some if row[0] == 'blocks']
+            and 'page tables; most have occupy (' in some[0][4] and
+            said.get(number) == 'blocked' and state.get(number) == 'online'
+            for number, some in rows.items()):
+        wrong.append('no block that page tables alone keep')
+    locked = [row for some in rows.values() for row in some
+              if row[1] == 'mlocked']
+    if sum(int(row[2]) for row in locked) != sizes.get('lock', 0) << 8 or any(
+            row[0] != 'doubt' or row[3] != 'proved' or
+            not row[4].startswith('mapped by occupy (') for row in locked):
+        wrong.append('why does not name who has locked memory')
+    pinned = re.findall(r'^WHY (\d+) +(\d+) frames  occupy: io_uring \(\d+\)$',
+                        output, re.M)
+    if sum(int(frames) for _, frames in pinned) != (
+            sizes.get('fixed', 0) << 8) or any(
+                state.get(number) != 'online' or
+                said.get(number) not in NEGATIVE or
+                not re.search(r'^WHY %s   pinned: ' % number, output, re.M)
+                for number, _ in pinned):
+        wrong.append('why does not name who has pinned memory')
+    return wrong
+
+
 # What a guest has, told by what occupies it or by its devices: does a block
-# with it go, what it is, classes of its frames.
+# with it go, what it is, classes of its frames or reasons.
 KINDS = {
     'cache': (True, 'page cache', ('anon', 'file')),
     'huge': (True, 'huge pages', ('hugetlb',)),
@@ -296,6 +343,8 @@ KINDS = {
     'slab': (False, 'kernel objects', ('slab',)),
     'tables': (False, 'page tables', ('page-table',)),
     'hold': (False, 'pages in pipes', ('held',)),
+    'lock': (True, 'locked memory', ('mlocked',)),
+    'fixed': (False, 'memory that is pinned for long', ('pinned',)),
     'ring': (False, "a driver's memory", ('untyped',)),
     'memory': (False, 'boot holes', ('absent',)),
 }
@@ -328,8 +377,10 @@ class Matrix:
         """Which kinds are in blocks that went, or stayed."""
         self.wanted |= kinds_of(guest)
         state = dict(re.findall(r'^TRIED (\d+) (\S+)', output, re.M))
+        reasons = dict(re.findall(r'^TRIED (\d+) .* (\S+)$', output, re.M))
         for number, text in re.findall(r'^KINDS (\d+) (.*)$', output, re.M):
-            classes = {word.split(':')[0] for word in text.split()}
+            classes = {word.split(':')[0] for word in
+                       text.split() + reasons.get(number, '').split(',')}
             went = state.get(number) == 'offline'
             self.found |= {name for name, (goes, _, some) in KINDS.items()
                            if number in state and goes == went and
@@ -390,13 +441,14 @@ class Matrix:
 def judge(matrix, name, guest, output):
     """Put what a guest said into the matrix; what is wrong with it."""
     lines = [line for line in output.splitlines()
-             if line and not line.startswith('[')]
+             if line and not line.startswith(('[', 'WHY'))]
     print('\n'.join('# ' + line for line in ['guest ' + name] + lines),
           flush=True)
     matrix.add_all(output)
     matrix.add_kinds(guest, output)
     bad = [wrong_counts(guest, output)]
     bad += re.findall(r'^no \S+$', output, re.M)
+    bad += wrong_reasons(guest, output)
     if 'DONE' not in lines:
         bad = ['did not come to its end']
     return ['%s: %s' % (name, one) for one in bad if one]

@@ -3,6 +3,7 @@
 file that is no capture every command says so."""
 
 import ctypes
+import json
 import os
 import stat
 import struct
@@ -65,6 +66,19 @@ def test_no_addresses():
     file = capture(['-s', old.path], '--no-addresses')
     same(run('types', '-F', file, '-b', 'slab')[1].splitlines()[-1].split()[1],
          '4', 'tails stay what their head was')
+    locked, thp, tail = 1 << 33 | 1 << 18, 1 << 22 | 0x1800, 1 << 16
+    head = 1 << 15 | 0x4028 | thp
+    root = cli.Sysroot().words(
+        [locked | 0x5828] + [head | locked] + 3 * [tail | thp] + [head] +
+        3 * [tail | thp] + [head & ~(1 << 11)] + 3 * [tail | 1 << 22 | 1 << 12]
+        + 499 * [0x400])
+    root.blocks(2 << 20, {0: 'online'})
+    for options in ((), ('--no-addresses',)):
+        found = json.loads(run('blocks', '-F', capture(
+            ['-s', root.path], *options), '-J')[1])['frames']
+        ok([found.get(name) for name in ('mlocked', 'anon', 'held', 'free')] ==
+           [5, 4, 4, 499], 'of huge pages, too %s' % ' '.join(options),
+           json.dumps(found))
 
 
 def test_reported():

@@ -221,7 +221,7 @@ def test_captured():
         2: ('empty', []),
         3: ('never', ['hole', 'slab', 'page-table', 'reserved',
                       'untyped-many']),
-        32: ('doubtful', ['mlocked', 'held', 'cached', 'owner-agrees']),
+        32: ('doubtful', ['held', 'locked', 'cached', 'owner-agrees']),
         33: ('candidate', ['cached', 'owner-agrees'])},
        'the verdicts on a guest', json.dumps(codes))
     ok(found['frames']['mlocked'] == 1024 and found['frames']['held'] == 16,

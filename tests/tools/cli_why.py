@@ -247,6 +247,44 @@ def test_holders():
        and 'qemu: VFIO, RDMA (8)' in out, 'the same for people', out)
 
 
+def test_kernel_owners():
+    """Of what the kernel has for itself, who has most is possible."""
+    root = host([block(), block((1 << 26, 3), (0, 4))])
+    row = root.path, '1'
+
+    def owners():
+        classes = as_json(root, '1')['answers'][0]['classes']
+        return {one['class']: (one['confidence'], one['owner'])
+                for one in classes}
+
+    ok(owners()['page-table'] == ('proved', 'page tables') and
+       owners()['untyped'][1].endswith('; vmalloc'), 'nobody is known',
+       json.dumps(owners()))
+    for pid, name, kib in ((7, 'small', 8), (8, 'large', 4000)):
+        root.write('proc/%d/comm' % pid, name + '\n')
+        root.write('proc/%d/status' % pid, 'VmPTE:\t %d kB\n' % kib)
+    area = '0xffffc90000000000-0xffffc90000005000   20480 '
+    root.write('proc/vmallocinfo', ''.join(area + line + '\n' for line in (
+        'kernel_thing+0xca/0x100 pages=4 vmalloc N0=4',
+        'probe+0x1/0x2 [driver] pages=3 vmalloc N0=3',
+        'probe+0x9/0x10 [driver] pages=2 vmalloc N0=2',
+        'ioremap_it+0x1/0x2 phys=0x00000000000a0000 ioremap',
+        'x\x1b[31m+0x1/0x2 pages=1 vmalloc', 'pages=', ' pages=9',
+        'y+0x1/0x2 pages=18446744073709551616 vmalloc')) + 'pages=7\n\n')
+    ok(owners()['page-table'] ==
+       ('possible', 'page tables; most have large (8), small (7)'),
+       'whose page tables', json.dumps(owners()))
+    said = owners()['untyped']
+    ok(said[0] == 'possible' and said[1].endswith(
+        'vmalloc, most by probe [driver], kernel_thing, x?[31m'),
+       'who called vmalloc', json.dumps(said))
+    out = run('why', '-s', *row)[1]
+    ok('large (8)' in out and 'probe [driver]' in out, 'the same for people',
+       out)
+    out = run('why', '--no-owners', '-s', *row)[1]
+    ok('large' not in out and 'probe' not in out, '--no-owners', out)
+
+
 def test_captured():
     """The balloon of a guest has frames of what virtio-mem plugged."""
     file = os.path.join(cli.FIXTURES, 'guest-6.1.cfc')
@@ -301,7 +339,7 @@ def test_usage():
 
 for test in (test_block, test_names, test_whose_by_class, test_cut_chunks,
              test_cut_file, test_range_and_frame, test_spoilers, test_holders,
-             test_captured,
+             test_captured, test_kernel_owners,
              test_without_words, test_usage):
     test()
 cli.done()

@@ -50,10 +50,24 @@ static void take_part(void *context, const struct lx_piece *chunk)
 static void mark_run(struct answer *answer, enum lx_class class, uint64_t pfn,
 		     uint64_t last)
 {
-	unsigned int mark = hints_mark(class);
+	unsigned int mark = answer->marks[class];
 
 	for (; mark && pfn < last; pfn++)
 		lx_mark_set(answer->mark, pfn - answer->range.first, mark);
+}
+
+/*
+ * lx_run_fn, of a block that is in the range with all it has. Frames before it
+ * come, too, when their head was looked for.
+ */
+static void mark_whole(void *context, enum lx_class class, uint64_t pfn,
+		       uint64_t frames)
+{
+	struct answer *answer = context;
+	uint64_t last = pfn + frames;
+
+	mark_run(answer, class, pfn < answer->part.first ?
+		 answer->part.first : pfn, last);
 }
 
 /* lx_run_fn: marks, and what a chunk has that the range cuts. */
@@ -96,7 +110,7 @@ static int scan_block(struct survey *survey, struct answer *answer,
 	};
 	answer->edge = (struct lx_piece){ .frames = 0 };
 	scan->chunk = inside ? take_whole : take_part;
-	scan->run = inside && !answer->mark ? NULL : take_run;
+	scan->run = !inside ? take_run : answer->mark ? mark_whole : NULL;
 	scan->context = answer;
 	ret = lx_scan_piece(scan, first, last, whole, &survey->err);
 	if (!ret && inside)
@@ -157,7 +171,11 @@ static void make_marks(struct survey *survey, struct answer *answer,
 		       const struct lx_asked *asked)
 {
 	uint64_t frames = asked->last - asked->first;
+	unsigned int class;
 
+	for (class = 0; class < LX_CLASS_COUNT; class++)
+		answer->marks[class] = (unsigned char)hints_mark(
+			(enum lx_class)class);
 	if (survey->flags && frames <= MARKED_MAX &&
 	    !lx_mount_find(survey->host.root))
 		answer->mark = calloc(frames / 2 + 1, 1);

@@ -29,6 +29,7 @@ struct answer {
 	struct lx_range part;		/* of the range, in this block */
 	struct lx_piece edge;		/* of a chunk that the range cuts */
 	uint8_t *mark;			/* as in struct lx_asked */
+	unsigned char marks[LX_CLASS_COUNT];	/* what to mark each with */
 };
 
 /**

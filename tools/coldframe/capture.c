@@ -194,14 +194,26 @@ static bool is_all_free(const uint64_t *word, size_t count)
 	return true;
 }
 
-/* A tail that says nothing gets the word of its head. */
+/* Does a tail say less than its head, see linux/scan.c? */
+static bool says_less(uint64_t word, enum lx_class head)
+{
+	enum lx_class class = lx_class_of(word);
+
+	if (class == LX_CLASS_COUNT)
+		return true;
+	return word & LX_CF(COMPOUND_TAIL) &&
+	       (class == LX_CLASS_ANON || class == LX_CLASS_FILE) &&
+	       (head == LX_CLASS_MLOCKED || head == LX_CLASS_HELD);
+}
+
+/* Such a tail gets the word of its head. */
 static void spread_heads(struct capture *capture, size_t count)
 {
 	uint64_t *word = capture->batch;
 	size_t i;
 
 	for (i = 0; i < count; i++) {
-		if (lx_class_of(word[i]) != LX_CLASS_COUNT) {
+		if (!says_less(word[i], lx_class_of(capture->head))) {
 			capture->head = word[i];
 			continue;
 		}

@@ -60,6 +60,11 @@ void hints_read(struct hints *hints, const char *root,
 	(void)lx_owners_field(root, "VmPin:", &hints->pinned, &ignored);
 	if (!piece || piece->count[LX_CLASS_SLAB])
 		(void)lx_owners_slabs(root, &hints->slabs, &ignored);
+	if (!piece || piece->count[LX_CLASS_PGTABLE])
+		(void)lx_owners_field(root, "VmPTE:", &hints->tables,
+				      &ignored);
+	if (!piece || piece->count[LX_CLASS_UNTYPED])
+		(void)lx_owners_vmalloc(root, &hints->callers, &ignored);
 }
 
 void hints_free(struct hints *hints)
@@ -70,6 +75,8 @@ void hints_free(struct hints *hints)
 	lx_owners_free(&hints->pinned);
 	lx_owners_free(&hints->holders);
 	lx_owners_free(&hints->slabs);
+	lx_owners_free(&hints->tables);
+	lx_owners_free(&hints->callers);
 }
 
 /* "before a, b, c", or with pids. False: the list is empty. */
@@ -150,16 +157,29 @@ static void say_offline(const struct lx_host *host, enum lx_class class,
 		    "of this kernel");
 }
 
-static void say_untyped(const struct lx_host *host, struct hint *hint)
+static void say_untyped(const struct hints *hints, const struct lx_host *host,
+			struct hint *hint)
 {
+	struct hint callers = { .text = "vmalloc" };
 	uint64_t cached = 0;
 	size_t i;
 
 	for (i = 0; i < host->zones.count; i++)
 		cached += host->zones.zone[i].cached;
+	if (hints->callers.count)
+		(void)name_some(&hints->callers, "vmalloc, most by", false,
+				&callers);
 	hint->confidence = LX_POSSIBLE;
-	snprintf(hint->text, sizeof(hint->text), "vmalloc, drivers, per-CPU "
-		 "data; CPUs cache %" PRIu64 " free frames", cached);
+	snprintf(hint->text, sizeof(hint->text), "drivers, per-CPU data; CPUs "
+		 "cache %" PRIu64 " free frames; %.130s", cached,
+		 callers.text);
+}
+
+static void say_tables(const struct hints *hints, struct hint *hint)
+{
+	hint->confidence = LX_POSSIBLE;
+	if (!name_some(&hints->tables, "page tables; most have", true, hint))
+		say(hint, LX_PROVED, lx_class_meaning(LX_CLASS_PGTABLE));
 }
 
 static void say_locked(const struct hints *hints, struct hint *hint)
@@ -213,6 +233,9 @@ static void choose(const struct hints *hints, const struct lx_host *host,
 			       false, ret_hint))
 			say(ret_hint, LX_PROVED, "kernel objects");
 		return;
+	case LX_CLASS_PGTABLE:
+		say_tables(hints, ret_hint);
+		return;
 	case LX_CLASS_RESERVED:
 		say_reserved(host, piece, ret_hint);
 		return;
@@ -221,7 +244,7 @@ static void choose(const struct hints *hints, const struct lx_host *host,
 		say_offline(host, class, piece, ret_hint);
 		return;
 	case LX_CLASS_UNTYPED:
-		say_untyped(host, ret_hint);
+		say_untyped(hints, host, ret_hint);
 		return;
 	case LX_CLASS_MLOCKED:
 		say_locked(hints, ret_hint);

@@ -22,6 +22,8 @@ struct hints {
 	struct lx_owners pinned;	/* with pinned memory */
 	struct lx_owners holders;	/* that have open what pins memory */
 	struct lx_owners slabs;		/* caches of the whole host */
+	struct lx_owners tables;	/* processes with page tables */
+	struct lx_owners callers;	/* of vmalloc() */
 };
 
 /* What to mark a frame of a class with in struct lx_asked. */
