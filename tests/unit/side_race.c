@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <time.h>
 
 #include <coldframe/coldframe.h>
 
@@ -17,6 +18,8 @@
 #define THREADS		3
 #define ROUNDS		500
 #define REMOVALS	2000
+#define ROUNDS_MIN	50	/* and no more after SECONDS of them */
+#define SECONDS		5
 
 static struct cf_host_memory memory;
 static struct cf_map *map;
@@ -56,6 +59,13 @@ static void drop(void)
 	cf_host_memory_destroy(&memory);
 }
 
+/* An emulated machine under load is a thousand times slower. */
+static bool is_enough(unsigned rounds, unsigned most, time_t began)
+{
+	return rounds >= most ||
+	       (rounds >= ROUNDS_MIN && time(NULL) - began > SECONDS);
+}
+
 /* Extend at the same moment as the others, round after round. */
 static void *extend_at_once(void *argument)
 {
@@ -63,16 +73,18 @@ static void *extend_at_once(void *argument)
 	unsigned round;
 
 	(void)cf_host_enter();
-	for (round = 1; round <= ROUNDS; round++) {
+	for (round = 1; ; round++) {
 		atomic_fetch_add(&ready, 1);
-		while (atomic_load(&round_now) != round)
+		while (atomic_load(&round_now) != round &&
+		       !atomic_load(&stop))
 			(void)sched_yield();
+		if (atomic_load(&stop))
+			break;
 		cf_walk_begin(map);
 		if (cf_side_extend(&side, BLOCK + 5, &entry_of[number]))
 			atomic_fetch_add(&wrong, 1);
 		cf_walk_end(map);
 	}
-	atomic_fetch_add(&ready, 1);
 	cf_host_leave(map);
 	return NULL;
 }
@@ -101,12 +113,13 @@ static void wait_ready(void)
 static void all_extend(void)
 {
 	pthread_t threads[THREADS];
+	time_t began = time(NULL);
 	unsigned round, i;
 
 	make();
 	begin(threads, extend_at_once);
 	wait_ready();
-	for (round = 1; round <= ROUNDS; round++) {
+	for (round = 1; !is_enough(round - 1, ROUNDS, began); round++) {
 		atomic_store(&round_now, round);
 		wait_ready();
 		for (i = 1; i < THREADS; i++)
@@ -116,6 +129,7 @@ static void all_extend(void)
 		CHECK(cf_block_remove(map, BLOCK, 2 * BLOCK) == 0);
 		CHECK(add_block());
 	}
+	atomic_store(&stop, true);
 	for (i = 0; i < THREADS; i++)
 		(void)pthread_join(threads[i], NULL);
 	CHECK_EQ(atomic_load(&wrong), 0);
@@ -155,12 +169,13 @@ static void *use_in_sections(void *argument)
 static void removal(void)
 {
 	pthread_t threads[THREADS];
+	time_t began = time(NULL);
 	unsigned round, i;
 
 	make();
 	begin(threads, use_in_sections);
 	wait_ready();
-	for (round = 0; round < REMOVALS; round++) {
+	for (round = 0; !is_enough(round, REMOVALS, began); round++) {
 		CHECK(cf_block_remove(map, BLOCK, 2 * BLOCK) == 0);
 		CHECK(add_block());
 	}
@@ -168,8 +183,8 @@ static void removal(void)
 	for (i = 0; i < THREADS; i++)
 		(void)pthread_join(threads[i], NULL);
 	CHECK_EQ(atomic_load(&wrong), 0);
-	tap_print("# %u found, %u gone\n", atomic_load(&found),
-		  atomic_load(&missing));
+	tap_print("# %u rounds: %u found, %u gone\n", round,
+		  atomic_load(&found), atomic_load(&missing));
 	drop();
 }
 
