@@ -69,85 +69,104 @@ static bool watermark_allows(struct cf_map *map, struct cfi_zone *zone,
 }
 
 /*
- * Up to @most single frames or one run, inside one block, from where this
- * context's searches begin.  Caller is in a read section.
+ * Are there @frames to be had without a look at the marks?  What is taken
+ * ahead or in numbers stops there; single runs are watermark_allows()'s.
+ */
+bool cfi_above_marks(struct cfi_zone *zone, uint64_t frames)
+{
+	uint64_t free;
+
+	/* Acquire: as in watermark_allows(). [watching] */
+	if (!cfi_load_acquire(&zone->watching))
+		return true;
+	/* Relaxed: counts; the slow path looks again. */
+	free = cfi_load_relaxed(&zone->free);
+	if (free >= cfi_load_relaxed(&zone->mark_high))
+		cfi_store_relaxed(&zone->low_raised, 0);
+	return free > frames &&
+	       free - frames > cfi_load_relaxed(&zone->mark_low);
+}
+
+/*
+ * Up to @most runs inside one block, from where this context's searches begin.
+ * Caller is in a read section.
  */
 static unsigned take_small(struct cf_map *map, struct cfi_zone *zone,
-			   struct cfi_taking taking, cf_pfn *ret_frames,
+			   const struct cfi_taking *taking, cf_pfn *ret_runs,
 			   unsigned most)
 {
 	unsigned number = cf_port_cpu();
 	uint32_t *home = number < map->config.cpus ?
 			 &map->cpu[number].home[zone->number] : NULL;
 	struct cfi_want want = {
-		.order = taking.order,
+		.order = taking->order,
 		.home = home ? *home : 0,
 		.context = home ? number + 1 : 0,
-		.frames = ret_frames,
+		.frames = ret_runs,
 		.most = most,
 	};
 
 	if (!cfi_search(map, zone, &want,
-			!(taking.flags & CF_ALLOC_NOSPLIT)))
+			!(taking->flags & CF_ALLOC_NOSPLIT)))
 		return 0;
 	if (home)
 		*home = want.home;
 	return want.taken;
 }
 
-/*
- * Up to @most single frames of a zone from its blocks, unless it is watched:
- * then each is asked for by itself.
- */
+/* Up to @most single frames of a zone from its blocks, if it has plenty. */
 unsigned cfi_take_frames(struct cf_map *map, struct cfi_zone *zone,
 			 uint16_t flags, cf_pfn *ret_frames, unsigned most)
 {
 	struct cfi_taking taking = { .flags = flags };
 	unsigned taken;
 
-	/* Acquire: as in watermark_allows(). [watching] */
-	if (cfi_load_acquire(&zone->watching))
+	if (!cfi_above_marks(zone, most))
 		return 0;
 	cf_port_read_lock();
-	taken = take_small(map, zone, taking, ret_frames, most);
+	taken = take_small(map, zone, &taking, ret_frames, most);
 	cf_port_read_unlock();
 	return taken;
 }
 
-static bool take_from(struct cf_map *map, struct cfi_zone *zone,
-		      struct cfi_taking taking, cf_pfn *ret_pfn)
+/* Up to as many as wanted, if the zone has plenty, or one. */
+static unsigned take_from(struct cf_map *map, struct cfi_zone *zone,
+			  const struct cfi_taking *taking, cf_pfn *ret_runs)
 {
-	bool found;
+	uint64_t frames = (uint64_t)1 << taking->order;
+	unsigned most = taking->most;
+	unsigned taken;
 
-	if (!watermark_allows(map, zone, (uint64_t)1 << taking.order,
-			      taking.flags))
-		return false;
+	if (most > 1 && !cfi_above_marks(zone, most * frames))
+		most = 1;
+	if (most == 1 && !watermark_allows(map, zone, frames, taking->flags))
+		return 0;
 	cf_port_read_lock();
-	if (taking.order <= map->block_shift)
-		found = take_small(map, zone, taking, ret_pfn, 1) > 0;
+	if (taking->order <= map->block_shift)
+		taken = take_small(map, zone, taking, ret_runs, most);
 	else
-		found = cfi_search_blocks(map, zone, taking.order, ret_pfn);
+		taken = cfi_search_blocks(map, zone, taking->order, ret_runs);
 	cf_port_read_unlock();
-	return found;
+	return taken;
 }
 
-/* A run for a type from what the context has in stock, or from a block. */
-static bool take_somehow(struct cf_map *map, struct cfi_zone *zone,
-			 struct cfi_taking taking, enum cf_type type,
-			 cf_pfn *ret_pfn)
+/* Those with a type come from what the context has in stock, if it can be. */
+static unsigned take_somehow(struct cf_map *map, struct cfi_zone *zone,
+			     const struct cfi_taking *taking, cf_pfn *ret_runs)
 {
+	enum cf_type type = (enum cf_type)taking->type;
 	enum cfi_served served = SERVED_NOT;
+	unsigned taken;
 
-	if (type != CF_TYPE_NONE && !(taking.flags & CF_ALLOC_NOSPLIT))
-		served = cfi_cache_alloc(map, zone, taking.order, type,
-					 ret_pfn);
+	if (type != CF_TYPE_NONE && !(taking->flags & CF_ALLOC_NOSPLIT))
+		served = cfi_cache_alloc(map, zone, taking->order, type,
+					 ret_runs);
 	if (served != SERVED_NOT)
 		return served == SERVED;
-	if (!take_from(map, zone, taking, ret_pfn))
-		return false;
-	if (type != CF_TYPE_NONE)
-		cfi_count_type(map, type, (int64_t)1 << taking.order);
-	return true;
+	taken = take_from(map, zone, taking, ret_runs);
+	if (taken > 0 && type != CF_TYPE_NONE)
+		cfi_count_type(map, type, (int64_t)taken << taking->order);
+	return taken;
 }
 
 static unsigned node_of(const struct cf_map *map, unsigned node)
@@ -161,43 +180,50 @@ static unsigned node_of(const struct cf_map *map, unsigned node)
 }
 
 /* Zones by preference: the node's, then its neighbours'. */
-static bool try_zones(struct cf_map *map, struct cfi_taking taking,
-		      enum cf_type type, cf_pfn *ret_pfn)
+static unsigned try_zones(struct cf_map *map, const struct cfi_taking *taking,
+			  cf_pfn *ret_runs)
 {
-	unsigned node = node_of(map, taking.node);
-	unsigned nodes = taking.flags & CF_ALLOC_THISNODE ? 1 :
+	unsigned node = node_of(map, taking->node);
+	unsigned nodes = taking->flags & CF_ALLOC_THISNODE ? 1 :
 			 map->config.nodes;
-	unsigned lowest = taking.this_zone ? taking.zone : CF_ZONE_NORMAL;
+	unsigned lowest = taking->this_zone ? taking->zone : CF_ZONE_NORMAL;
+	struct cfi_zone *zone;
+	unsigned taken;
 	unsigned kind;
 
 	for (; nodes > 0; nodes--) {
-		for (kind = taking.zone + 1u; kind-- > lowest;)
-			if (take_somehow(map,
-					 cfi_zone_of(map, node,
-						     (enum cf_zone_kind)kind),
-					 taking, type, ret_pfn))
-				return true;
+		for (kind = taking->zone + 1u; kind-- > lowest;) {
+			zone = cfi_zone_of(map, node, (enum cf_zone_kind)kind);
+			taken = take_somehow(map, zone, taking, ret_runs);
+			if (taken > 0)
+				return taken;
+		}
 		if (++node == map->config.nodes)
 			node = 0;
 	}
-	return false;
+	return 0;
 }
 
 /*
+ * Take runs, all in one block if there are several.  Returns how many; 0:
+ * there is none.
+ *
  * Before giving up empty the own caches, then those of others, once each, and
  * look again while free frames move below the search.
  */
-static int take_for(struct cf_map *map, struct cfi_taking taking,
-		    enum cf_type type, cf_pfn *ret_pfn)
+unsigned cfi_take(struct cf_map *map, const struct cfi_taking *taking,
+		  cf_pfn *ret_runs)
 {
-	bool may_drain = !(taking.flags & CF_ALLOC_NOWAIT);
+	bool may_drain = !(taking->flags & CF_ALLOC_NOWAIT);
 	uint64_t before;
+	unsigned taken;
 	unsigned tries;
 
 	for (tries = 0; tries < TAKE_TRIES; tries++) {
 		before = cfi_moves_ended(map);
-		if (try_zones(map, taking, type, ret_pfn))
-			return 0;
+		taken = try_zones(map, taking, ret_runs);
+		if (taken > 0)
+			return taken;
 		if (tries == 0 && cfi_cache_empty_own(map))
 			continue;
 		if (may_drain && cfi_caches_stocked(map)) {
@@ -205,19 +231,13 @@ static int take_for(struct cf_map *map, struct cfi_taking taking,
 			(void)cfi_divert_begin(map);
 			cfi_divert_end(map);
 			may_drain = false;
-		} else if (taking.order > map->block_shift ||
+		} else if (taking->order > map->block_shift ||
 			   cfi_moves_begun(map) == before) {
 			/* Runs of several blocks are moves themselves. */
 			break;
 		}
 	}
-	return -CF_ENOMEM;
-}
-
-/* Take a run for a purpose that has no type: it is in transit. */
-int cfi_take(struct cf_map *map, struct cfi_taking taking, cf_pfn *ret_pfn)
-{
-	return take_for(map, taking, CF_TYPE_NONE, ret_pfn);
+	return 0;
 }
 
 void cfi_mark_run(struct cf_map *map, cf_pfn pfn, uint64_t word)
@@ -243,15 +263,15 @@ static int alloc_run(struct cf_map *map, struct cf_request request,
 		.order = request.order,
 		.node = request.node,
 		.zone = request.zone,
+		.type = request.type,
 		.flags = request.flags,
+		.most = 1,
 	};
 	uint64_t word = cfi_request_word(request);
 	cf_pfn pfn;
-	int err;
 
-	err = take_for(map, taking, (enum cf_type)request.type, &pfn);
-	if (err)
-		return err;
+	if (!cfi_take(map, &taking, &pfn))
+		return -CF_ENOMEM;
 	if (map->config.debug_pagealloc)
 		cf_port_protect(map->config.machine, pfn,
 				pfn + word_frames(word), true);

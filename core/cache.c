@@ -85,22 +85,6 @@ void cfi_set_stock_order(const struct cf_map *map, struct cfi_zone *zone)
 	cfi_store_relaxed(&zone->stock_order, order - 1);
 }
 
-/* Refills stop early enough that watermarks are the slow path's decision. */
-static bool above_marks(struct cfi_zone *zone)
-{
-	uint64_t free;
-
-	/* Acquire: as in watermark_allows(). [watching] */
-	if (!cfi_load_acquire(&zone->watching))
-		return true;
-	/* Relaxed: counts; the slow path looks again. */
-	free = cfi_load_relaxed(&zone->free);
-	if (free >= cfi_load_relaxed(&zone->mark_high))
-		cfi_store_relaxed(&zone->low_raised, 0);
-	return free > MAGAZINE_FRAMES && free - MAGAZINE_FRAMES >
-	       cfi_load_relaxed(&zone->mark_low);
-}
-
 /* So that the lowest run goes out first: the last one does. */
 void cfi_reverse_runs(cf_pfn *runs, unsigned count)
 {
@@ -174,7 +158,8 @@ static cf_pfn pop_frame(struct cf_map *map, struct cfi_cpu *cpu,
 		magazine = cache->loaded;
 	}
 	if (cfi_stock(magazine) == 0) {
-		if (!above_marks(zone))
+		/* Below, it is the slow path's decision. */
+		if (!cfi_above_marks(zone, MAGAZINE_FRAMES))
 			return CF_PFN_NONE;
 		*ret_searched = true;
 		cfi_set_stock(magazine, refill(map, cpu, zone, 0,

@@ -241,10 +241,14 @@ void cfi_targets_give(struct cf_map *map);
 /* alloc.c */
 struct cfi_taking {		/* what cfi_take() looks for */
 	uint8_t order, node, zone;
+	uint8_t type;		/* what for; NONE: they are in transit */
 	uint16_t flags;		/* enum cf_alloc_flag */
 	bool this_zone;		/* no other kind of zone */
+	unsigned most;		/* how many; with a type: 1 */
 };
-int cfi_take(struct cf_map *map, struct cfi_taking taking, cf_pfn *ret_pfn);
+unsigned cfi_take(struct cf_map *map, const struct cfi_taking *taking,
+		  cf_pfn *ret_runs);
+bool cfi_above_marks(struct cfi_zone *zone, uint64_t frames);
 unsigned cfi_take_frames(struct cf_map *map, struct cfi_zone *zone,
 			 uint16_t flags, cf_pfn *ret_frames, unsigned most);
 void cfi_give_range(struct cf_map *map, cf_pfn first, cf_pfn last);

@@ -103,18 +103,18 @@ static int take_target(const struct run *run,
 		.zone = (uint8_t)zone->kind,
 		.flags = evacuation->flags,
 		.this_zone = evacuation->this_zone,
+		.most = 1,
 	};
-	int err = 0;
 
-	if (taking.order > 0 ||
-	    !cfi_target_take(run->map, zone, taking.flags, evacuation->used,
-			     ret_target))
-		err = cfi_take(run->map, taking, ret_target);
-	if (!err && run->map->config.debug_pagealloc &&
-	    word_is_counted(run->word))
+	if ((taking.order > 0 ||
+	     !cfi_target_take(run->map, zone, taking.flags, evacuation->used,
+			      ret_target)) &&
+	    !cfi_take(run->map, &taking, ret_target))
+		return -CF_ENOMEM;
+	if (run->map->config.debug_pagealloc && word_is_counted(run->word))
 		cf_port_protect(run->map->config.machine, *ret_target,
 				*ret_target + word_frames(run->word), true);
-	return err;
+	return 0;
 }
 
 static bool is_same_run(uint64_t word, uint64_t other)

@@ -14,6 +14,9 @@
 
 #define OFFLINE_FLAGS	(CF_FLAG_MOVABLE | CF_FLAG_SKIPPABLE)
 
+/* How many runs are taken at once. */
+#define TAKEN_MOST	128
+
 /* What every call that makes frames offline asks of owner and flags. */
 static int may_take(struct cf_map *map, uint32_t owner, uint32_t flags)
 {
@@ -31,8 +34,8 @@ static int may_take(struct cf_map *map, uint32_t owner, uint32_t flags)
 }
 
 /*
- * Mark frames the caller has taken, inside one block.  False: SKIPPABLE, and
- * the block is not in the owner's ranges.
+ * Mark frames the caller has taken, inside one block, as runs of at most the
+ * word's order.  False: SKIPPABLE, and the block is not in the owner's ranges.
  */
 static bool mark(struct cf_map *map, struct cfi_block *block, cf_pfn first,
 		 cf_pfn last, uint64_t word)
@@ -45,7 +48,7 @@ static bool mark(struct cf_map *map, struct cfi_block *block, cf_pfn first,
 		cfi_block_unlock(block, state);
 		return false;
 	}
-	cfi_put_words(block, first, last, word, map->block_shift);
+	cfi_put_words(block, first, last, word, word_order(word));
 	empty = cfi_account(block, first, last, word, 1);
 	cfi_block_unlock(block, state);
 	cfi_owner_count(map, word_owner(word), (int64_t)(last - first));
@@ -53,35 +56,69 @@ static bool mark(struct cf_map *map, struct cfi_block *block, cf_pfn first,
 	return true;
 }
 
-/* The caller is in the owner's read section. */
-static int take_one(struct cf_map *map, uint32_t owner, unsigned order,
-		    uint32_t flags, cf_pfn *ret_pfn)
+/* How many of the runs from the first on are neighbours. */
+static unsigned neighbours(const cf_pfn *runs, unsigned count, cf_pfn frames)
+{
+	unsigned many = 1;
+
+	while (many < count && runs[many] == runs[many - 1] + frames)
+		many++;
+	return many;
+}
+
+/*
+ * Mark runs the caller has taken, all of one block.  Returns how many: those
+ * after them could not be, and are free again.
+ */
+static unsigned mark_runs(struct cf_map *map, const cf_pfn *runs,
+			  unsigned count, uint64_t word)
+{
+	struct cfi_block *block = cfi_block_held(map, runs[0]);
+	cf_pfn frames = word_frames(word);
+	unsigned marked = 0;
+	unsigned many, i;
+	cf_pfn first;
+
+	while (marked < count) {
+		first = runs[marked];
+		many = neighbours(runs + marked, count - marked, frames);
+		if (!mark(map, block, first, first + many * frames, word))
+			break;
+		marked += many;
+	}
+	for (i = marked; i < count; i++)
+		cfi_give_range(map, runs[i], runs[i] + frames);
+	return marked;
+}
+
+/*
+ * Take some of what is wanted; says how many it got.  The caller is in the
+ * owner's read section.
+ */
+static int take_some(struct cf_map *map, uint64_t word, size_t most,
+		     cf_pfn *ret_pfns, unsigned *ret_done)
 {
 	struct cfi_taking taking = {
-		.order = (uint8_t)order,
+		.order = (uint8_t)word_order(word),
 		.node = CF_NODE_ANY,
-		.zone = flags ? CF_ZONE_MOVABLE : CF_ZONE_NORMAL,
+		.zone = word_flags(word) ? CF_ZONE_MOVABLE : CF_ZONE_NORMAL,
+		.most = most < TAKEN_MOST ? (unsigned)most : TAKEN_MOST,
 	};
-	uint64_t word = word_make(CF_TYPE_OFFLINE, order, flags, owner);
-	cf_pfn pfn, last;
-	int err;
+	unsigned taken = cfi_take(map, &taking, ret_pfns);
 
-	err = cfi_take(map, taking, &pfn);
-	if (err)
-		return err;
-	last = pfn + word_frames(word);
-	if (!mark(map, cfi_block_held(map, pfn), pfn, last, word)) {
-		cfi_give_range(map, pfn, last);
-		return -CF_EREFUSED;
-	}
-	*ret_pfn = pfn;
-	return 0;
+	*ret_done = 0;
+	if (taken == 0)
+		return -CF_ENOMEM;
+	*ret_done = mark_runs(map, ret_pfns, taken, word);
+	return *ret_done == taken ? 0 : -CF_EREFUSED;
 }
 
 int cf_offline_alloc_bulk(struct cf_map *map, uint32_t owner, unsigned order,
 			  uint32_t flags, size_t count, cf_pfn *ret_pfns,
 			  size_t *ret_done)
 {
+	uint64_t word = word_make(CF_TYPE_OFFLINE, order, flags, owner);
+	unsigned taken;
 	size_t done = 0;
 	int err;
 
@@ -90,8 +127,9 @@ int cf_offline_alloc_bulk(struct cf_map *map, uint32_t owner, unsigned order,
 		return -CF_EINVAL;
 	cf_port_read_lock();
 	err = may_take(map, owner, flags);
-	for (; !err && done < count; done += !err)
-		err = take_one(map, owner, order, flags, &ret_pfns[done]);
+	for (; !err && done < count; done += taken)
+		err = take_some(map, word, count - done, &ret_pfns[done],
+				&taken);
 	cf_port_read_unlock();
 	*ret_done = done;
 	return err;
@@ -101,9 +139,13 @@ int cf_offline_alloc(struct cf_map *map, uint32_t owner, unsigned order,
 		     uint32_t flags, cf_pfn *ret_pfn)
 {
 	size_t done;
+	cf_pfn pfn;
+	int err;
 
-	return cf_offline_alloc_bulk(map, owner, order, flags, 1, ret_pfn,
-				     &done);
+	err = cf_offline_alloc_bulk(map, owner, order, flags, 1, &pfn, &done);
+	if (!err)
+		*ret_pfn = pfn;
+	return err;
 }
 
 static bool all_in_ranges(struct cf_map *map, uint32_t owner, cf_pfn first,
@@ -125,7 +167,8 @@ static bool all_in_ranges(struct cf_map *map, uint32_t owner, cf_pfn first,
 static int take_range(struct cf_map *map, uint32_t owner, cf_pfn first,
 		      cf_pfn last, uint32_t flags, struct cf_report *report)
 {
-	uint64_t word = word_make(CF_TYPE_OFFLINE, 0, flags, owner);
+	uint64_t word = word_make(CF_TYPE_OFFLINE, map->block_shift, flags,
+				  owner);
 	struct cfi_range range;
 	cf_pfn at = first;
 	int err;

@@ -39,7 +39,7 @@ int cf_offline_alloc(struct cf_map *map, uint32_t owner, unsigned order,
 /**
  * cf_offline_alloc_bulk() - take many runs out of use.
  * @count:    how many runs of @order
- * @ret_pfns: room for @count heads
+ * @ret_pfns: room for @count heads; what is behind those taken means nothing
  * @ret_done: how many were taken, also on failure
  * Return:    0: all of them; otherwise as cf_offline_alloc(), partial.
  */

@@ -182,7 +182,7 @@ static void offline_frames(void)
 	     CHECK_EQ(cf_offline_set_payload(m.map, keeper.id, pfn, 5), 0));
 	COST("block 3 sections 1",
 	     CHECK_EQ(cf_offline_free(m.map, keeper.id, pfn, 3), 0));
-	COST("block 12 sections 5",
+	COST("block 3 sections 2",
 	     CHECK_EQ(cf_offline_alloc_bulk(m.map, keeper.id, 0, 0, 4, many,
 		&count), 0));
 	while (count > 0)

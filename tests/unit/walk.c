@@ -188,7 +188,7 @@ static void merges(void)
 /* Frames in a cache, and chunks that somebody has just taken. */
 static void transit(void)
 {
-	struct cfi_taking taking = { .order = 10 };
+	struct cfi_taking taking = { .order = 10, .most = 1 };
 	struct cf_span span;
 	cf_pfn large = 0;
 	cf_pfn pfn;
@@ -203,7 +203,7 @@ static void transit(void)
 	span = step(pfn, GROUND_LAST);
 	CHECK_EQ(span.kind, CF_SPAN_TRANSIT);
 	CHECK_EQ(span.last, pfn + MAGAZINE_FRAMES);
-	CHECK(cfi_take(map, taking, &large) == 0);
+	CHECK(cfi_take(map, &taking, &large) == 1);
 	is_stretch(large, large + 1024, CF_SPAN_TRANSIT);
 	is_stretch(large + 700, large + 1024, CF_SPAN_TRANSIT);
 	cfi_give_range(map, large, large + 1024);
