@@ -525,6 +525,8 @@ static bool is_busy(struct guestmem *memory, const struct page *page)
 {
 	struct cf_snapshot run;
 
+	if (page->of)
+		return true;
 	if (page->state == PAGE_ABSENT || page->state == PAGE_PRIVATE)
 		return false;
 	return page->state != PAGE_SHARED || page->hold != NO_HOLD ||
@@ -602,6 +604,8 @@ static int seize(struct guestmem *memory, struct page *page,
 	default:
 		err = -CF_EBUSY;
 	}
+	if (page->of)
+		err = -CF_EBUSY;
 	if (!err && *ret_was != PAGE_ABSENT)
 		page->state = PAGE_HELD;
 	gm_unlock(memory, state);

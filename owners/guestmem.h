@@ -156,6 +156,7 @@ struct guestmem_conversion {
 	struct guestmem *memory;
 	uint64_t first, last;	/* pages */
 	bool going;		/* started, neither done nor cancelled */
+	bool cancelling;	/* going, and that has begun */
 	uint64_t waiting;	/* pages with references, at the last step */
 	uint64_t done;		/* pages that are private */
 };
@@ -185,8 +186,11 @@ int guestmem_convert_start(struct guestmem *memory,
  * Nothing is made private before all pages are without references.
  *
  * Context: waits for readers of contents, calls the firmware, no lock held.
+ * Until it ends all pages are this conversion's: also of those that are
+ * private already nobody else shares, discards or converts any.
+ *
  * Return:  0: all are private; or it goes on, step again or cancel:
- *          -CF_EINVAL  it is not going
+ *          -CF_EINVAL  it is not going, or being cancelled
  *          -CF_EAGAIN  pages have references
  *          -CF_EPORT   the firmware refused
  */
@@ -197,7 +201,9 @@ int guestmem_convert_step(struct guestmem_conversion *conversion,
  * guestmem_convert_cancel() - all pages of it are shared again.
  *
  * Contents are as before, but of pages that a step has made private already
- * (firmware refused a later one), whose contents the firmware decides.
+ * (firmware refused a later one), whose contents the firmware decides. If it
+ * has to be called again, pages that are shared by then may be converted by
+ * others.
  *
  * Context: calls the firmware with no lock held.
  * Return:  0, or call again:

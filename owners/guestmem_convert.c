@@ -31,18 +31,42 @@ static int unfit(enum page_state state)
 }
 
 /* All of them, or none.  Caller holds the lock. */
-static int claim(struct guestmem *memory, uint64_t first, uint64_t last)
+static int claim(struct guestmem *memory,
+		 const struct guestmem_conversion *conversion, uint64_t first,
+		 uint64_t last)
 {
 	uint64_t i;
 	int err = 0;
 
 	for (i = first; i < last && !err; i++)
-		err = unfit((enum page_state)memory->page[i].state);
+		err = memory->page[i].of ? -CF_EBUSY :
+		      unfit((enum page_state)memory->page[i].state);
 	if (err)
 		return err;
-	for (i = first; i < last; i++)
+	for (i = first; i < last; i++) {
 		memory->page[i].state = PAGE_CONVERTING;
+		memory->page[i].of = conversion;
+	}
 	return 0;
+}
+
+static bool is_of(struct guestmem *memory, const struct page *page,
+		  const struct guestmem_conversion *conversion)
+{
+	unsigned long state = gm_lock(memory);
+	bool is = page->of == conversion;
+
+	gm_unlock(memory, state);
+	return is;
+}
+
+/* A page is the conversion's no more. */
+static void let_go(struct guestmem *memory, struct page *page)
+{
+	unsigned long state = gm_lock(memory);
+
+	page->of = NULL;
+	gm_unlock(memory, state);
 }
 
 int guestmem_convert_start(struct guestmem *memory,
@@ -56,7 +80,7 @@ int guestmem_convert_start(struct guestmem *memory,
 	if (!gm_fits(memory, first, last) || conversion->going)
 		return -CF_EINVAL;
 	state = gm_lock(memory);
-	err = claim(memory, first, last);
+	err = claim(memory, conversion, first, last);
 	gm_unlock(memory, state);
 	if (err)
 		return err;
@@ -127,7 +151,7 @@ int guestmem_convert_step(struct guestmem_conversion *conversion,
 	int err = 0;
 	uint64_t i;
 
-	if (!conversion->going)
+	if (!conversion->going || conversion->cancelling)
 		return -CF_EINVAL;
 	if (report)
 		*report = (struct cf_report){ .pfn = CF_PFN_NONE };
@@ -143,6 +167,8 @@ int guestmem_convert_step(struct guestmem_conversion *conversion,
 	if (err)
 		guestmem_report(memory, &memory->page[i - 1], CF_REASON_PORT,
 				report);
+	for (i = conversion->first; i < conversion->last && !err; i++)
+		let_go(memory, &memory->page[i]);
 	conversion->going = err != 0;
 	return err;
 }
@@ -205,21 +231,42 @@ int guestmem_convert_cancel(struct guestmem_conversion *conversion)
 
 	if (!conversion->going)
 		return -CF_EINVAL;
+	conversion->cancelling = true;
 	for (i = conversion->first; i < conversion->last; i++) {
-		err = reopen(memory, &memory->page[i]);
-		if (err && !first_err)
+		struct page *page = &memory->page[i];
+
+		/* It was shared before, and may be somebody else's by now. */
+		if (!is_of(memory, page, conversion))
+			continue;
+		err = reopen(memory, page);
+		if (!err)
+			let_go(memory, page);
+		else if (!first_err)
 			first_err = err;
 	}
 	conversion->going = first_err != 0;
+	conversion->cancelling = conversion->going;
 	return first_err;
 }
 
 /* ---- share ---- */
 
+/* Into our hands, if it is private and no conversion's. */
+static bool take_private(struct guestmem *memory, struct page *page)
+{
+	unsigned long state = gm_lock(memory);
+	bool ours = page->state == PAGE_PRIVATE && !page->of;
+
+	if (ours)
+		page->state = PAGE_HELD;
+	gm_unlock(memory, state);
+	return ours;
+}
+
 /* What stands in the way of sharing a page; 0 also if it is shared. */
 static int share_page(struct guestmem *memory, struct page *page)
 {
-	if (guestmem_move_state(memory, page, PAGE_PRIVATE, PAGE_HELD))
+	if (take_private(memory, page))
 		return open_page(memory, page);
 	switch (state_of(memory, page)) {
 	case PAGE_SHARED:

@@ -21,13 +21,16 @@ enum page_state {
 	PAGE_CONVERTING, /* ours is dropped; the last put makes it FROZEN */
 	PAGE_RECALLED,	/* ours is wanted back; the last put gives it */
 	PAGE_FROZEN,	/* at rest in a conversion: no references */
-	PAGE_PRIVATE,	/* at rest: no references, and the host keeps off */
+	PAGE_PRIVATE,	/* at rest, when its conversion has ended: no
+			 * references, and the host keeps off */
 	PAGE_HELD,	/* in the hands of one call */
 };
 
 /* Field key: (L) memory->lock. */
 struct page {
 	cf_pfn pfn;		/* (L) CF_PFN_NONE: absent */
+	const struct guestmem_conversion *of;	/* (L) that has not ended, or
+						 * NULL */
 	uint32_t hold;		/* (L) first hold */
 	uint8_t state;		/* (L) enum page_state */
 };

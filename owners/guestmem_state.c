@@ -7,8 +7,9 @@
 
 static bool is_at_rest(const struct page *page)
 {
-	return page->state == PAGE_ABSENT || page->state == PAGE_SHARED ||
-	       page->state == PAGE_PRIVATE;
+	return !page->of &&
+	       (page->state == PAGE_ABSENT || page->state == PAGE_SHARED ||
+		page->state == PAGE_PRIVATE);
 }
 
 bool guestmem_is_busy(struct guestmem *memory)

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#include "owners/guestmem.h"
+#include "owners/guestmem_state.h"
 #include "tests/unit/describe.h"
 #include "tests/unit/machine.h"
 
@@ -280,6 +280,48 @@ static void cancels(void)
 	CHECK_EQ(guestmem_get(guest, 0, "vmm", &other), 0);
 	CHECK_EQ(guestmem_put(guest, 0, "vmm"), 0);
 	CHECK_EQ(stat_of().stolen, 0);
+	finish();
+}
+
+/* Until it has ended nobody else has any page of a conversion. */
+static void half_way(void)
+{
+	struct guestmem_conversion other = { .going = false };
+	uint64_t done;
+
+	if (!begin(0))
+		return;
+	/* Page 0 is private by now, and 1 is to be. */
+	firmware.refuse_close = 2;
+	if (!start(0, 2))
+		return;
+	CHECK_EQ(guestmem_convert_step(&conversion, &report), -CF_EPORT);
+	CHECK_EQ(guestmem_share(guest, 0, 1, &done), -CF_EBUSY);
+	CHECK_EQ(guestmem_discard(guest, 0, 1), -CF_EBUSY);
+	CHECK_EQ(guestmem_convert_start(guest, &other, 0, 1), -CF_EBUSY);
+	CHECK(guestmem_is_busy(guest));
+	CHECK_EQ(guestmem_destroy(guest, &report), -CF_EBUSY);
+	CHECK_EQ(report.pfn, frame_of(0));
+	CHECK_EQ(guestmem_convert_step(&conversion, &report), 0);
+	IS(0, PRIVATE);
+	IS(1, PRIVATE);
+	CHECK_EQ(guestmem_share(guest, 0, 2, &done), 0);
+	/* Half way back: what is shared again is free for others. */
+	firmware.refuse_close = 2;
+	if (!start(0, 3))
+		return;
+	CHECK_EQ(guestmem_convert_step(&conversion, &report), -CF_EPORT);
+	firmware.refuse_open = 1;
+	CHECK_EQ(guestmem_convert_cancel(&conversion), -CF_EPORT);
+	CHECK_EQ(guestmem_convert_step(&conversion, &report), -CF_EINVAL);
+	CHECK_EQ(guestmem_convert_start(guest, &other, 1, 2), 0);
+	CHECK_EQ(guestmem_convert_cancel(&conversion), 0);
+	IS(0, SHARED);
+	IS(1, CONVERTING);
+	IS(2, SHARED);
+	CHECK_EQ(guestmem_convert_step(&other, &report), 0);
+	IS(1, PRIVATE);
+	CHECK(!guestmem_is_busy(guest));
 	finish();
 }
 
@@ -603,6 +645,7 @@ int main(void)
 	tap_run("a conversion waits, and says for whom", waits_for_references);
 	tap_run("a conversion is cancelled", cancels);
 	tap_run("the firmware refuses", firmware_refuses);
+	tap_run("a conversion half way", half_way);
 	tap_run("the port refuses", port_refuses);
 	tap_run("shared pages move by copying", moves_shared_pages);
 	tap_run("private pages are not touched", keeps_private_pages);
