@@ -135,8 +135,8 @@ struct cfi_zone {
 
 /*
  * What a context has in stock of one zone: two magazines of single frames,
- * and of each higher order the runs it freed last, one of more than 2 MiB.
- * Their bits are clear and their words are 0.
+ * and of each higher order the runs it freed last: above 2 MiB one, of several
+ * blocks one in all.  Their bits are clear and their words are 0.
  */
 #define MAGAZINE_FRAMES	128
 #define STACK_RUNS	4

@@ -140,8 +140,7 @@ struct cf_compaction {
  *
  * Picks the partly free chunks with the fewest frames to move, moves those
  * into other partly free chunks of the same zone and never breaks a free
- * chunk. Owners are not
- * asked to give up what they keep.
+ * chunk. Owners are not asked to give up what they keep.
  *
  * Context: as cf_alloc_range().
  * Return:  0 if at least one chunk was freed, or
