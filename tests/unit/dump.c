@@ -6,8 +6,10 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -365,6 +367,92 @@ static void again(void)
 }
 
 /* Every other frame is offline: more segments than 16 bits can count. */
+/* What was told of a dump on its way. */
+struct told {
+	uint64_t calls, done, all;
+	bool wrong;		/* it went back, or the whole was another */
+	uint64_t full_at;	/* so far the disk has room; 0: it has */
+};
+
+/* What ulimit -f does. */
+static void limit_files(rlim_t bytes)
+{
+	struct rlimit limit;
+
+	CHECK_EQ(getrlimit(RLIMIT_FSIZE, &limit), 0);
+	limit.rlim_cur = bytes < limit.rlim_max ? bytes : limit.rlim_max;
+	CHECK_EQ(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+static void tell(void *context, uint64_t done, uint64_t all)
+{
+	struct told *told = context;
+
+	told->wrong |= done <= told->done || done > all ||
+		       (told->calls && all != told->all);
+	told->calls++;
+	told->done = done;
+	told->all = all;
+	if (told->full_at && done >= told->full_at)
+		limit_files(1);
+}
+
+/* Each window is told of once, in order, to the last one. */
+static void progress_of(struct dump_options options, const char *name)
+{
+	struct told told = { .calls = 0 };
+	struct dump_result result;
+
+	options.progress = tell;
+	options.context = &told;
+	CHECK(write_dump(&options, name, &result));
+	CHECK(!told.wrong && told.all > 8);
+	CHECK_EQ(told.done, told.all);
+	CHECK_EQ(told.calls, told.all);
+}
+
+/* A dump that fails on its way: it is told no further, and leaves nothing. */
+static void progress_fails(struct dump_options options)
+{
+	struct told told = { .full_at = 3 };
+	struct dump_result result;
+
+	options.progress = tell;
+	options.context = &told;
+	options.threads = 1;
+	(void)unlink(other);
+	CHECK(!write_dump(&options, other, &result));
+	limit_files(RLIM_INFINITY);
+	CHECK(!told.wrong && told.done >= 3 && told.done < told.all);
+	CHECK(access(other, F_OK) && errno == ENOENT);
+}
+
+static void progress(void)
+{
+	struct dump_options options = {
+		.format = DUMP_KDUMP, .compress = COMPRESS_ZLIB,
+	};
+	int sink = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+	if (!begin() || !CHECK(sink >= 0))
+		return;
+	(void)signal(SIGXFSZ, SIG_IGN);
+	for (options.threads = 1; options.threads < 4; options.threads += 2) {
+		options.format = DUMP_KDUMP;
+		progress_of(options, path);
+		options.stream = sink;
+		progress_of(options, "-");
+		options.stream = 0;
+		options.format = DUMP_ELF;
+		progress_of(options, path);
+	}
+	progress_fails(options);
+	options.format = DUMP_KDUMP;
+	progress_fails(options);
+	(void)close(sink);
+	finish();
+}
+
 static void many_segments(void)
 {
 	struct machine_config config = { .block_order = 15, .blocks = 5 };
@@ -573,6 +661,7 @@ int main(void)
 	tap_run("formats", formats);
 	tap_run("levels", each_level);
 	tap_run("a dump of a dump", again);
+	tap_run("how far it is", progress);
 	tap_run("more segments than 16 bits count", many_segments);
 	tap_run("metadata that cannot be", lies);
 	tap_run("fields that cannot be", widths);
