@@ -643,6 +643,42 @@ verify
             'no such device')
 
 
+UNHEARD = '''machine memory 128M span 1G
+virtio-mem vm0 blocks 1-3
+virtio-balloon b
+request vm0 64M
+balloon b 16M
+request vm0 %s no-wait
+balloon b %s no-wait
+'''
+
+
+def test_unheard():
+    """What a host has just asked for the driver need not have heard."""
+    for size, balloon in ('128M', '32M'), ('32M', '8M'):
+        done = save(UNHEARD % (size, balloon))
+        again = run('restore', '-j', path('m'))
+        a, b = report(done), report(again)
+        wrong = [word for word in differences(a, b) if not word.startswith((
+            '.virtio-mem[0].state:', '.virtio-mem[0].usable:',
+            '.virtio-balloon[0].state:'))]
+        ok(not wrong, 'to %s: only the state of the device differs' % size,
+           repr(wrong))
+        rest = ('settle vm0\nsettle b\nexpect virtio-mem vm0 plugged == %s'
+                ' state idle\nexpect virtio-balloon b ballooned == %s state'
+                ' idle\n' % (size, balloon)).encode()
+        first = run('run', '-j', '-', stdin=(UNHEARD % (
+            size, balloon)).encode() + rest)
+        again = run('restore', '-j', path('m'), '-', stdin=rest)
+        a, b = report(first), report(again)
+        for device in a['virtio-mem'] + b['virtio-mem']:
+            device.pop('requests')
+        wrong = list(differences(a, b))
+        ok(first.returncode == 0 and again.returncode == 0 and not wrong,
+           'to %s: both come to the same' % size,
+           repr(wrong) + repr(again.stdout[-300:] + again.stderr))
+
+
 def without_frame(body, pfn):
     """The parts less the objects of one frame, and the handles of those."""
     kept, handles = b'', set()
@@ -1009,6 +1045,7 @@ def main():
     test_damage()
     test_hostile()
     test_devices()
+    test_unheard()
     test_owners()
     test_spoiled()
     test_device_memory()
