@@ -16,7 +16,8 @@
 #include "save_objects.h"
 #include "virtio/state.h"
 
-#define WORDS_MAX	((uint64_t)1 << 26)	/* device blocks of a model */
+/* A byte a device block, and a byte a frame: for all devices together. */
+#define NOTES_MAX	((uint64_t)1 << 26)
 
 /* What a device is told when all else is done. */
 struct later {
@@ -206,12 +207,35 @@ static void code_known(struct code *code, struct cf_vmem_known *known)
 	code_bool(code, &known->want_online);
 }
 
+/* What the models of devices note of blocks of theirs, or of frames. */
+static uint64_t notes_of(struct machine *machine, enum noun noun)
+{
+	const struct host_device *host;
+	uint64_t notes = 0;
+	unsigned i;
+
+	for (i = 0; i < machine->host_devices; i++) {
+		host = machine->host_device[i];
+		model_lock(host->model);
+		if (noun == NOUN_MEM && host->mem)
+			notes += host->mem->region / host->mem->block;
+		else if (noun == NOUN_BALLOON && host->balloon)
+			notes += host->balloon->ballooned;
+		model_unlock(host->model);
+	}
+	return notes;
+}
+
 /* ---- saving ---- */
 
 static const char *refusal(struct machine *machine, uint32_t number)
 {
 	struct device *device = machine->object[number].device;
 
+	if (notes_of(machine, device->noun) > NOTES_MAX)
+		return device->noun == NOUN_MEM ?
+		       "has more blocks than a file keeps" :
+		       "has more frames in its balloon than a file keeps";
 	if (device->noun == NOUN_MEM && cf_vmem_is_busy(&device->vmem))
 		return "has not finished with its device: let it settle first";
 	if (device->noun == NOUN_BALLOON &&
@@ -352,7 +376,7 @@ static bool host_fits(struct restore *restore,
 	return config->first < config->last && config->last <= last &&
 	       bytes >= CF_FRAME_BYTES && !(bytes & (bytes - 1)) &&
 	       (config->last - config->first) * CF_FRAME_BYTES / bytes <=
-	       WORDS_MAX;
+	       NOTES_MAX - notes_of(restore->machine, NOUN_MEM);
 }
 
 /* As the device would let its host ask. */
@@ -437,6 +461,9 @@ static int restore_frames(struct restore *restore,
 	for (at = range->first; at < range->last; at = info.last)
 		if (cf_block_info(machine->map, at, &info))
 			return -1;
+	if (range->last - range->first >
+	    NOTES_MAX - notes_of(machine, NOUN_BALLOON))
+		return -1;
 	return model_balloon_give(host->balloon, range->first, range->last) ?
 	       0 : -1;
 }

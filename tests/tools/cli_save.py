@@ -643,6 +643,26 @@ verify
             'no such device')
 
 
+def huge_regions(body):
+    """Each record of a device with 2^26 blocks of 4 KiB."""
+    for at, _, _ in records(body):
+        first = struct.unpack_from('<Q', body, at + 14)[0]
+        body = put(body, at + 22, '<QQ', first + (1 << 26), 4096)
+    return body
+
+
+def test_notes():
+    """What devices note of what they have is bounded for all together."""
+    save('machine memory 16M span 1T block 16M\nvirtio-mem one block 100\n'
+         'virtio-mem other block 20000\n', '-l', '0')
+    refused('more blocks of devices than a file keeps', patched(
+        read('m'), OBJECT, huge_regions), 'other can be no such device')
+    save('machine memory 512M span 1G block 128M\nvirtio-balloon b\n'
+         'balloon b 256M\n', '-l', '0')
+    ok(run('restore', '-q', path('m')).returncode == 0,
+       'a balloon that is not too large')
+
+
 UNHEARD = '''machine memory 128M span 1G
 virtio-mem vm0 blocks 1-3
 virtio-balloon b
@@ -1046,6 +1066,7 @@ def main():
     test_hostile()
     test_devices()
     test_unheard()
+    test_notes()
     test_owners()
     test_spoiled()
     test_device_memory()
