@@ -25,6 +25,9 @@ struct lx_stream {
 	size_t next, have;
 	uint64_t frames, left;		/* of the words; not read yet */
 	uint64_t word, run;		/* run: frames of it still to come */
+	uint64_t version;
+	uint64_t known[LX_CAPTURE_WORDS];	/* words by number */
+	unsigned int numbers, number;	/* how many have one; the next */
 	bool ended;
 #ifdef HAVE_ZSTD
 	ZSTD_DStream *unpack;
@@ -194,9 +197,13 @@ static int open_stream(const char *path, struct lx_stream **ret_stream,
 	if (!ret)
 		ret = take_line(stream, line, err);
 	line[ret ? 0 : strlen(line)] = 0;
-	if (!ret && strcmp(line, "coldframe capture 1"))
-		ret = lx_fail(err, LX_EFORMAT, "%s: no capture of version 1: "
-			      "it begins with \"%.40s\"", path, line);
+	if (!ret && (strncmp(line, "coldframe capture ", 18) ||
+		     !lx_number(line + 18, 10, NULL, &stream->version) ||
+		     !stream->version ||
+		     stream->version > LX_CAPTURE_VERSION))
+		ret = lx_fail(err, LX_EFORMAT, "%s: no capture of version 1 "
+			      "to %d: it begins with \"%.40s\"", path,
+			      LX_CAPTURE_VERSION, line);
 	if (ret) {
 		lx_stream_close(stream);
 		return ret;
@@ -456,8 +463,8 @@ static uint64_t little_endian(const unsigned char *bytes)
 	return value;
 }
 
-/* The next word and how many frames have it. */
-static int take_run(struct lx_stream *stream, struct lx_error *err)
+/* As version 1 has it. */
+static int take_pair(struct lx_stream *stream, struct lx_error *err)
 {
 	unsigned char bytes[16];
 	int ret = take_bytes(stream, bytes, sizeof(bytes), err);
@@ -466,6 +473,70 @@ static int take_run(struct lx_stream *stream, struct lx_error *err)
 		return ret;
 	stream->word = little_endian(bytes);
 	stream->run = little_endian(bytes + 8);
+	return 0;
+}
+
+/* A word that has no number yet gets one. */
+static int take_word(struct lx_stream *stream, struct lx_error *err)
+{
+	unsigned char bytes[8];
+	int ret = take_bytes(stream, bytes, sizeof(bytes), err);
+
+	if (ret)
+		return ret;
+	stream->word = little_endian(bytes);
+	stream->known[stream->number] = stream->word;
+	stream->number = (stream->number + 1) % LX_CAPTURE_WORDS;
+	stream->numbers += stream->numbers < LX_CAPTURE_WORDS;
+	return 0;
+}
+
+static int take_length(struct lx_stream *stream, struct lx_error *err)
+{
+	unsigned int shift;
+	unsigned char byte;
+	int ret;
+
+	stream->run = 0;
+	for (shift = 0; shift < 63; shift += 7) {
+		ret = take_bytes(stream, &byte, 1, err);
+		if (ret)
+			return ret;
+		stream->run |= (uint64_t)(byte & 0x7f) << shift;
+		if (!(byte & 0x80))
+			return 0;
+	}
+	return is_no_capture(stream, "a run is longer than any", err);
+}
+
+static int take_short(struct lx_stream *stream, struct lx_error *err)
+{
+	unsigned char byte;
+	unsigned int number;
+	int ret = take_bytes(stream, &byte, 1, err);
+
+	if (ret)
+		return ret;
+	number = byte & ~LX_CAPTURE_MANY;
+	if (number == LX_CAPTURE_NEW)
+		ret = take_word(stream, err);
+	else if (number < stream->numbers)
+		stream->word = stream->known[number];
+	else
+		ret = is_no_capture(stream, "it has no word of that number",
+				    err);
+	stream->run = 1;
+	return !ret && byte & LX_CAPTURE_MANY ? take_length(stream, err) : ret;
+}
+
+/* The next word and how many frames have it. */
+static int take_run(struct lx_stream *stream, struct lx_error *err)
+{
+	int ret = stream->version == 1 ? take_pair(stream, err) :
+					 take_short(stream, err);
+
+	if (ret)
+		return ret;
 	if (!stream->run || stream->run > stream->left)
 		return is_no_capture(stream, "its words are not as many as it "
 				     "says", err);
@@ -505,6 +576,8 @@ static int start_words(struct lx_stream *stream, uint64_t frames,
 	stream->frames = frames;
 	stream->left = frames;
 	stream->run = 0;
+	stream->number = 0;
+	stream->numbers = 0;
 	return 0;
 }
 

@@ -11,22 +11,34 @@
  *
  * A capture is one zstd frame.  In it, lines and bytes:
  *
- *	coldframe capture 1
+ *	coldframe capture 2
  *	addresses yes
  *	whole yes
  *	file sys/devices/system/memory/memory0/state 7
  *	online
  *	words proc/kpageflags 262144
- *	(16 bytes each: a word, and how many frames in a row have it; least
- *	byte first; 262144 frames in all)
+ *	(runs of frames that have the same word; 262144 frames in all)
  *	end
  *
  * All files stand before the first words. "addresses no": within a chunk the
  * frames are sorted by their words, so that a capture tells how many frames
  * of which kind a chunk has and not which. "whole no": it was made of a copy
  * of proc/kpageflags alone, and no files means that nothing is known.
+ *
+ * A run begins with a byte. Its low 7 bits are the number of a word among the
+ * last 127 different ones: words get the numbers 0, 1, ... 126, 0, ... in turn.
+ * 127 is a word that has no number yet; it follows, 8 bytes, least byte first.
+ * With the high bit the number of frames follows, 7 bits a byte, the lowest
+ * first, and the high bit in all but the last; without it is 1. Each words
+ * begin with no word known.
+ *
+ * In version 1 a run is 16 bytes, the word and how many frames have it.
  */
-#define LX_CAPTURE_MAGIC	"coldframe capture 1\n"
+#define LX_CAPTURE_VERSION	2
+#define LX_CAPTURE_MAGIC	"coldframe capture 2\n"
+#define LX_CAPTURE_WORDS	127
+#define LX_CAPTURE_NEW		0x7fu	/* a word that has no number */
+#define LX_CAPTURE_MANY		0x80u	/* the number of frames follows */
 
 /* What a capture may be at most; the kernel stays far below. */
 #define LX_CAPTURE_FILES_MAX	(1u << 18)

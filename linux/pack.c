@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "pack.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -16,15 +17,23 @@
 
 #define FILE_MODE	0600		/* addresses are nobody else's */
 #define PACKED_BYTES	65536
+#define PLAIN_BYTES	65536
 #define LEVEL		3
+#define RUN_BYTES	(1 + 8 + 10)	/* at most */
+#define GUESS_BITS	10
+#define GUESSES		(1u << GUESS_BITS)
 
 struct lx_pack {
 	const char *path;
 	struct whole file;
 	ZSTD_CCtx *context;
 	uint64_t word, run;		/* not written yet */
+	uint64_t known[LX_CAPTURE_WORDS];	/* words by number */
+	unsigned int numbers, number;	/* how many have one; the next */
+	unsigned char guess[GUESSES];	/* the number of a word, perhaps */
 	uint64_t left;			/* frames of the words to come */
-	char packed[PACKED_BYTES];
+	size_t used;			/* of plain */
+	char plain[PLAIN_BYTES], packed[PACKED_BYTES];
 };
 
 static int failed(const struct lx_pack *pack, struct lx_error *err)
@@ -32,12 +41,14 @@ static int failed(const struct lx_pack *pack, struct lx_error *err)
 	return lx_fail(err, LX_EREAD, "%s: %s", pack->path, strerror(errno));
 }
 
-static int put(struct lx_pack *pack, const void *bytes, size_t count,
-	       ZSTD_EndDirective directive, struct lx_error *err)
+/* What is waiting in plain goes through the packer. */
+static int flush(struct lx_pack *pack, ZSTD_EndDirective directive,
+		 struct lx_error *err)
 {
-	ZSTD_inBuffer in = { bytes, count, 0 };
+	ZSTD_inBuffer in = { pack->plain, pack->used, 0 };
 	size_t left;
 
+	pack->used = 0;
 	do {
 		ZSTD_outBuffer out = { pack->packed, PACKED_BYTES, 0 };
 
@@ -52,10 +63,31 @@ static int put(struct lx_pack *pack, const void *bytes, size_t count,
 	return 0;
 }
 
+static int put(struct lx_pack *pack, const void *bytes, size_t count,
+	       struct lx_error *err)
+{
+	const char *at = bytes;
+	size_t part;
+	int ret;
+
+	for (; count; at += part, count -= part) {
+		if (pack->used == PLAIN_BYTES) {
+			ret = flush(pack, ZSTD_e_continue, err);
+			if (ret)
+				return ret;
+		}
+		part = PLAIN_BYTES - pack->used;
+		part = part < count ? part : count;
+		memcpy(pack->plain + pack->used, at, part);
+		pack->used += part;
+	}
+	return 0;
+}
+
 static int put_line(struct lx_pack *pack, const char *line,
 		    struct lx_error *err)
 {
-	return put(pack, line, strlen(line), ZSTD_e_continue, err);
+	return put(pack, line, strlen(line), err);
 }
 
 static bool set_up(struct lx_pack *pack)
@@ -127,7 +159,7 @@ int lx_pack_file(struct lx_pack *pack, const char *name, const void *bytes,
 
 	snprintf(line, sizeof(line), "file %.400s %zu\n", name, count);
 	ret = put_line(pack, line, err);
-	return ret ? ret : put(pack, bytes, count, ZSTD_e_continue, err);
+	return ret ? ret : put(pack, bytes, count, err);
 }
 
 int lx_pack_words(struct lx_pack *pack, const char *name, uint64_t frames,
@@ -139,20 +171,56 @@ int lx_pack_words(struct lx_pack *pack, const char *name, uint64_t frames,
 		 frames);
 	pack->left = frames;
 	pack->run = 0;
+	pack->number = 0;
+	pack->numbers = 0;
 	return put_line(pack, line, err);
+}
+
+/*
+ * The number of a word; LX_CAPTURE_NEW: it gets one now. Two words with the
+ * same guess take it from each other, which costs some bytes.
+ */
+static unsigned int number_of(struct lx_pack *pack, uint64_t word)
+{
+	unsigned char *guess = &pack->guess[word * UINT64_C(0x9e3779b97f4a7c15)
+					    >> (64 - GUESS_BITS)];
+
+	if (*guess < pack->numbers && pack->known[*guess] == word)
+		return *guess;
+	*guess = (unsigned char)pack->number;
+	pack->known[pack->number] = word;
+	pack->number = (pack->number + 1) % LX_CAPTURE_WORDS;
+	pack->numbers += pack->numbers < LX_CAPTURE_WORDS;
+	return LX_CAPTURE_NEW;
 }
 
 static int put_run(struct lx_pack *pack, struct lx_error *err)
 {
-	unsigned char bytes[16];
-	int i;
+	unsigned int number = number_of(pack, pack->word);
+	const uint64_t word = htole64(pack->word);
+	uint64_t left = pack->run;
+	char *at;
+	int ret;
 
-	for (i = 0; i < 8; i++) {
-		bytes[i] = (unsigned char)(pack->word >> 8 * i);
-		bytes[8 + i] = (unsigned char)(pack->run >> 8 * i);
+	if (PLAIN_BYTES - pack->used < RUN_BYTES) {
+		ret = flush(pack, ZSTD_e_continue, err);
+		if (ret)
+			return ret;
+	}
+	at = pack->plain + pack->used;
+	*at++ = (char)(left > 1 ? number | LX_CAPTURE_MANY : number);
+	if (number == LX_CAPTURE_NEW) {
+		memcpy(at, &word, sizeof(word));
+		at += sizeof(word);
+	}
+	if (left > 1) {
+		for (; left > 0x7f; left >>= 7)
+			*at++ = (char)((left & 0x7f) | 0x80);
+		*at++ = (char)left;
 	}
 	pack->run = 0;
-	return put(pack, bytes, sizeof(bytes), ZSTD_e_continue, err);
+	pack->used = (size_t)(at - pack->plain);
+	return 0;
 }
 
 int lx_pack_run(struct lx_pack *pack, uint64_t word, uint64_t frames,
@@ -175,7 +243,9 @@ int lx_pack_close(struct lx_pack *pack, bool good, struct lx_error *err)
 	int ret = 0;
 
 	if (good)
-		ret = put(pack, "end\n", 4, ZSTD_e_end, err);
+		ret = put_line(pack, "end\n", err);
+	if (good && !ret)
+		ret = flush(pack, ZSTD_e_end, err);
 	if (ret || !good)
 		whole_cancel(&pack->file);
 	else if (whole_commit(&pack->file))

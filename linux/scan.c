@@ -143,9 +143,12 @@ uint64_t lx_free_run(const uint64_t *word, size_t count, uint64_t pfn)
 	size_t i = 1;
 
 	while (!(pfn & frames) && frames < FREE_FRAMES) {
-		for (; i < 2 * frames && i < count; i++) {
+		size_t end = 2 * frames < count ? (size_t)(2 * frames) : count;
+
+		while (i < end) {
 			if (lx_class_of(word[i]) != LX_CLASS_FREE)
 				return frames;
+			i += lx_words_alike(&word[i], end - i);
 		}
 		if (i < 2 * frames)
 			return frames;
@@ -196,11 +199,24 @@ static enum lx_class tail_class(const struct lx_scan *scan,
 	return class;
 }
 
-/* Frames [scan->pfn, @last) have a word that says something. */
+/* A host has few different words, and most runs are short. */
+static enum lx_class class_of(struct lx_scan *scan, uint64_t word)
+{
+	size_t i = (size_t)(word * UINT64_C(0x9e3779b97f4a7c15) >>
+			    (64 - LX_SEEN_BITS));
+
+	if (scan->seen[i].word != word) {
+		scan->seen[i].word = word;
+		scan->seen[i].class = lx_class_of(word);
+	}
+	return scan->seen[i].class;
+}
+
+/* Frames [scan->pfn, @last) have a word that says something, so not 0. */
 static void count_alike(struct lx_scan *scan, struct lx_piece *piece,
 			uint64_t word, uint64_t last)
 {
-	enum lx_class class = lx_class_of(word);
+	enum lx_class class = class_of(scan, word);
 	uint64_t pfn = scan->pfn;
 
 	piece->mute = false;
@@ -244,14 +260,13 @@ static void count_batch(struct lx_scan *scan, struct lx_piece *piece,
 	const uint64_t *batch = scan->batch;
 
 	while (scan->pfn < last && scan->next < scan->count) {
-		size_t end = scan->next + 1, limit = scan->count;
 		uint64_t word = batch[scan->next], stop;
+		size_t limit = scan->count - scan->next;
 
-		if (limit - scan->next > last - scan->pfn)
-			limit = scan->next + (size_t)(last - scan->pfn);
-		while (end < limit && batch[end] == word)
-			end++;
-		stop = scan->pfn + (end - scan->next);
+		if (limit > last - scan->pfn)
+			limit = (size_t)(last - scan->pfn);
+		limit = lx_words_alike(&batch[scan->next], limit);
+		stop = scan->pfn + limit;
 		if (lx_kpf_is_mute(word))
 			count_there(scan, piece, word ? LX_CLASS_ABSENT :
 				    LX_CLASS_UNTYPED, stop);
@@ -259,7 +274,7 @@ static void count_batch(struct lx_scan *scan, struct lx_piece *piece,
 			count_alike(scan, piece, word, stop);
 		piece->frames += stop - scan->pfn;
 		scan->pfn = stop;
-		scan->next = end;
+		scan->next += limit;
 	}
 }
 

@@ -35,6 +35,9 @@ typedef void (*lx_chunk_fn)(void *context, const struct lx_piece *chunk);
 typedef void (*lx_run_fn)(void *context, enum lx_class class, uint64_t pfn,
 			  uint64_t frames);
 
+#define LX_SEEN_BITS	6
+#define LX_SEEN		(1u << LX_SEEN_BITS)
+
 /*
  * One pass over proc/kpageflags.  A batch of words is in memory at a time,
  * and what no block has is not read.
@@ -51,6 +54,10 @@ struct lx_scan {
 	uint64_t reported_last;		/* behind the reported run last seen */
 	enum lx_class known;		/* what a mute word means */
 	uint64_t known_last;		/* from pfn up to here */
+	struct {
+		uint64_t word;
+		enum lx_class class;
+	} seen[LX_SEEN];		/* words of late; 0: none */
 	uint64_t bit[64];		/* frames with an unknown bit, by bit */
 	uint64_t done, all;		/* frames, for progress */
 	lx_progress_fn progress;

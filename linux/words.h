@@ -60,4 +60,20 @@ int lx_words_read(struct lx_words *words, uint64_t *buffer, size_t max,
 int lx_words_count(struct lx_words *words, uint64_t *ret_frames,
 		   struct lx_error *err);
 
+/* How many of @count words, at least 1, are like the first. */
+static inline size_t lx_words_alike(const uint64_t *word, size_t count)
+{
+	const uint64_t first = word[0];
+	size_t i = 1;
+
+	/* Most runs are short; the others are very long. */
+	while (i + 4 <= count && !((word[i] ^ first) | (word[i + 1] ^ first) |
+				   (word[i + 2] ^ first) |
+				   (word[i + 3] ^ first)))
+		i += 4;
+	while (i < count && word[i] == first)
+		i++;
+	return i;
+}
+
 #endif

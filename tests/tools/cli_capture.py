@@ -5,6 +5,7 @@ file that is no capture every command says so."""
 import ctypes
 import json
 import os
+import random
 import stat
 import struct
 import subprocess
@@ -116,18 +117,72 @@ def test_raw():
 
 def test_too_many():
     """A few bytes that claim more frames than any machine has."""
-    zstd = ctypes.CDLL('libzstd.so.1')
-    zstd.ZSTD_compress.restype = ctypes.c_size_t
     for frames, status in ((1 << 20, 0), ((1 << 34) + 1, 1), (1 << 40, 1)):
-        text = (b'coldframe capture 1\nwords proc/kpageflags %d\n' % frames +
-                struct.pack('<QQ', 0x400, frames) + b'end\n')
-        room = ctypes.create_string_buffer(1 << 12)
-        size = zstd.ZSTD_compress(room, ctypes.c_size_t(len(room)), text,
-                                  ctypes.c_size_t(len(text)), 3)
-        root = cli.Sysroot().write('c', room.raw[:size])
+        root = packed(1, frames, struct.pack('<QQ', 0x400, frames))
         result = run('blocks', '-F', root.path + '/c')
         ok(result[0] == status and ('more frames' in result[2]) == bool(status),
-           '%d bytes with %d frames' % (size, frames), repr(result))
+           'a few bytes with %d frames' % frames, repr(result))
+
+
+def packed(version, frames, runs):
+    """A host with a capture: of that many frames, and bytes of runs."""
+    zstd = ctypes.CDLL('libzstd.so.1')
+    zstd.ZSTD_compress.restype = ctypes.c_size_t
+    text = (b'coldframe capture %d\nwords proc/kpageflags %d\n' % (
+        version, frames) + runs + b'end\n')
+    room = ctypes.create_string_buffer(len(text) + 4096)
+    size = zstd.ZSTD_compress(room, ctypes.c_size_t(len(room)), text,
+                              ctypes.c_size_t(len(text)), 3)
+    return cli.Sysroot().write('c', room.raw[:size])
+
+
+def word(value):
+    return struct.pack('<Q', value)
+
+
+def test_versions():
+    slab, free = 0x80, 0x400
+    old = struct.pack('<4Q', slab, 3, free, 200) + struct.pack('<2Q', slab, 1)
+    new = (b'\xff' + word(slab) + b'\x03' + b'\xff' + word(free) +
+           b'\xc8\x01' + b'\x00')
+    for version, runs in ((1, old), (2, new)):
+        root = packed(version, 204, runs)
+        ok(run('types', '-F', root.path + '/c', '-b', 'slab')[1].splitlines()
+           [-1].split()[1] == '4', 'runs as in version %d' % version)
+    for version in (0, 3, 12):
+        fails(run('types', '-F', packed(version, 204, new).path + '/c'), 1,
+              'no capture of version 1 to 2', 'version %d' % version)
+    many = b''.join(b'\x7f' + word(1 << 40 | n) for n in range(127))
+    for name, frames, runs in (
+            ('a word that has no number', 1, b'\x00'),
+            ('the next number', 2, b'\x7f' + word(slab) + b'\x01'),
+            ('more frames than there are', 2, b'\xff' + word(slab) + b'\x03'),
+            ('none', 2, b'\xff' + word(slab) + b'\x00'),
+            ('a number without an end', 2, b'\xff' + word(slab) +
+             9 * b'\xff' + b'\x01'),
+            ('a word that is cut', 2, b'\xff' + word(slab)[:3]),
+            ('no runs', 2, b'')):
+        fails(run('types', '-F', packed(2, frames, runs).path + '/c'), 1,
+              'no capture', 'a run: ' + name)
+    # The 128th word takes the number of the first.
+    root = packed(2, 130, many + b'\x7f' + word(slab) + b'\x00\x01')
+    flags = json.loads(run('types', '-F', root.path + '/c', '-J',
+                           '-r')[1])['types']
+    ok({int(row['flags'], 16): row['frames'] for row in flags} ==
+       {**{1 << 40 | n: 1 for n in range(2, 127)}, 1 << 40: 1,
+        1 << 40 | 1: 2, slab: 2}, 'numbers are used again', repr(flags[:3]))
+
+
+def test_many_words():
+    """More different words than have numbers, again and again."""
+    lot = random.Random(3)
+    words = [1 << 40 | lot.choice((lot.randrange(16), lot.randrange(500)))
+             for _ in range(20000)]
+    words += 300000 * [0x400] + words[:900]
+    root = cli.Sysroot().words(words)
+    same(run('types', '-r', '-J', '-F', capture(['-s', root.path]))[1],
+         run('types', '-r', '-J', '-s', root.path)[1],
+         'every word is what it was')
 
 
 def test_no_capture():
@@ -238,7 +293,7 @@ if 'built without' in probe[2]:
     cli.skip('captures', 'built without zstd')
 else:
     for test in (test_round_trip, test_no_addresses, test_reported, test_raw,
-                 test_too_many, test_no_capture, test_no_regular_file,
+                 test_versions, test_many_words, test_too_many, test_no_capture, test_no_regular_file,
                  test_large, test_nothing_lost, test_usage):
         test()
 cli.done()

@@ -247,14 +247,12 @@ static void shuffle(struct capture *capture, size_t count, uint64_t pfn)
 static int pack_batch(struct capture *capture, size_t count)
 {
 	const uint64_t *word = capture->batch;
-	size_t i, next;
+	size_t i, alike;
 	int ret = 0;
 
-	for (i = 0; !ret && i < count; i = next) {
-		for (next = i + 1; next < count && word[next] == word[i];
-		     next++)
-			;
-		ret = lx_pack_run(capture->pack, word[i], next - i,
+	for (i = 0; !ret && i < count; i += alike) {
+		alike = lx_words_alike(&word[i], count - i);
+		ret = lx_pack_run(capture->pack, word[i], alike,
 				  &capture->err);
 	}
 	return ret;
