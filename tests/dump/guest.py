@@ -12,14 +12,20 @@ both machines have the same frames with the same contents.
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import time
 import zlib
 
-import readers
-from readers import ok, run
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                                '..', 'tools'))
+
+import cli                                          # noqa: E402
+import readers                                      # noqa: E402
+from readers import ok, run                         # noqa: E402
 
 SCENARIO = '''
 machine memory 1G
@@ -198,6 +204,54 @@ def through_pipe(folder, coldframe):
                said)
 
 
+LARGE = '''
+machine memory 256M span 256M
+alloc data 160M order 9
+'''
+
+
+def is_alone(session, seconds):
+    """Has every process of a session gone by then?"""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if not cli.in_session(session):
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def killed(folder, coldframe):
+    """While QEMU writes the guest's core: the name has what it had."""
+    scenario = os.path.join(folder, 'large.cf')
+    out = os.path.join(folder, 'kept')
+    with open(scenario, 'w', encoding='ascii') as file:
+        file.write(LARGE)
+    before = sorted(os.listdir(folder) + ['kept'])
+    status, tries = 0, 0
+    while status == 0 and tries < 5:
+        # It may have been done before anybody saw that it was at it.
+        tries += 1
+        with open(out, 'w', encoding='ascii') as file:
+            file.write('as it was')
+        with subprocess.Popen(
+                [coldframe, 'dump', '-q', '-d', '0', '--machine=qemu',
+                 scenario, out], start_new_session=True,
+                stdout=subprocess.DEVNULL) as child:
+            while child.poll() is None and \
+                    not cli.is_writing(child.pid, folder):
+                pass
+            if child.poll() is None:
+                os.killpg(child.pid, signal.SIGKILL)
+            status = child.wait()
+    with open(out, encoding='ascii') as file:
+        text = file.read(10)
+    ok(status == -signal.SIGKILL and text == 'as it was' and
+       sorted(os.listdir(folder)) == before,
+       'killed while a guest was dumped: no half file',
+       '%d %r' % (status, text))
+    ok(is_alone(child.pid, 60), 'and QEMU goes, too')
+
+
 def main():
     kdumpfile, coldframe = sys.argv[1:3]
     if not shutil.which('qemu-system-x86_64'):
@@ -253,6 +307,7 @@ def main():
             rows = readers.by_readelf(folder, there, name)
             readers.by_gdb(folder, rows, there, name)
         through_pipe(folder, coldframe)
+        killed(folder, coldframe)
         own_core(folder, coldframe, 'x86-64')
         if not shutil.which('qemu-system-aarch64'):
             readers.skip('qemu-system-aarch64', 'qemu-system-arm')

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "../tap.h"
+#include "dump/write.h"
 #include "machine/restore.h"
 #include "tools/coldframe/save_source.h"
 
@@ -446,6 +447,57 @@ static void test_device_moves(void)
 	machine_destroy(world.machine);
 }
 
+/* ---- a dump of it ---- */
+
+/* Whatever the level, and though the filter looks at words alone. */
+static void dump(struct machine *machine, struct dump_options options)
+{
+	struct dump_why why = { "" };
+	struct dump_result result;
+	struct dump_source source;
+
+	CHECK(!dump_source_live(&source, machine_map(machine), "test",
+				options.level, &why));
+	CHECK(!dump_write(&source, &options, path, &result, &why));
+	dump_source_close(&source);
+	if (why.text[0])
+		printf("# %s\n", why.text);
+	CHECK(result.written + result.tally.frames[DUMP_ZERO] > 0);
+	CHECK(result.tally.frames[DUMP_OFFLINE] > 0 && !result.lost);
+}
+
+/* Free frames of blocks in use are part of a dump. */
+static void open_free(struct machine *machine)
+{
+	cf_pfn at = 0, last = machine->map_config.last;
+	struct cf_span span;
+
+	cf_walk_begin(machine->map);
+	while (cf_walk_next(machine->map, &at, last, &span))
+		if (span.kind == CF_SPAN_FREE || span.kind == CF_SPAN_TRANSIT)
+			protect(machine, span.first, span.last, PROT_READ);
+	cf_walk_end(machine->map);
+}
+
+/* The same frames are out of reach: ballooned, not plugged, private, bad. */
+static void test_dump(void)
+{
+	struct dump_options options = { .level = 0 };
+	struct world world;
+
+	make(&world, everything);
+	CHECK(!cf_drain(world.machine->map));
+	guard(world.machine);
+	open_free(world.machine);
+	for (options.level = 0; options.level <= DUMP_LEVEL_MAX;
+	     options.level++) {
+		options.format = options.level % 2 ? DUMP_ELF : DUMP_KDUMP;
+		dump(world.machine, options);
+	}
+	unguard(world.machine);
+	machine_destroy(world.machine);
+}
+
 /* ---- the guard itself ---- */
 
 static void read_all(void *context, struct cf_map *map, cf_pfn first,
@@ -822,6 +874,7 @@ int main(void)
 	tap_run("workers and walkers at it, frame by frame", test_busy);
 	tap_run("devices, by the filter alone", test_devices);
 	tap_run("a device's run that changes meanwhile", test_device_moves);
+	tap_run("a dump of everything, at each level", test_dump);
 	tap_run("a reader that asks nobody crashes", test_guard);
 	tap_run("a host that takes free frames meanwhile", test_host_free);
 	tap_run("a host that takes frames in use", test_host_used);

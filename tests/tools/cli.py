@@ -118,12 +118,24 @@ def fails(result, status, part, name):
     return ok(good, name, 'status %d\nstdout %s\nstderr %s' % result)
 
 
-def is_writing(session, folder):
-    """Has a process of a session something in a file without a name?"""
+def in_session(session):
+    """The processes of a session, but for those that have ended."""
+    found = []
     for pid in filter(str.isdigit, os.listdir('/proc')):
         try:
-            if os.getsid(int(pid)) != session:
-                continue
+            with open('/proc/%s/stat' % pid, encoding='latin-1') as file:
+                state = file.read().rpartition(')')[2].split()[0]
+            if os.getsid(int(pid)) == session and state != 'Z':
+                found.append(pid)
+        except OSError:
+            pass
+    return found
+
+
+def is_writing(session, folder):
+    """Has a process of a session something in a file without a name?"""
+    for pid in in_session(session):
+        try:
             for name in os.listdir('/proc/%s/fd' % pid):
                 path = '/proc/%s/fd/%s' % (pid, name)
                 where = os.readlink(path)

@@ -255,16 +255,46 @@ def small_files():
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
 
 
-def end_in_the_middle(scenario_file, out, folder, number):
+def end_in_the_middle(words, out, folder, number):
     """Was it ended by the signal while it wrote?"""
-    with subprocess.Popen([cli.COLDFRAME, 'dump', '-q', '-t', '1',
-                           scenario_file, out], stdout=subprocess.DEVNULL,
+    with subprocess.Popen([cli.COLDFRAME, 'dump', '-q', '-t', '1', *words,
+                           out], stdout=subprocess.DEVNULL,
                           start_new_session=True) as child:
         while child.poll() is None:
             if cli.is_writing(child.pid, folder):
                 os.killpg(child.pid, number)
                 return child.wait() == -number
     return False
+
+
+def ended_in_the_middle(words, out, folder, number):
+    """What stood under the name still does."""
+    ended = False
+    for _ in range(5):
+        # It may have been done before anybody saw that it was at it.
+        write(out, 'as it was')
+        ended = end_in_the_middle(words, out, folder, number)
+        if ended:
+            break
+    with open(out, 'rb') as file:
+        head = file.read(10)
+    ok(ended and head == b'as it was', 'ended in the middle by %s: %s' % (
+        number.name, ' '.join(map(os.path.basename, words))), '%s %r' % (
+            ended, head))
+
+
+def sparse(folder):
+    """Zeroes take no room in a core, at any level."""
+    big = write(os.path.join(folder, 'zeroes.cf'),
+                'machine memory 256M\nalloc zeroes 192M untouched order 9\n'
+                'alloc data 4M\n')
+    out = os.path.join(folder, 'out')
+    for level in '0', '1':
+        done = coldframe('dump', '-q', '--elf', '-d', level, big, out)
+        status = os.stat(out)
+        ok(not done.returncode and status.st_size > 200 << 20 and
+           status.st_blocks * 512 < 8 << 20, 'a core of zeroes, level %s' %
+           level, repr(status))
 
 
 def peak(*words):
@@ -313,14 +343,17 @@ def failures(folder):
     os.close(writer)
     ok(done.returncode == 1 and 'Broken pipe' in done.stderr,
        'a closed pipe', done.stderr)
-    for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT):
-        ended = end_in_the_middle(big, out, folder, number)
-        with open(out, 'rb') as file:
-            head = file.read(9)
-        ok(ended and head == b'as it was', 'ended in the middle by %s' %
-           number.name, '%s %r' % (ended, head))
+    for words, number in (([big], signal.SIGKILL), ([big], signal.SIGTERM),
+                          ([big], signal.SIGINT),
+                          (['--elf', '-d', '0', big], signal.SIGKILL)):
+        ended_in_the_middle(words, out, folder, number)
     ok(sorted(os.listdir(folder)) == before, 'nothing else is left',
        repr(os.listdir(folder)))
+    dump = os.path.join(folder, 'dump')
+    coldframe('dump', '-q', '-d', '0', big, dump)
+    ended_in_the_middle(['--from', dump], out, folder, signal.SIGKILL)
+    ok(sorted(os.listdir(folder)) == sorted(before + ['dump']),
+       'nor of a dump of a dump', repr(os.listdir(folder)))
 
 
 def cut(folder):
@@ -371,7 +404,7 @@ def empty_records(folder):
 def main():
     shared = '/dev/shm' if os.access('/dev/shm', os.W_OK) else None
     for test in (seeing, usage, failed, formats, steps, one_file_twice, differences,
-                 names, failures, memory, cut, empty_records):
+                 names, failures, sparse, memory, cut, empty_records):
         folder = tempfile.mkdtemp(prefix='coldframe-dump-', dir=shared)
         try:
             test(folder)
