@@ -34,7 +34,7 @@ struct walk {
 	void *context;
 	struct lx_owners *holders;
 	struct lx_error *err;
-	uint64_t pid, frames, asked;
+	uint64_t pid, frames, stretches, asked;
 	unsigned int has;		/* a bit for each of means[] */
 	int pagemap, fds;		/* fds: the folder of descriptors */
 	bool in_buffers;
@@ -45,6 +45,7 @@ static void walk_buffer(struct walk *walk, uint64_t address, uint64_t bytes)
 	uint64_t page = address >> CF_FRAME_SHIFT, entry[BATCH];
 	uint64_t end = (address + bytes + CF_FRAME_BYTES - 1) >>
 		       CF_FRAME_SHIFT;
+	uint64_t last = 0, pfn;
 	ssize_t got, i;
 
 	for (; page < end; page += (uint64_t)got) {
@@ -57,12 +58,14 @@ static void walk_buffer(struct walk *walk, uint64_t address, uint64_t bytes)
 		if (got <= 0)
 			return;
 		for (i = 0; i < got; i++) {
-			if (!(entry[i] & PRESENT) ||
-			    !(entry[i] & PAGEMAP_PFN))
+			pfn = entry[i] & PAGEMAP_PFN;
+			if (!(entry[i] & PRESENT) || !pfn)
 				continue;
 			walk->frames++;
-			walk->asked += walk->fn(walk->context, entry[i] &
-						PAGEMAP_PFN);
+			walk->stretches += pfn != last + 1 ||
+					   !(pfn % CF_CHUNK_FRAMES);
+			walk->asked += walk->fn(walk->context, pfn);
+			last = pfn;
 		}
 	}
 }
@@ -158,7 +161,7 @@ static int visit(void *context, const char *name)
 	    holders->count == HOLDERS_MAX)
 		return 0;
 	walk->has = 0;
-	walk->frames = walk->asked = 0;
+	walk->frames = walk->stretches = walk->asked = 0;
 	snprintf(folder, sizeof(folder), "proc/%" PRIu64 "/fd", walk->pid);
 	walk->fds = lx_open(walk->root, folder, true, &ignored);
 	if (walk->fds < 0)
@@ -174,7 +177,7 @@ static int visit(void *context, const char *name)
 	}
 	holders->owner[holders->count] = (struct lx_owner){
 		.id = walk->pid, .frames = walk->frames,
-		.marked = walk->asked,
+		.marked = walk->asked, .stretches = walk->stretches,
 		.blind = walk->has & ~(1u << MEANS_RING),
 	};
 	name_holder(walk, &holders->owner[holders->count++]);

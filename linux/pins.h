@@ -19,8 +19,9 @@ typedef bool (*lx_pin_fn)(void *context, uint64_t pfn);
  * its buffers in proc/PID/fdinfo: handed out are the frames that are there now,
  * which may be others than were pinned; one in two buffers comes twice.
  * A holder's name says what it has open; its frames are those handed out, and
- * marked are those that @fn said yes to. One that has more open than io_uring
- * is blind.
+ * marked are those that @fn said yes to. Its stretches are these frames, where
+ * some in a row within 2 MiB of a buffer count as one: from 6.4 on a huge page
+ * may be pinned as a whole. One that has more open than io_uring is blind.
  *
  * Return: 0, -LX_EMISSING, -LX_EDENIED, or -LX_EREAD.
  */

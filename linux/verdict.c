@@ -150,21 +150,24 @@ static bool count_pin(void *context, uint64_t pfn)
 }
 
 /*
- * Pins that no buffer of io_uring explains. Frames in buffers may have been
- * pinned as a whole huge page, or be others than were: then nothing adds up,
- * and all count as unexplained.
+ * Pins that no buffer of io_uring explains: one a frame, or one a huge page,
+ * which is as many as there are stretches. Fewer than these do not add up, for
+ * frames that were pinned are there no more: then all count.
  */
 static uint64_t unexplained(const struct lx_owners *holders, uint64_t pins)
 {
-	uint64_t left = pins;
+	uint64_t frames = 0, stretches = 0;
 	size_t i;
 
 	for (i = 0; i < holders->count; i++) {
-		if (holders->owner[i].blind || holders->owner[i].frames > left)
+		if (holders->owner[i].blind)
 			return pins;
-		left -= holders->owner[i].frames;
+		frames += holders->owner[i].frames;
+		stretches += holders->owner[i].stretches;
 	}
-	return left;
+	if (pins >= frames)
+		return pins - frames;
+	return pins >= stretches ? pins - stretches : pins;
 }
 
 /* Something is pinned: what is known of it? Often that is nothing. */

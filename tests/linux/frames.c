@@ -638,11 +638,22 @@ static void pinned_frames(void)
 	CHECK_EQ(judgement.count, 2);
 	CHECK_EQ(judgement.reason[1].code, LX_REASON_PINS);
 	CHECK_EQ(judgement.reason[1].frames, 1);
-	/* Fewer than the buffers have: it does not add up. */
+	/* Frames in a row that are pinned as one. */
 	write_text("proc/vmstat", "nr_foll_pin_acquired 4\n"
 		   "nr_foll_pin_released 3\n");
+	CHECK_EQ(judge_word(0x2c).count, 1);
+	/* Two that are not: it does not add up. */
+	write_text("proc/7/fdinfo/3", "UserBufs:\t2\n    0: 0x2000/4096\n"
+		   "    1: 0x4000/4096\n");
 	CHECK_EQ(judge_word(0x2c).reason[1].code, LX_REASON_PINS);
 	CHECK_EQ(judge_word(0x2c).reason[1].frames, 1);
+	/* Three as one, and one more. */
+	write_text("proc/vmstat", "nr_foll_pin_acquired 5\n"
+		   "nr_foll_pin_released 3\n");
+	write_text("proc/7/fdinfo/3", "UserBufs:\t1\n    0: 0x2000/8193\n");
+	CHECK_EQ(judge_word(0x2c).reason[1].code, LX_REASON_PINS);
+	CHECK_EQ(judge_word(0x2c).reason[1].frames, 1);
+	write_holder("anon_inode:[io_uring]");
 	/* What tells nothing may have pinned any of them. */
 	write_text("proc/vmstat", "nr_foll_pin_acquired 5\n"
 		   "nr_foll_pin_released 3\n");
