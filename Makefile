@@ -38,12 +38,15 @@ prove:
 	@scripts/setup -n run
 	@scripts/prove
 
-# Guests of Linux take every memory block offline: make verdicts GUESTS=--more
+# Guests of Linux take every memory block offline: make verdicts GUESTS=--more;
+# with the kernel of another suite of Debian: SUITE=bookworm-backports
 verdicts:
 	@scripts/setup verdicts
+	@$(if $(SUITE),scripts/kernel $(SUITE))
 	@scripts/build build
 	@tests/linux/page_types.py build/tools/coldframe/coldframe
-	@tests/linux/offline.py $(GUESTS) build/tools/coldframe/coldframe
+	@tests/linux/offline.py $(if $(SUITE),--root out/kernel-$(SUITE)) \
+	    $(GUESTS) build/tools/coldframe/coldframe
 
 mutate:
 	@scripts/setup test

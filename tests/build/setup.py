@@ -58,6 +58,15 @@ def check_missing():
     tap.ok(not good and 'usage' in said, 'refuses other verbs', said)
 
 
+def check_kernel():
+    good, said = tap.run(['scripts/kernel', 'some-suite'], env={'PATH': WORK})
+    tap.ok(not good and 'no apt-get' in said, 'no kernel without apt', said)
+    for words in ([], ['a', 'b'], ['../a'], ['a b'], ['']):
+        good, said = tap.run(['scripts/kernel'] + words, env={'PATH': WORK})
+        tap.ok(not good and 'usage' in said, 'no suite: %s' % words, said)
+
+
 check_modules()
 check_missing()
+check_kernel()
 tap.done()
