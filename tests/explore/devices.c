@@ -307,13 +307,18 @@ static const struct explore_program peers_of_a_part = {
 };
 
 /* A part has a bad frame: it is taken out when its user lets go. */
-static void set_up_bad_part(void)
+static void make_bad_part(uint32_t poison)
 {
 	enum cf_retire_state state;
 
-	make_bridge(1);
+	make_bridge(poison);
 	MUST(rawdev_map(w->device, 0, "nic"));
 	MUST(cf_retire(ground_map, FIRST + 1, &state));
+}
+
+static void set_up_bad_part(void)
+{
+	make_bad_part(1);
 }
 
 static void end_bad_part(void)
@@ -337,6 +342,80 @@ static const struct explore_program removal_against_failure = {
 	.thread = { remove_bridge, let_go },
 	.end = end_bad_part,
 	.bound = 2,
+};
+
+/* Another frame of the part fails; the range may be going by then. */
+static void fail_second(void)
+{
+	enum cf_retire_state state = CF_RETIRE_NONE;
+	int err = cf_retire(ground_map, FIRST + 2, &state);
+
+	w->err[1] = err;
+	REQUIRE(!err || err == -CF_EBUSY || err == -CF_EAGAIN);
+	REQUIRE(err || state != CF_RETIRE_NONE);
+}
+
+/* All that failed is out, the part is used no more, and the range can go. */
+static void end_two_bad(void)
+{
+	struct cf_pagemap_info info;
+	struct rawdev_stat stat;
+
+	REQUIRE(!w->err[1]);
+	rawdev_stat(w->device, &stat);
+	REQUIRE(stat.bad == 1 && stat.idle == 1);
+	REQUIRE(rawdev_map(w->device, 0, "late") == -CF_EREFUSED);
+	MUST(cf_pagemap_info(ground_map, FIRST, &info));
+	REQUIRE(info.retired == 2);
+	w->err[0] = 0;
+	remove_bridge();
+	MUST(w->err[0]);
+}
+
+static void set_up_two_bad(void)
+{
+	make_bad_part(2);
+}
+
+static const struct explore_program two_failures = {
+	.name = "bridge-failure-against-let-go",
+	.worry = "a frame that fails while its part falls apart around another "
+		 "is taken out, too, whoever is at the part",
+	.setup = set_up_two_bad,
+	.thread = { let_go, fail_second },
+	.end = end_two_bad,
+};
+
+/* The range goes, or stays with what failed taken out. */
+static void end_bad_bridge(void)
+{
+	struct cf_pagemap_info info;
+
+	if (!w->err[0])
+		return;
+	MUST(rawdev_remove_cancel(w->device));
+	MUST(cf_pagemap_info(ground_map, FIRST, &info));
+	REQUIRE(info.retired == (w->err[1] ? 1 : 2));
+	ground_verify();
+	remove_bridge();
+	MUST(w->err[0]);
+}
+
+static void let_go_and_fail(void)
+{
+	let_go();
+	fail_second();
+}
+
+static const struct explore_program failures_and_removal = {
+	.name = "bridge-failures-and-removal",
+	.worry = "two frames of a part fail, one before and one after its user "
+		 "lets go, while the range goes: all is given up, or stays "
+		 "without them",
+	.setup = set_up_two_bad,
+	.thread = { remove_bridge, let_go_and_fail },
+	.end = end_bad_bridge,
+	.bound = 1,
 };
 
 /* ---- the driver ---- */
@@ -525,6 +604,8 @@ const struct explore_program *const explore_devices[] = {
 	&removal_against_dma,
 	&peers_of_a_part,
 	&removal_against_failure,
+	&two_failures,
+	&failures_and_removal,
 	&free_list,
 	&map_against_evict,
 	&touch_against_evict,
