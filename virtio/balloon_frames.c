@@ -94,7 +94,6 @@ bool balloon_find(struct balloon *balloon, enum frame_state state,
 	cf_pfn last = cf_map_config_of(map)->last;
 	bool found = false;
 
-	last = last > PFN_LAST ? PFN_LAST : last;
 	cf_walk_begin(map);
 	while (!found && *spans && cf_walk_next(map, cursor, last, ret_span)) {
 		(*spans)--;

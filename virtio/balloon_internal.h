@@ -19,7 +19,7 @@
 #define RING_SMALL	8
 #define RING_LARGE	64	/* hints and reports */
 #define NEVER		(~(uint64_t)0)	/* ms */
-#define PFN_LAST	((cf_pfn)1 << 32)	/* numbers have 32 bits */
+#define NUMBERS_LAST	((cf_pfn)1 << 32)
 
 /* Work was told of low memory: beside CF_VIRTIO_ISR_*. */
 #define EVENT_LOW	0x80
@@ -153,6 +153,14 @@ static inline cf_pfn balloon_device_frame(const struct balloon *balloon,
 
 	return config->device_frame ?
 	       config->device_frame(config->context, pfn) : pfn;
+}
+
+/* Numbers on the wire have 32 bits. */
+static inline bool balloon_has_numbers(const struct balloon *balloon,
+				       cf_pfn pfn, unsigned order)
+{
+	return balloon_device_frame(balloon, pfn) + ((cf_pfn)1 << order) <=
+	       NUMBERS_LAST;
 }
 
 /* balloon_queue.c */

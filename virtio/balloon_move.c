@@ -63,7 +63,7 @@ static int hook_migrate(void *context, cf_pfn source, cf_pfn target,
 	struct balloon *balloon = context;
 	cf_pfn frames = (cf_pfn)1 << order;
 
-	if (target + frames > PFN_LAST)
+	if (!balloon_has_numbers(balloon, target, order))
 		return -CF_EINVAL;
 	/* putback follows, or a late answer frees it: see settle_move. */
 	if (!give_back(balloon, source, order))

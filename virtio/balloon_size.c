@@ -24,7 +24,7 @@ bool balloon_finish_in(struct balloon *balloon)
 	return true;
 }
 
-/* Give back what cannot be told, and what was taken with it. */
+/* Give back what cannot be told. */
 static void untake(struct balloon *balloon, const cf_pfn *pfn, size_t count,
 		   unsigned order)
 {
@@ -43,14 +43,9 @@ static bool send_runs(struct balloon *balloon, size_t count, unsigned order)
 	cf_pfn frames = (cf_pfn)1 << order;
 	unsigned i;
 
-	for (i = 0; i < count; i++) {
-		if (balloon_device_frame(balloon, pfn[i]) + frames > PFN_LAST) {
-			untake(balloon, pfn, count, order);
-			return false;
-		}
+	for (i = 0; i < count; i++)
 		balloon_put_frames(balloon, &balloon->in, i << order, pfn[i],
 				   pfn[i] + frames);
-	}
 	cf_content_sync(balloon->config.map);
 	balloon->in_runs = (unsigned)count;
 	balloon->in_order = order;
@@ -60,6 +55,21 @@ static bool send_runs(struct balloon *balloon, size_t count, unsigned order)
 	balloon->in_runs = 0;
 	untake(balloon, pfn, count, order);
 	return false;
+}
+
+/* What the device has no numbers for is free again; how much is left. */
+static size_t keep_named(struct balloon *balloon, size_t count, unsigned order)
+{
+	cf_pfn *pfn = balloon->in_head;
+	size_t kept = 0, i;
+
+	for (i = 0; i < count; i++) {
+		if (balloon_has_numbers(balloon, pfn[i], order))
+			pfn[kept++] = pfn[i];
+		else
+			untake(balloon, &pfn[i], 1, order);
+	}
+	return kept;
 }
 
 void balloon_fresh(struct balloon *balloon)
@@ -77,9 +87,11 @@ static size_t take_runs(struct balloon *balloon, uint64_t frames,
 	if (frames >> order < count)
 		count = (size_t)(frames >> order);
 	/* That there were no more is seen when there are none. */
-	return cf_offline_alloc_bulk(balloon->config.map, balloon->owner,
-				     order, CF_FLAG_MOVABLE, count,
-				     balloon->in_head, &done) ? done : count;
+	if (!cf_offline_alloc_bulk(balloon->config.map, balloon->owner, order,
+				   CF_FLAG_MOVABLE, count, balloon->in_head,
+				   &done))
+		done = count;
+	return keep_named(balloon, done, order);
 }
 
 /*

@@ -336,13 +336,13 @@ static void step(struct vmem *vmem)
 	if (look_at_config(vmem))
 		return;
 	if (vmem->asked && !vmem->answered) {
-		(void)vmem_send_ask(vmem);
+		vmem_send_ask(vmem);
 		return;
 	}
 	if (rests(vmem))
 		return;
 	if (!vmem->was_reset) {
-		(void)vmem_send(vmem, FOR_RESET, CF_VMEM_UNPLUG_ALL, NULL);
+		vmem_send(vmem, FOR_RESET, CF_VMEM_UNPLUG_ALL, NULL);
 		return;
 	}
 	vmem_pass_step(vmem);

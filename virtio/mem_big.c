@@ -138,8 +138,7 @@ static void finish_unit(struct vmem *vmem)
 		return;
 	}
 	vmem->leaving = vmem->blocks;
-	if (!vmem_send(vmem, FOR_SHRINKING, CF_VMEM_UNPLUG, &part))
-		vmem_pass_failed(vmem, -CF_EBUSY);
+	vmem_send(vmem, FOR_SHRINKING, CF_VMEM_UNPLUG, &part);
 }
 
 bool vmem_shrink_big(struct vmem *vmem)

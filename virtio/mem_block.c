@@ -150,8 +150,6 @@ static int hook_online(void *context, cf_pfn first, cf_pfn last)
 		to = base + end * vmem->sub_frames;
 		from = from < first ? first : from;
 		to = to > last ? last : to;
-		if (from >= to)
-			continue;
 		if (bits >> at & 1)
 			err = cf_offline_free_range(vmem->config.map,
 						    vmem->owner, from, to);

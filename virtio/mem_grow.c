@@ -144,5 +144,6 @@ bool vmem_grow(struct vmem *vmem)
 		vmem->err = -CF_ELIMIT;
 		return false;
 	}
-	return vmem_send(vmem, FOR_GROWTH, CF_VMEM_PLUG, &part);
+	vmem_send(vmem, FOR_GROWTH, CF_VMEM_PLUG, &part);
+	return true;
 }

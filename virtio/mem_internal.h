@@ -223,9 +223,10 @@ void vmem_flag(struct vmem *vmem, uint64_t block, uint64_t count,
 	       unsigned set, unsigned clear);
 
 /* mem_request.c */
-bool vmem_send(struct vmem *vmem, enum vmem_purpose purpose,
+/* Ask the device; nothing may be on its way. */
+void vmem_send(struct vmem *vmem, enum vmem_purpose purpose,
 	       enum cf_vmem_request type, const struct vmem_part *part);
-bool vmem_send_ask(struct vmem *vmem);
+void vmem_send_ask(struct vmem *vmem);
 /* Take the answer. 0; -CF_EAGAIN: not there; -CF_EREFUSED: broken. */
 int vmem_receive(struct vmem *vmem, enum cf_vmem_answer *ret_answer);
 

@@ -132,8 +132,7 @@ static void settle_absent(struct vmem *vmem, uint64_t index, uint64_t plugged)
 		}
 		vmem_pass_stop(vmem, err);
 	}
-	if (!vmem_send(vmem, FOR_SHRINKING, CF_VMEM_UNPLUG, &part))
-		vmem_pass_failed(vmem, -CF_EBUSY);
+	vmem_send(vmem, FOR_SHRINKING, CF_VMEM_UNPLUG, &part);
 }
 
 /* Frames that were left OFFLINE come into use again, a stretch at a time. */

@@ -8,7 +8,7 @@
 
 #define QUEUE	0
 
-static bool send(struct vmem *vmem, enum vmem_purpose purpose,
+static void send(struct vmem *vmem, enum vmem_purpose purpose,
 		 enum cf_vmem_request type, cf_pfn first, cf_pfn last)
 {
 	struct cf_ring_buffer buffers[2] = {
@@ -27,16 +27,19 @@ static bool send(struct vmem *vmem, enum vmem_purpose purpose,
 		cf_wire_put16(vmem->request + CF_VMEM_REQUEST_COUNT,
 			      (uint16_t)(bytes / vmem->device_block));
 	}
-	if (cf_ring_add(&vmem->ring, buffers, 2, vmem))
-		return false;
+	/* There is room for one, and none is on its way. */
+	if (cf_ring_add(&vmem->ring, buffers, 2, vmem)) {
+		(void)cf_virtio_break(&vmem->device, CF_VIRTIO_BROKEN_QUEUE,
+				      vmem->ring.in_flight);
+		return;
+	}
 	vmem->purpose = purpose;
 	vmem->sent = type;
 	vmem->requests++;
 	cf_virtio_notify(&vmem->device, QUEUE, &vmem->ring);
-	return true;
 }
 
-bool vmem_send(struct vmem *vmem, enum vmem_purpose purpose,
+void vmem_send(struct vmem *vmem, enum vmem_purpose purpose,
 	       enum cf_vmem_request type, const struct vmem_part *part)
 {
 	cf_pfn first = 0, last = 0;
@@ -46,12 +49,12 @@ bool vmem_send(struct vmem *vmem, enum vmem_purpose purpose,
 		last = vmem_part_last(vmem, part);
 		vmem->part = *part;
 	}
-	return send(vmem, purpose, type, first, last);
+	send(vmem, purpose, type, first, last);
 }
 
-bool vmem_send_ask(struct vmem *vmem)
+void vmem_send_ask(struct vmem *vmem)
 {
-	return send(vmem, FOR_STATE, CF_VMEM_STATE, vmem->ask_first,
+	send(vmem, FOR_STATE, CF_VMEM_STATE, vmem->ask_first,
 		    vmem->ask_last);
 }
 

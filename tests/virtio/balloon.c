@@ -730,6 +730,9 @@ static void hints_give_way(void)
 	if (!CHECK(balloon_scene(config)))
 		return;
 	CHECK(scene_balloon_size(2000));
+	/* Crumbs, more than one call of work looks at. */
+	CHECK(data_add(10000, 0));
+	data_thin(2);
 	before = free_frames();
 	(void)keep_hints(2);
 	CHECK(cf_balloon_low(&s.balloon));

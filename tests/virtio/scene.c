@@ -221,7 +221,7 @@ static void interrupt(void *context, bool msix, uint64_t address,
 	__atomic_fetch_add(&s.interrupts, 1, __ATOMIC_RELAXED);
 }
 
-void scene_transport(struct model *model, const struct cf_virtio_ops **ret_ops,
+static void straight(struct model *model, const struct cf_virtio_ops **ret_ops,
 		     void **ret_transport)
 {
 	unsigned bus = s.mem && model == &s.mem->model ? 0 : 1;
@@ -244,6 +244,16 @@ void scene_transport(struct model *model, const struct cf_virtio_ops **ret_ops,
 	}
 	*ret_ops = &cf_virtio_pci_ops;
 	*ret_transport = pci;
+}
+
+void scene_transport(struct model *model, const struct cf_virtio_ops **ret_ops,
+		     void **ret_transport)
+{
+	straight(model, &s.straight, ret_transport);
+	s.twisted = *s.straight;
+	if (s.config.twist)
+		s.config.twist(&s.twisted);
+	*ret_ops = s.config.twist ? &s.twisted : s.straight;
 }
 
 /* 128 KiB of boot memory for queues. */

@@ -47,6 +47,8 @@ struct scene_config {
 	bool movable;			/* the second boot block is MOVABLE */
 	bool caches;			/* contexts have caches */
 	bool guarded;			/* unused memory cannot be touched */
+	/* Make what the driver is told of its transport something else. */
+	void (*twist)(struct cf_virtio_ops *ops);
 };
 
 /* Folios with contents, movable. */
@@ -72,6 +74,8 @@ struct scene {
 		struct cf_virtio_pci pci;
 		struct cf_virtio_mmio mmio;
 	} bus[2];
+	struct cf_virtio_ops twisted;
+	const struct cf_virtio_ops *straight;	/* what @twisted was */
 	unsigned interrupts;
 	cf_pfn shared_pfn;		/* the last driver's queues */
 	cf_pfn shared[8];		/* all of them */
