@@ -143,7 +143,7 @@ def agree(root, expected, text):
            repr(found))
     for number, verdict, _ in rows:
         said = run('why', '-s', root.path, number)[1].split('\n', 1)[0]
-        ok(' %s (' % verdict in said, '%s: why %s' % (text, number), said)
+        ok(': ' + verdict in said, '%s: why %s' % (text, number), said)
     said = run('why', '-s', root.path, '-J', rows[-1][0], rows[0][0])[1]
     ok([one['verdict'] for one in json.loads(said)['answers']] ==
        [rows[-1][1], rows[0][1]], text + ': why of two', said)

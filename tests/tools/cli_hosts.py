@@ -6,6 +6,7 @@ as documented, and the sums hold."""
 import array
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -149,41 +150,66 @@ def test_schema():
     ok(json.loads(out).get('schema') == 1, '-J has a schema: diff', out)
 
 
-def test_progress():
-    """Slowed down so that two seconds pass: how far it is, on a terminal."""
+def large(blocks):
+    """A host whose words are a hole; a block is 2 GiB."""
     root = cli.Sysroot()
     root.write(BLOCKS + '/block_size_bytes', '80000000\n')
-    for number in range(1024):
+    for number in range(blocks):
         root.write('%s/memory%d/state' % (BLOCKS, number), 'online\n')
     root.write('proc/kpageflags', '')
-    os.truncate(os.path.join(root.path, 'proc/kpageflags'), 1024 << 22)
-    for words in (['blocks'], ['map']):
+    os.truncate(os.path.join(root.path, 'proc/kpageflags'), blocks << 22)
+    return root
+
+
+def test_progress():
+    """Slowed down so that two seconds pass: how far it is, on a terminal."""
+    root = large(1024)
+    for words in (['map'],):
         said = slowly(words + ['-s', root.path])
         ok(b' %, ' in said and b' s to go' in said,
            'after 2 s, how far it is: ' + words[0], repr(said))
+    root = large(150).write('proc/meminfo', 'MemTotal: 8 kB\n').write(
+        'proc/zoneinfo', 'Node 0, zone   Normal\n        present  9\n'
+        '        managed  2\n')
+    for words in (['account'], ['blocks']):
+        said = slowly(words + ['-s', root.path], True)
+        shown = re.findall(rb's to go(.?.?.?.?)', said, re.S)
+        ok(shown and set(shown) == {b'\r\x1b[K'},
+           'and it is wiped out before the answer: ' + words[0],
+           repr(said[-600:]))
     with open(os.devnull, 'wb') as nowhere, subprocess.Popen(
             [cli.COLDFRAME, 'blocks', '0', '-s', root.path], stdout=nowhere,
             stderr=subprocess.PIPE) as process:
         ok(not process.stderr.read(), 'and not a word where nobody looks')
 
 
-def slowly(words):
-    """What a command says on a terminal that is stopped now and then."""
+def waiting(terminal):
+    said = b''
+    try:
+        while True:
+            said += os.read(terminal, 4096)
+    except BlockingIOError:
+        return said
+
+
+def slowly(words, whole=False):
+    """What a command says on a terminal that is stopped now and then; whole:
+    until it ends, with what it answers."""
     ours, theirs = os.openpty()
     os.set_blocking(ours, False)
     said = b''
-    with subprocess.Popen([cli.COLDFRAME] + words, stdout=subprocess.DEVNULL,
-                          stderr=theirs) as process:
-        while process.poll() is None and b'to go' not in said:
-            time.sleep(0.15)
-            process.send_signal(signal.SIGSTOP)
-            time.sleep(1)
-            process.send_signal(signal.SIGCONT)
-            try:
-                said += os.read(ours, 4096)
-            except BlockingIOError:
-                pass
+    with subprocess.Popen(
+            [cli.COLDFRAME] + words, stderr=theirs,
+            stdout=theirs if whole else subprocess.DEVNULL) as process:
+        while process.poll() is None and (whole or b'to go' not in said):
+            time.sleep(0.1)
+            if b'to go' not in said:
+                process.send_signal(signal.SIGSTOP)
+                time.sleep(2.1)
+                process.send_signal(signal.SIGCONT)
+            said += waiting(ours)
         process.kill()
+        said += waiting(ours)
     os.close(ours)
     os.close(theirs)
     return said

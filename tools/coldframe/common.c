@@ -17,6 +17,7 @@
 static void say(const char *command, const char *format, va_list args)
 {
 	fflush(stdout);
+	common_progress_end();
 	fprintf(stderr, "%s: ", command);
 	vfprintf(stderr, format, args);
 	fputc('\n', stderr);

@@ -195,8 +195,10 @@ int survey_next(struct survey *survey, struct surveyed *ret_block)
 	       !select_has(&survey->select, &survey->host,
 			   &blocks->block[survey->next]))
 		survey->next++;
-	if (survey->next == blocks->count)
+	if (survey->next == blocks->count) {
+		common_progress_end();
 		return 0;
+	}
 	block = &blocks->block[survey->next++];
 	first = block->id * blocks->frames;
 	*ret_block = (struct surveyed){

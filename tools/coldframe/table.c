@@ -189,8 +189,10 @@ static bool start_batch(struct table *table)
 
 static bool end_batch(struct table *table)
 {
-	bool good = !scols_print_table(table->scols);
+	bool good;
 
+	common_progress_end();
+	good = !scols_print_table(table->scols);
 	scols_unref_table(table->scols);
 	table->scols = NULL;
 	return good;
@@ -271,6 +273,7 @@ bool json_add(struct table *table, json_t *item)
 {
 	bool good;
 
+	common_progress_end();
 	fputs(table->rows++ ? ",\n" : "\n", stdout);
 	good = item && !json_dumpf(item, stdout, JSON_COMPACT |
 				   JSON_PRESERVE_ORDER);

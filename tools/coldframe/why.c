@@ -213,8 +213,11 @@ static void print_head(const struct answer *answer, uint64_t block_frames)
 		       lx_block_zone_name((enum lx_block_zone)block->zone));
 	if (block->node >= 0)
 		printf(", node %d", block->node);
-	printf(": %s (%s)\n", lx_verdict_name(answer->judgement.verdict),
-	       lx_confidence_name(answer->judgement.confidence));
+	printf(": %s", lx_verdict_name(answer->judgement.verdict));
+	if (answer->judgement.verdict != LX_VERDICT_UNKNOWN)
+		printf(" (%s)",
+		       lx_confidence_name(answer->judgement.confidence));
+	putchar('\n');
 }
 
 /* Does a row of the table say the same? */
