@@ -285,6 +285,7 @@ struct machine {
 	size_t bad_count;
 	unsigned rests;		/* how often it is to stand still */
 	struct restore *restoring;	/* nobody is told of what happens */
+	struct kept_text *texts;	/* of reports that were restored */
 	cf_pfn block_frames;
 	cf_pfn added_first, added_last;	/* around every block there ever was */
 	struct mark *last_mark;
@@ -312,7 +313,6 @@ void did(struct outcome *outcome, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 void progress(struct machine *machine, const char *what, uint64_t done,
 	      uint64_t total);
-
 uint64_t now_ns(void);
 
 /* Give [first, last) back to the system; wait for readers of contents first. */

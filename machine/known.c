@@ -2,13 +2,22 @@
 
 /*
  * What the machine remembers of its memory and the engine does not tell:
- * which blocks were added together, and which frames are bad.
+ * which blocks were added together, and which frames are bad; and what was said
+ * of them before it was restored.
  */
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "internal.h"
 #include "known.h"
+
+#define TEXTS_MAX	1024
+
+struct kept_text {
+	struct kept_text *next;
+	char text[];
+};
 
 static void block_group_free(struct block_group *group)
 {
@@ -105,4 +114,32 @@ cf_pfn bad_next(struct machine *machine, cf_pfn first, cf_pfn last)
 			last = machine->bad[i];
 	(void)pthread_mutex_unlock(&machine->signal_lock);
 	return last;
+}
+
+const char *text_keep(struct machine *machine, const char *text)
+{
+	size_t bytes = strlen(text) + 1;
+	struct kept_text *kept;
+	unsigned count = 0;
+
+	for (kept = machine->texts; kept; kept = kept->next, count++)
+		if (!strcmp(kept->text, text))
+			return kept->text;
+	kept = count < TEXTS_MAX ? malloc(sizeof(*kept) + bytes) : NULL;
+	if (!kept)
+		return NULL;
+	(void)memcpy(kept->text, text, bytes);
+	kept->next = machine->texts;
+	machine->texts = kept;
+	return kept->text;
+}
+
+void texts_forget(struct machine *machine)
+{
+	struct kept_text *kept;
+
+	while ((kept = machine->texts) != NULL) {
+		machine->texts = kept->next;
+		free(kept);
+	}
 }

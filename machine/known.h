@@ -22,7 +22,7 @@ struct block_group {
 	void *memory;		/* CF_META_CALLER: metadata of ours */
 };
 
-/* ---- groups and bad frames (known.c) ---- */
+/* ---- groups, bad frames and texts (known.c) ---- */
 
 /* As cf_block_add(); memory for metadata is the machine's. */
 int block_group_add(struct machine *machine, cf_pfn first, cf_pfn last,
@@ -33,6 +33,10 @@ int bad_note(struct machine *machine, cf_pfn pfn) CF_MUST_CHECK;
 
 /* The first frame of [first, last) that is known to be bad, or @last. */
 cf_pfn bad_next(struct machine *machine, cf_pfn first, cf_pfn last);
+
+/* A copy that lives as long as the machine. NULL: no memory, or too many. */
+const char *text_keep(struct machine *machine, const char *text);
+void texts_forget(struct machine *machine);
 
 /* ---- subscribers, scanners, walkers (watch.c, walker.c) ---- */
 

@@ -371,6 +371,7 @@ void machine_destroy(struct machine *machine)
 	free_objects(machine, NOUN_WALKER);
 	if (machine->map)
 		switch_off(machine);
+	texts_forget(machine);
 	(void)pthread_mutex_destroy(&machine->side_lock);
 	(void)pthread_mutex_destroy(&machine->signal_lock);
 	free(machine);

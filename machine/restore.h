@@ -100,7 +100,7 @@ void restore_map_free(struct restore *restore);
 /* A name, as it lives as long as the machine. NULL: nobody's. */
 const char *restore_word(struct restore *restore, const char *text);
 
-/* Names of a report, as they live as long as the machine. */
+/* Names and other words of a report, as they live as long as the machine. */
 void restore_words(struct restore *restore, struct cf_report *report,
 		   const struct fact_report_text *text);
 

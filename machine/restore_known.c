@@ -360,11 +360,19 @@ const char *restore_word(struct restore *restore, const char *text)
 	return NULL;
 }
 
+/* What an owner's hook has said, too. */
+static const char *word_kept(struct restore *restore, const char *text)
+{
+	const char *word = restore_word(restore, text);
+
+	return word || !text[0] ? word : text_keep(restore->machine, text);
+}
+
 void restore_words(struct restore *restore, struct cf_report *report,
 		   const struct fact_report_text *text)
 {
-	report->who = restore_word(restore, text->who);
-	report->detail = restore_word(restore, text->detail);
+	report->who = word_kept(restore, text->who);
+	report->detail = word_kept(restore, text->detail);
 }
 
 /* It begins anew, and goes on from how far it was. */

@@ -118,7 +118,7 @@ struct fact_end {
 /* Texts of a report that are kept nowhere else. */
 struct fact_report_text {
 	char who[SCENARIO_NAME_BYTES + 1];
-	char detail[SCENARIO_NAME_BYTES + 1];
+	char detail[128];
 };
 
 void fact_machine(struct code *code, struct fact_machine *fact);
