@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Completion in bash: what the words typed so far are completed to."""
+"""Completion in bash: what the words typed so far are completed to. And no
+option is in --help alone: the manual page of the command has it, too."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -31,7 +33,23 @@ def complete(*words):
     return [line for line in done.stdout.splitlines() if line]
 
 
+def in_manual(command):
+    listed = set(re.findall(r'--[a-z][a-z-]*', cli.run(command, '--help')[1]))
+    path = os.path.join(os.path.dirname(os.path.dirname(cli.HERE)),
+                        'docs/man/coldframe-%s.1' % command)
+    with open(path, encoding='utf-8') as file:
+        text = file.read().replace('\\-', '-')
+    missing = sorted(word for word in listed if not re.search(
+        word + r'(?![a-z-])', text))
+    ok(listed and not missing, 'every option is in the manual: ' + command,
+       ' '.join(missing))
+
+
 def main():
+    commands = re.findall(r'^  ([a-z][a-z-]*) ', cli.run('--help')[1], re.M)
+    ok('blocks' in commands, 'the commands are listed')
+    for command in commands:
+        in_manual(command)
     if subprocess.run(['bash', '-c', 'true'], check=False).returncode:
         cli.skip('completion', 'no bash')
         return cli.done()
