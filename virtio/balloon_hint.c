@@ -131,6 +131,11 @@ static bool release(struct balloon *balloon)
 	balloon->hint_cursor = 0;
 	balloon->releasing = balloon->hinted != 0;
 	/* The port failed for some: later, not at once. */
+	if (balloon->releasing) {
+		balloon->hint_kick_at = balloon->now +
+					balloon->config.retry_ms;
+		balloon->retry_at = balloon->hint_kick_at;
+	}
 	return false;
 }
 

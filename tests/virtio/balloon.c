@@ -813,14 +813,31 @@ static void hints_give_way_late(void)
 	model_balloon_hint(s.bal, CF_BALLOON_HINT_DONE);
 	scene_balloon_work();
 	(void)keep_hints(3);
+	s.now += 10000;
 	s.port_refuses = true;
 	CHECK(cf_balloon_low(&s.balloon));
 	scene_balloon_work();
 	CHECK(scene_balloon_status().hinted > 10000);
+	next = cf_balloon_work(&s.balloon, s.now);
+	CHECK_EQ(next.when, CF_WHEN_AT);
+	CHECK_EQ(next.at_ms, s.now + 200);
 	s.port_refuses = false;
-	CHECK(cf_balloon_low(&s.balloon));
+	s.now = next.at_ms;
 	scene_balloon_work();
 	CHECK_EQ(free_frames(), before);
+	/* The same when a larger balloon needs it. */
+	model_balloon_hint(s.bal, CF_BALLOON_HINT_DONE);
+	scene_balloon_work();
+	(void)keep_hints(4);
+	s.port_refuses = true;
+	model_balloon_target(s.bal, (uint32_t)(2000 + before));
+	scene_balloon_work();
+	CHECK_EQ(scene_balloon_status().phase, CF_BALLOON_BACKING_OFF);
+	next = cf_balloon_work(&s.balloon, s.now);
+	CHECK_EQ(next.when, CF_WHEN_AT);
+	s.port_refuses = false;
+	scene_balloon_until(400);
+	CHECK_EQ(scene_balloon_status().held, 2000 + before);
 	CHECK(scene_balloon_check() && scene_end());
 }
 
