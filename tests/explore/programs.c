@@ -25,6 +25,7 @@ extern const struct explore_program *const explore_unregister[];
 extern const struct explore_program *const explore_pagemaps[];
 extern const struct explore_program *const explore_pools[];
 extern const struct explore_program *const explore_devices[];
+extern const struct explore_program *const explore_elastic[];
 
 const struct explore_program *const *const explore_groups[] = {
 	explore_litmus,
@@ -50,5 +51,6 @@ const struct explore_program *const *const explore_groups[] = {
 	explore_pagemaps,
 	explore_pools,
 	explore_devices,
+	explore_elastic,
 	NULL
 };
