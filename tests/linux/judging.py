@@ -63,27 +63,31 @@ says(1, 'some-6.1: no ring:140', 'what was to occupy memory and did not', EASY,
      HARD, STAY, end='no ring:140\nDONE\n')
 
 # Blocks 0 to 27 went, 28 to 39 stayed.
-HUGE = [(0, 'anon:9 hugetlb:512'), (28, 'absent:3 slab:7'),
+HUGE = [(0, 'anon:9 hugetlb:512 mlocked:9'), (28, 'absent:3 slab:7'),
         (29, 'untyped:3000'), (30, 'held:16')]
+LOCKED = ('WHY 0 doubt  mlocked 51200 200M 100 0x9 proved   mapped by occupy '
+          '(9)\nDONE\n')
 PLUGGED = [(0, 'anon:9'), (1, 'offline:9'), (2, 'never-onlined:512 offline:3'),
            (28, 'absent:3 slab:7')]
 COUNTS = ('COUNT balloon 65536\nCOUNT offline 81920\nCOUNT shown 81920\n'
           'DONE\n')
 says(0, '40 blocks', 'a guest with all that it is to have', EASY, HARD, STAY,
-     guest='huge', kinds=HUGE)
+     guest='huge', kinds=HUGE, end=LOCKED)
 says(0, '40 blocks', 'the same of one with a balloon', EASY, HARD, STAY,
      guest='balloon', kinds=PLUGGED, end=COUNTS)
 for index, missing in ((0, 'goes with page cache'), (0, 'goes with huge pages'),
+                       (0, 'goes with locked memory'),
                        (1, 'stays with kernel objects'),
                        (1, 'stays with boot holes'),
                        (2, "stays with a driver's memory"),
                        (3, 'stays with pages in pipes')):
     says(1, 'no block that ' + missing, 'no block that ' + missing, EASY, HARD,
-         STAY, guest='huge', kinds=HUGE[:index] + HUGE[index + 1:])
+         STAY, guest='huge', kinds=HUGE[:index] + HUGE[index + 1:],
+         end=LOCKED)
     number, has = HUGE[index]
     says(1, 'no block that ' + missing, 'it does the other thing', EASY, HARD,
          STAY, guest='huge', kinds=HUGE[:index] + HUGE[index + 1:] +
-         [((number + 28) % 56, has)])
+         [((number + 28) % 56, has)], end=LOCKED)
 says(1, 'no block that goes with balloon pages', 'no balloon', EASY, HARD,
      STAY, guest='balloon', kinds=PLUGGED[:1] + PLUGGED[3:], end=COUNTS)
 says(1, 'no block that goes with parts not plugged', 'all is plugged', EASY,

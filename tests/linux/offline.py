@@ -70,12 +70,12 @@ def plugged(size):
 
 
 GUESTS = {
-    'plain': ('2G', 'cache:300,slab:20000,touch:200,slab:20000,hold:160,'
-              'cache:200', []),
+    'plain': ('2G', 'cache:300,slab:20000,touch:200,tables:200,slab:20000,'
+              'hold:160,cache:200', []),
     'balloon': ('2G,maxmem=8G', 'cache:200,touch:100,slab:9000',
                 plugged('448M') + BALLOON),
-    'huge': ('2G', 'touch:400,huge:150,ring:140,cache:200,hold:60,slab:5000',
-             []),
+    'huge': ('2G', 'touch:300,huge:150,ring:140,lock:200,cache:200,hold:60,'
+             'slab:5000', []),
 }
 PINS = {
     'pins': ('2G', 'touch:200,pin:300,cache:200', []),
