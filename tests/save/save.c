@@ -14,6 +14,7 @@
 
 #include "../tap.h"
 #include "dump/write.h"
+#include "machine/host_internal.h"
 #include "machine/restore.h"
 #include "tools/coldframe/save_source.h"
 
@@ -447,6 +448,38 @@ static void test_device_moves(void)
 	machine_destroy(world.machine);
 }
 
+/* What devices note is bounded in a file: to save more is refused. */
+static void test_notes(void)
+{
+	const uint64_t most = (uint64_t)1 << 26;
+	char why[SAVE_WHY_BYTES] = "";
+	struct model_balloon *balloon;
+	struct model_mem *mem;
+	struct world world;
+	uint64_t was;
+
+	make(&world, "machine memory 64M span 256M block 16M\n"
+		     "virtio-mem vm0 block 6\n"
+		     "virtio-balloon b\n");
+	mem = world.machine->host_device[0]->mem;
+	balloon = world.machine->host_device[1]->balloon;
+	CHECK(!machine_save_refused(world.machine, why));
+	was = balloon->ballooned;
+	balloon->ballooned = most;
+	CHECK(!machine_save_refused(world.machine, why));
+	balloon->ballooned = most + 1;
+	CHECK(machine_save_refused(world.machine, why));
+	CHECK(strstr(why, "b has more frames in its balloon"));
+	balloon->ballooned = was;
+	was = mem->region;
+	mem->region = (most + 1) * mem->block;
+	CHECK(machine_save_refused(world.machine, why));
+	CHECK(strstr(why, "vm0 has more blocks"));
+	mem->region = was;
+	CHECK(!machine_save_refused(world.machine, why));
+	machine_destroy(world.machine);
+}
+
 /* ---- a dump of it ---- */
 
 /* Whatever the level, and though the filter looks at words alone. */
@@ -874,6 +907,7 @@ int main(void)
 	tap_run("workers and walkers at it, frame by frame", test_busy);
 	tap_run("devices, by the filter alone", test_devices);
 	tap_run("a device's run that changes meanwhile", test_device_moves);
+	tap_run("more than devices may note", test_notes);
 	tap_run("a dump of everything, at each level", test_dump);
 	tap_run("a reader that asks nobody crashes", test_guard);
 	tap_run("a host that takes free frames meanwhile", test_host_free);

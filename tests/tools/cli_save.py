@@ -665,10 +665,13 @@ def test_notes():
          'virtio-mem other block 20000\n', '-l', '0')
     refused('more blocks of devices than a file keeps', patched(
         read('m'), OBJECT, huge_regions), 'other can be no such device')
-    save('machine memory 512M span 1G block 128M\nvirtio-balloon b\n'
+    save('machine memory 300G span 1T block 128M\nvirtio-balloon b\n'
          'balloon b 256M\n', '-l', '0')
+    data = read('m')
     ok(run('restore', '-q', path('m')).returncode == 0,
        'a balloon that is not too large')
+    refused('one that is', patched(data, GIVEN, lambda body: put(
+        body[:20], 4, '<QQ', 0, (1 << 26) + 1)), 'was given no frames')
 
 
 UNHEARD = '''machine memory 128M span 1G
