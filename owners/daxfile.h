@@ -76,7 +76,8 @@ int daxfile_create(struct cf_map *map, const struct daxfile_config *config,
  *
  * Context: takes CF_RANK_HOTPLUG, waits for read sections.
  * Return:  0, or with everything as it was:
- *          -CF_EBUSY   a block is mapped
+ *          -CF_EBUSY   a block is mapped, or the range's removal has been
+ *                      started by others
  *          -CF_EAGAIN  a block was in motion all the time
  */
 int daxfile_destroy(struct daxfile *store, struct cf_report *report)

@@ -85,7 +85,8 @@ int devmem_create(struct cf_map *map, const struct devmem_config *config,
  *
  * Context: takes CF_RANK_HOTPLUG, waits for read sections.
  * Return:  0, or with the range as it was, but for pages that went back:
- *          -CF_EBUSY   something is held
+ *          -CF_EBUSY   something is held, or the range's removal has been
+ *                      started by others
  *          -CF_EAGAIN  something was in motion all the time
  */
 int devmem_destroy(struct devmem *driver, struct cf_report *report)

@@ -72,7 +72,8 @@ int rawdev_create(struct cf_map *map, const struct rawdev_config *config,
  *
  * Context: takes CF_RANK_HOTPLUG, waits for read sections.
  * Return:  0, or with the range as it was:
- *          -CF_EBUSY   a part is in use
+ *          -CF_EBUSY   a part is in use; or its removal has been started:
+ *                      step or cancel that first
  *          -CF_EAGAIN  a part was in motion all the time
  */
 int rawdev_destroy(struct rawdev *device, struct cf_report *report)
