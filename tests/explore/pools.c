@@ -16,7 +16,9 @@
 static struct pools {
 	struct hugepool *pool;
 	struct guestmem *guest;
-	struct guestmem_conversion conversion;
+	struct guestmem_conversion conversion, other;
+	unsigned refuse_close, refuse_open;	/* the firmware does, so often:
+						 * one thread's each */
 	cf_pfn pfn;			/* of the run or the page */
 	int err[THREADS];
 	cf_pfn taken[THREADS];
@@ -211,7 +213,7 @@ static const struct explore_program put_against_alloc = {
 	.end = end_put,
 };
 
-/* ---- a guest of one page ---- */
+/* ---- a guest of one page, or two ---- */
 
 static int agree(void *context, cf_pfn pfn, unsigned order)
 {
@@ -226,10 +228,11 @@ static const struct guestmem_firmware firmware = {
 	.make_shared = agree,
 };
 
-static void set_up_guest(void)
+static void make_guest(uint64_t pages,
+		       const struct guestmem_firmware *with)
 {
 	const struct guestmem_config config = {
-		.pages = 1, .holds = 2, .firmware = &firmware,
+		.pages = pages, .holds = 2, .firmware = with,
 	};
 	void *storage;
 
@@ -239,9 +242,14 @@ static void set_up_guest(void)
 		     -1);
 	MUST(guestmem_create(ground_map, &config, storage, &w->guest));
 	/* Not zeroed: contents of the explorer's frames are a word each. */
-	MUST(guestmem_populate(w->guest, 0, 1));
+	MUST(guestmem_populate(w->guest, 0, pages));
 	REQUIRE(guestmem_look(w->guest, 0, &w->pfn) == GUESTMEM_SHARED);
 	*ground_contents(w->pfn) = 1;
+}
+
+static void set_up_guest(void)
+{
+	make_guest(1, &firmware);
 }
 
 /* Once it is private the guest writes it, and nobody else looks. */
@@ -371,11 +379,82 @@ static const struct explore_program cancel_against_put = {
 	.quick = true,
 };
 
+/* ---- cancelled twice, and converted again in between ---- */
+
+static int close_or_not(void *context, cf_pfn pfn, unsigned order)
+{
+	(void)context;
+	(void)pfn;
+	(void)order;
+	return w->refuse_close && --w->refuse_close == 0;
+}
+
+static int open_or_not(void *context, cf_pfn pfn, unsigned order)
+{
+	(void)context;
+	(void)pfn;
+	(void)order;
+	return w->refuse_open && --w->refuse_open == 0;
+}
+
+/* The first page is private; the second was refused. */
+static void set_up_half_way(void)
+{
+	static const struct guestmem_firmware unsure = {
+		.make_private = close_or_not, .make_shared = open_or_not,
+	};
+
+	make_guest(2, &unsure);
+	w->refuse_close = 2;
+	MUST(guestmem_convert_start(w->guest, &w->conversion, 0, 2));
+	REQUIRE(guestmem_convert_step(&w->conversion, NULL) == -CF_EPORT);
+	w->refuse_open = 1;
+}
+
+static void cancel_twice(void)
+{
+	REQUIRE(guestmem_convert_cancel(&w->conversion) == -CF_EPORT);
+	MUST(guestmem_convert_cancel(&w->conversion));
+}
+
+/* The second page, as soon as it is nobody's. */
+static void convert_second(void)
+{
+	w->err[1] = guestmem_convert_start(w->guest, &w->other, 1, 2);
+	if (!w->err[1])
+		MUST(guestmem_convert_step(&w->other, NULL));
+	else
+		REQUIRE(w->err[1] == -CF_EBUSY);
+}
+
+static void end_half_way(void)
+{
+	cf_pfn pfn;
+
+	REQUIRE(guestmem_look(w->guest, 0, &pfn) == GUESTMEM_SHARED);
+	REQUIRE(guestmem_look(w->guest, 1, &pfn) ==
+		(w->err[1] ? GUESTMEM_SHARED : GUESTMEM_PRIVATE));
+	REQUIRE(!w->conversion.going && !w->other.going);
+	REQUIRE(guestmem_verify(w->guest, &pfn));
+	ground_verify();
+}
+
+static const struct explore_program cancel_against_start = {
+	.name = "guest-cancel-against-start",
+	.worry = "a conversion that is cancelled in several calls leaves alone "
+		 "what is another conversion's by then",
+	.setup = set_up_half_way,
+	.thread = { cancel_twice, convert_second },
+	.end = end_half_way,
+	.quick = true,
+};
+
 const struct explore_program *const explore_pools[] = {
 	&dissolve_against_alloc, &promise_against_alloc,
 	&reserve_against_alloc, &put_against_alloc,
 	&convert_against_speculation, &convert_against_get,
 	&convert_against_dump,
 	&cancel_against_put,
+	&cancel_against_start,
 	NULL
 };
