@@ -8,10 +8,10 @@
  * touched, so that frames of a machine, like those of a process, cost nothing
  * before they are used.
  *
- * An entry of an area that is not present is one of
- *
  * One range can be backed: its pages are the same physical ones whenever
  * they come, 2 MiB at a time where all of it may be touched.
+ *
+ * An entry of an area that is not present is one of
  *
  *	0		as the area says: access, or none
  *	PTE_ALLOWED	a page comes with the first touch
