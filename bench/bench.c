@@ -26,10 +26,11 @@
 #define ARGUMENTS_MAX	8
 
 static const char usage[] =
-	"usage: coldframe-bench [--quick] [--only GROUP]... [--svg FILE]\n"
-	"                       [--plugin FILE]...\n"
+	"usage: coldframe-bench [--quick|--sketch] [--only GROUP]...\n"
+	"                       [--plugin FILE]... [--svg FILE]\n"
 	"\n"
 	"  --quick        fewer samples: under a minute\n"
+	"  --sketch       every row once, as it comes: figures mean nothing\n"
 	"  --only GROUP   this group of rows alone, or these\n"
 	"  --plugin FILE  a shared object with another allocator, see\n"
 	"                 bench/plugin.h\n"
@@ -37,7 +38,7 @@ static const char usage[] =
 	"\n"
 	"groups: primitives compared engine sizes hotplug move scarce memory\n"
 	"        fragments glibc mimalloc jemalloc tcmalloc plugin\n"
-	"        instructions giveback\n";
+	"        instructions giveback put-none put-ladder put-table\n";
 
 /* A group runs in this program, or is a program of its own beside it. */
 struct group {
@@ -186,12 +187,20 @@ static bool is_wanted(const char *name)
 	return settings.only_count == 0;
 }
 
+/* How a child is to measure; NULL: thoroughly. */
+static const char *child_option(void)
+{
+	if (bench_sketch)
+		return "--sketch";
+	return bench_quick ? "--quick" : NULL;
+}
+
 static int group_measure(const struct group *group)
 {
 	char path[PATH_MAX + 32];
-	const char *quick = bench_quick ? "--quick" : NULL;
 	struct child child = {
-		.arguments = { own_path, "--group", group->name, quick },
+		.arguments = { own_path, "--group", group->name,
+			       child_option() },
 		.preload = group->preload,
 	};
 	int status;
@@ -203,7 +212,7 @@ static int group_measure(const struct group *group)
 		(void)snprintf(path, sizeof(path), "%s/%s", own_folder,
 			       group->program);
 		child.arguments[0] = path;
-		child.arguments[1] = quick;
+		child.arguments[1] = bench_quick ? "--quick" : NULL;
 		child.arguments[2] = NULL;
 	}
 	status = child_measure(&child);
@@ -218,7 +227,7 @@ static int plugin_measure(const char *file)
 {
 	struct child child = {
 		.arguments = { own_path, "--group", "plugin", "--plugin", file,
-			       bench_quick ? "--quick" : NULL },
+			       child_option() },
 	};
 
 	if (!is_wanted("plugin"))
@@ -233,7 +242,9 @@ static void print_head(void)
 	unsigned i;
 
 	(void)printf("# coldframe benchmark%s\n\n",
-		     bench_quick ? ", --quick" : "");
+		     bench_sketch ? ", --sketch: figures mean nothing" :
+		     bench_quick  ? ", --quick" :
+				    "");
 	for (i = 0; (line = machine_line(i)); i++)
 		(void)printf("%s\n", line);
 	(void)printf("\nMedians, of the thread's own CPU time where it is "
@@ -244,12 +255,18 @@ static void print_head(void)
 		     OFF_CORE_PERCENT);
 }
 
+static void print_elapsed(uint64_t begin)
+{
+	(void)printf("The whole run took %.0f s.\n",
+		     (double)(clock_wall_ns() - begin) / 1e9);
+}
+
 static void print_sections(void)
 {
 	size_t i;
 
 	(void)printf("\n## Goals\n\n");
-	goals_print();
+	goals_print(is_wanted);
 	for (i = 0; i < ARRAY_COUNT(sections); i++) {
 		if (!table_row(sections[i].section, 0))
 			continue;
@@ -263,6 +280,7 @@ static void print_sections(void)
 
 static int measure_all(void)
 {
+	uint64_t begin = clock_wall_ns();
 	int status = 0;
 	unsigned i;
 
@@ -271,6 +289,7 @@ static int measure_all(void)
 		status |= group_measure(&groups[i]);
 	for (i = 0; i < settings.plugins_count; i++)
 		status |= plugin_measure(settings.plugins[i]);
+	print_elapsed(begin);
 	print_sections();
 	if (settings.svg && !svg_write(settings.svg)) {
 		(void)fprintf(stderr, "bench: cannot write %s\n",
@@ -314,6 +333,9 @@ static bool take_option(int option)
 	case 'q':
 		bench_quick = true;
 		return true;
+	case 'k':
+		bench_quick = bench_sketch = true;
+		return true;
 	case 'o':
 		if (!is_group(optarg) ||
 		    settings.only_count == ARRAY_COUNT(settings.only))
@@ -343,6 +365,7 @@ int main(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "quick", no_argument, NULL, 'q' },
+		{ "sketch", no_argument, NULL, 'k' },
 		{ "only", required_argument, NULL, 'o' },
 		{ "plugin", required_argument, NULL, 'p' },
 		{ "svg", required_argument, NULL, 's' },

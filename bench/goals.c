@@ -21,6 +21,7 @@
 #define BARE_2M		"bare loop: pair of 2 MiB from a mask, three CAS"
 #define BARE_RANDOM	"bare loop: free 4 KiB of 8 GiB at random, one CAS"
 #define CHURN_90	"uniform orders 0-9, 90 % full: free+alloc"
+#define PUT_PLAIN	"ordinary frame, no owner registered"
 
 /* A place in the tables. */
 struct at {
@@ -33,119 +34,144 @@ enum kind {
 	KIND_LEAST,
 };
 
+/* What the figure is held against. */
+enum relation {
+	RELATION_NONE,
+	RELATION_OVER,	/* divided by it */
+	RELATION_MORE,	/* less it */
+};
+
 struct goal {
+	const char *group;	/* that measures it */
 	const char *what;
 	struct at at;
 	enum kind kind;
 	double value;
-	struct at than;		/* section NULL: nothing; else divided by it */
+	enum relation relation;
+	struct at than;
 	bool two;		/* two CPUs */
+};
+
+/* What was measured of a goal. */
+struct finding {
+	bool known;		/* all it needs was measured */
+	bool doubtful;		/* disturbed to the end */
+	double value;
 };
 
 #define OTHERS(row)	{ SECTION_OTHERS, (row), COLUMN_COLDFRAME }
 #define ENGINE(row)	{ SECTION_ENGINE, (row), "1 CPU" }
 #define PAIR(size, order)						\
-	{ "pair, " size,						\
+	{ "compared", "pair, " size,					\
 	  OTHERS("alloc+free pair, order " order " (" size ")"), KIND_NS, \
-	  12, { 0 }, false }
+	  12, RELATION_NONE, { 0 }, false }
+#define PLAIN(group, what, at, kind, value)				\
+	{ group, what, at, kind, value, RELATION_NONE, { 0 }, false }
 #define BULK(what, row, ns)						\
-	{ "8 GiB of 4 KiB: " what, ENGINE("8 GiB of 4 KiB: " row),	\
-	  KIND_NS, ns, { 0 }, false }
+	PLAIN("compared", "8 GiB of 4 KiB: " what,			\
+	      ENGINE("8 GiB of 4 KiB: " row), KIND_NS, ns)
+#define AT(...)		{ __VA_ARGS__ }
 #define REFUSED(full)							\
-	{ "orders 0-9, " full ": refused though a run fits",		\
-	  { SECTION_REFUSALS, "coldframe: uniform orders 0-9, " full,	\
-	    "in vain" }, KIND_MOST, 0, { 0 }, false }
+	PLAIN("compared", "orders 0-9, " full ": refused though a run fits", \
+	      AT(SECTION_REFUSALS, "coldframe: uniform orders 0-9, " full, \
+		 "in vain"), KIND_MOST, 0)
 #define SIZE(row, size, ns)						\
-	{ row ", " size, { SECTION_SIZES, row, size }, KIND_NS, ns, { 0 }, \
-	  false }
+	PLAIN("sizes", row ", " size, AT(SECTION_SIZES, row, size), KIND_NS, \
+	      ns)
+#define HOTPLUG(what, row, ns)						\
+	PLAIN("hotplug", what, AT(SECTION_HOTPLUG, row, "1 CPU"), KIND_NS, ns)
+#define MEMORY(what, size, column, most)				\
+	PLAIN("memory", what, AT(SECTION_MEMORY, size, column), KIND_MOST, most)
+#define WALK(what, row, column, least)					\
+	PLAIN("memory", what ", G frames/s", AT(SECTION_WALK, row, column), \
+	      KIND_LEAST, least)
+#define MOVE(row, size)							\
+	PLAIN("move", "offline with migration, % of memcpy of " size	\
+	      " pieces", AT(SECTION_MOVE, row, "% memcpy"), KIND_LEAST, 80)
+#define PUT(what, most)							\
+	{ "put-table", "put without an owner, " what " owners add",	\
+	  AT(SECTION_PUTS, PUT_PLAIN, "table, " what), KIND_MOST, most,	\
+	  RELATION_MORE, AT(SECTION_PUTS, PUT_PLAIN, "none, " what), false }
 
 static const struct goal goals[] = {
-	{ "pair, 4 KiB", OTHERS(PAIR_4K), KIND_NS, 8, { 0 }, false },
-	{ "pair, 4 KiB, 2 CPUs", OTHERS(PAIR_4K ", 2 CPUs"), KIND_NS, 8,
-	  { 0 }, true },
-	{ "pair, 4 KiB: 2 CPUs / 1 CPU", OTHERS(PAIR_4K ", 2 CPUs"), KIND_MOST,
-	  1.1, OTHERS(PAIR_4K), true },
+	PLAIN("compared", "pair, 4 KiB", OTHERS(PAIR_4K), KIND_NS, 8),
+	{ "compared", "pair, 4 KiB, 2 CPUs", OTHERS(PAIR_4K ", 2 CPUs"),
+	  KIND_NS, 8, RELATION_NONE, { 0 }, true },
+	{ "compared", "pair, 4 KiB: 2 CPUs / 1 CPU",
+	  OTHERS(PAIR_4K ", 2 CPUs"), KIND_MOST, 1.1, RELATION_OVER,
+	  OTHERS(PAIR_4K), true },
 	BULK("alloc all", "alloc all", 6),
 	BULK("free in order", "free in order", 9),
 	BULK("free at random", "free own at random", 25),
 	BULK("free at random, 512 at once",
 	     "free own at random, 512 at once", 25),
-	{ "8 GiB of 4 KiB: free any CPU's, 2 CPUs",
+	{ "compared", "8 GiB of 4 KiB: free any CPU's, 2 CPUs",
 	  { SECTION_ENGINE, "8 GiB of 4 KiB: free any CPU's at random",
-	    "2 CPUs" }, KIND_NS, 30, { 0 }, true },
+	    "2 CPUs" }, KIND_NS, 30, RELATION_NONE, { 0 }, true },
 	PAIR("2 MiB", "9"), PAIR("4 MiB", "10"), PAIR("8 MiB", "11"),
 	PAIR("16 MiB", "12"), PAIR("32 MiB", "13"), PAIR("64 MiB", "14"),
 	PAIR("128 MiB", "15"),
-	{ "8 GiB, 0.1 % free at random: alloc 4 KiB",
-	  { SECTION_SCARCE, "0.1 % free at random: alloc 4 KiB", "8 GiB" },
-	  KIND_NS, 30, { 0 }, false },
-	{ "8 GiB, 5 % of its 2 MiB free: alloc 2 MiB",
-	  { SECTION_SCARCE, "5 % of its 2 MiB free: alloc 2 MiB", "8 GiB" },
-	  KIND_NS, 30, { 0 }, false },
+	PLAIN("scarce", "8 GiB, 0.1 % free at random: alloc 4 KiB",
+	      AT(SECTION_SCARCE, "0.1 % free at random: alloc 4 KiB",
+		 "8 GiB"), KIND_NS, 30),
+	PLAIN("scarce", "8 GiB, 5 % of its 2 MiB free: alloc 2 MiB",
+	      AT(SECTION_SCARCE, "5 % of its 2 MiB free: alloc 2 MiB",
+		 "8 GiB"), KIND_NS, 30),
 	SIZE("failing alloc of 4 KiB", "8 GiB", 50),
 	SIZE("failing alloc of 4 KiB", "1 TiB", 50),
 	SIZE("the last free 2 MiB: alloc+free", "8 GiB", 200),
 	SIZE("the last free 2 MiB: alloc+free", "1 TiB", 200),
-	{ "churn, uniform orders 0-9, 90 % full / pair", OTHERS(CHURN_90),
-	  KIND_MOST, 10, OTHERS(PAIR_4K), false },
+	{ "compared", "churn, uniform orders 0-9, 90 % full / pair",
+	  OTHERS(CHURN_90), KIND_MOST, 10, RELATION_OVER, OTHERS(PAIR_4K),
+	  false },
 	REFUSED("90 % full"), REFUSED("98 % full"),
-	{ "empty 128 MiB block: offline",
-	  { SECTION_HOTPLUG, "128 MiB block: offline", "1 CPU" }, KIND_NS,
-	  5000, { 0 }, false },
-	{ "empty 128 MiB block: online",
-	  { SECTION_HOTPLUG, "128 MiB block: online", "1 CPU" }, KIND_NS, 5000,
-	  { 0 }, false },
-	{ "2 MiB sub-block: offline+free",
-	  ENGINE("2 MiB sub-block: offline+free"), KIND_NS, 100, { 0 },
-	  false },
-	{ "memory to the system, % of a bare loop",
-	  { SECTION_SYSTEM, "port, % of the fastest bare loop",
-	    "each 2 MiB" }, KIND_LEAST, 95, { 0 }, false },
-	{ "offline with migration of 4 KiB, % of memcpy",
-	  { SECTION_MOVE, "block of 4 KiB folios: offline", "% memcpy" },
-	  KIND_LEAST, 80, { 0 }, false },
-	{ "offline with migration of 2 MiB, % of memcpy",
-	  { SECTION_MOVE, "block of 2 MiB folios: offline", "% memcpy" },
-	  KIND_LEAST, 80, { 0 }, false },
-	{ "metadata, bytes a frame, split",
-	  { SECTION_MEMORY, "8 GiB", "split, B" }, KIND_MOST, 8.3, { 0 },
-	  false },
-	{ "metadata, bytes a frame, cold",
-	  { SECTION_MEMORY, "1 TiB", "cold, B" }, KIND_MOST, 0.05, { 0 },
-	  false },
-	{ "1 TiB: create a map and add its blocks, ms",
-	  { SECTION_MEMORY, "1 TiB", "create, ms" }, KIND_MOST, 20, { 0 },
-	  false },
-	{ "64 TiB: create a map and add its blocks, ms",
-	  { SECTION_MEMORY, "64 TiB", "create, ms" }, KIND_MOST, 64 * 20,
-	  { 0 }, false },
-	{ "walk of cold memory, G frames/s",
-	  { SECTION_WALK, "walk", "cold" }, KIND_LEAST, 1, { 0 }, false },
-	{ "walk of split memory, G frames/s",
-	  { SECTION_WALK, "walk, many at once", "split" }, KIND_LEAST, 0.3,
-	  { 0 }, false },
-	{ "export of cold memory, G frames/s",
-	  { SECTION_WALK, "export of flags", "cold" }, KIND_LEAST, 1, { 0 },
-	  false },
-	{ "export of split memory, G frames/s",
-	  { SECTION_WALK, "export of flags", "split" }, KIND_LEAST, 0.3,
-	  { 0 }, false },
+	PUT("instr.", 2), PUT("loads", 0),
+	HOTPLUG("empty 128 MiB block: offline", "128 MiB block: offline",
+		5000),
+	HOTPLUG("empty 128 MiB block: online", "128 MiB block: online", 5000),
+	PLAIN("engine", "2 MiB sub-block: offline+free",
+	      ENGINE("2 MiB sub-block: offline+free"), KIND_NS, 100),
+	PLAIN("giveback", "the port: memory to the system, % of a bare loop",
+	      AT(SECTION_SYSTEM, "port, % of the fastest bare loop",
+		 "each 2 MiB"), KIND_LEAST, 95),
+	MOVE("block of 4 KiB folios: offline", "4 KiB"),
+	MOVE("block of 2 MiB folios: offline", "2 MiB"),
+	MEMORY("metadata, bytes a frame, split, at 8 GiB", "8 GiB",
+	       "split, B", 8.3),
+	MEMORY("metadata, bytes a frame, cold, at 1 TiB", "1 TiB", "cold, B",
+	       0.05),
+	MEMORY("1 TiB: create a map and add its blocks, ms", "1 TiB",
+	       "create, ms", 20),
+	MEMORY("64 TiB: create a map and add its blocks, ms", "64 TiB",
+	       "create, ms", 64 * 20),
+	WALK("walk of cold memory", "walk", "cold", 1),
+	WALK("walk of split memory", "walk, many at once", "split", 0.3),
+	WALK("export of cold memory", "export of flags", "cold", 1),
+	WALK("export of split memory", "export of flags", "split", 0.3),
 };
 
-static double value_at(const struct at *at)
+static struct finding goal_found(const struct goal *goal)
 {
-	return table_value(at->section, at->row, at->column);
-}
+	const struct figure *figure = table_find(goal->at.section,
+						 goal->at.row,
+						 goal->at.column);
+	const struct figure *than = figure;
+	struct finding finding = { .known = figure };
 
-/* Below 0: it was not measured. */
-static double goal_measured(const struct goal *goal)
-{
-	double value = value_at(&goal->at);
-	double than = 1;
-
-	if (goal->than.section)
-		than = value_at(&goal->than);
-	return value < 0 || than <= 0 ? -1 : value / than;
+	if (goal->relation != RELATION_NONE)
+		than = table_find(goal->than.section, goal->than.row,
+				  goal->than.column);
+	if (!figure || !than ||
+	    (goal->relation == RELATION_OVER && than->median <= 0))
+		return (struct finding){ .known = false };
+	finding.doubtful = figure_is_doubtful(figure) ||
+			   figure_is_doubtful(than);
+	finding.value = figure->median;
+	if (goal->relation == RELATION_OVER)
+		finding.value /= than->median;
+	if (goal->relation == RELATION_MORE)
+		finding.value -= than->median;
+	return finding;
 }
 
 static void print_number(double value)
@@ -175,79 +201,131 @@ static double share_of(const struct goal *goal, double measured)
 	double here = goal_here(goal);
 
 	if (goal->kind == KIND_LEAST)
-		return here / measured;
-	if (here > 0)
-		return measured / here;
-	return measured > 0 ? MANY : 0;
+		return measured > 0 ? here / measured : MANY;
+	if (measured <= 0)
+		return 0;
+	return here > 0 ? measured / here : MANY;
 }
 
 const char *goal_used(unsigned nth, double *ret_share)
 {
-	double measured;
+	struct finding finding;
 	size_t i;
 
 	for (i = 0; i < ARRAY_COUNT(goals); i++) {
-		measured = goal_measured(&goals[i]);
-		if (measured < 0 || nth-- > 0)
+		finding = goal_found(&goals[i]);
+		if (!finding.known || nth-- > 0)
 			continue;
-		*ret_share = share_of(&goals[i], measured);
+		*ret_share = share_of(&goals[i], finding.value);
 		return goals[i].what;
 	}
 	return NULL;
 }
 
-static void print_goal(const struct goal *goal, bool near)
-{
-	double measured = goal_measured(goal);
-	const char *said = "reached";
+/* How goals came out, and what each end is called. */
+enum end {
+	END_REACHED,
+	END_MISSED,
+	END_UNCOUNTED,
+	END_UNMEASURED,
+	END_COUNT
+};
 
-	if (measured < 0)
-		return;
-	if (share_of(goal, measured) > 1)
-		said = goal->two && !near ? "does not count" : "NOT REACHED";
+static const char *const end_names[] = {
+	[END_REACHED] = "reached",
+	[END_MISSED] = "NOT REACHED",
+	[END_UNCOUNTED] = "does not count",
+	[END_UNMEASURED] = "not measured",
+};
+
+static void print_marked(double value, bool doubtful)
+{
+	char text[32], marked[40];
+
+	format_value(text, sizeof(text), value);
+	(void)snprintf(marked, sizeof(marked), "%s%s", doubtful ? "*" : "",
+		       text);
+	(void)printf("%11s", marked);
+}
+
+static enum end print_goal(const struct goal *goal, bool near)
+{
+	struct finding finding = goal_found(goal);
+	enum end end = END_REACHED;
+
+	if (!finding.known)
+		end = END_UNMEASURED;
+	else if (goal->two && !near)
+		end = END_UNCOUNTED;
+	else if (share_of(goal, finding.value) > 1)
+		end = END_MISSED;
 	(void)printf("%-52s%3s", goal->what,
 		     goal->kind == KIND_LEAST ? ">=" : "<=");
 	print_number(goal->value);
 	print_number(goal_here(goal));
-	print_number(measured);
-	(void)printf("  %s\n", said);
+	if (finding.known)
+		print_marked(finding.value, finding.doubtful);
+	else
+		(void)printf("%11s", "-");
+	(void)printf("  %s%s\n", end_names[end],
+		     finding.doubtful ? ", disturbed" : "");
+	return end;
 }
 
-/* The fastest of the others in a row; NULL: they do not have it. */
-static const char *fastest_other(const char *row, double *ret_value)
+static void print_goals(bool near, bool (*is_asked)(const char *group))
 {
-	const char *column, *fastest = NULL;
-	double value;
+	unsigned counts[END_COUNT] = { 0 };
+	size_t i;
+
+	(void)printf("\n%-55s%11s%11s%11s\n", "", "goal", "here", "measured");
+	for (i = 0; i < ARRAY_COUNT(goals); i++)
+		if (is_asked(goals[i].group))
+			counts[print_goal(&goals[i], near)]++;
+	(void)printf("\ngoals: %u reached, %u not reached, %u not measured, "
+		     "%u do not count\n", counts[END_REACHED],
+		     counts[END_MISSED], counts[END_UNMEASURED],
+		     counts[END_UNCOUNTED]);
+}
+
+/*
+ * Say who of the others is faster in a row. Returns how many are; below 0:
+ * there is nobody to compare with.
+ */
+static int print_faster(const char *row)
+{
+	const struct figure *own = table_find(SECTION_OTHERS, row,
+					      COLUMN_COLDFRAME);
+	const struct figure *other;
+	const char *column;
+	int faster = 0, others = 0;
 	unsigned i;
 
-	for (i = 0; (column = table_column(SECTION_OTHERS, i)); i++) {
-		value = table_value(SECTION_OTHERS, row, column);
-		if (value < 0 || !strcmp(column, COLUMN_COLDFRAME) ||
-		    (fastest && value >= *ret_value))
+	for (i = 0; own && (column = table_column(SECTION_OTHERS, i)); i++) {
+		other = table_find(SECTION_OTHERS, row, column);
+		if (!other || other == own)
 			continue;
-		*ret_value = value;
-		fastest = column;
+		others++;
+		if (other->median >= own->median)
+			continue;
+		if (faster++ == 0)
+			(void)printf("not ahead: %s: %.2f", row, own->median);
+		(void)printf(", %s %.2f", column, other->median);
 	}
-	return fastest;
+	if (faster > 0)
+		(void)printf("\n");
+	return others > 0 ? faster : -1;
 }
 
 static void print_ahead(void)
 {
 	unsigned i, ahead = 0, compared = 0;
-	const char *row, *fastest;
-	double own, other;
+	const char *row;
+	int faster;
 
 	for (i = 0; (row = table_row(SECTION_OTHERS, i)); i++) {
-		own = table_value(SECTION_OTHERS, row, COLUMN_COLDFRAME);
-		fastest = fastest_other(row, &other);
-		if (own < 0 || !fastest)
-			continue;
-		compared++;
-		if (own <= other)
-			ahead++;
-		else
-			(void)printf("not ahead: %s: %.2f, %s %.2f\n", row,
-				     own, fastest, other);
+		faster = print_faster(row);
+		compared += faster >= 0;
+		ahead += faster == 0;
 	}
 	if (compared == 0)
 		return;
@@ -282,25 +360,34 @@ static void print_same(void)
 			     "rows\n", (SAME_RATIO - 1) * 100, same, rows);
 }
 
-void goals_print(void)
+/* Do rows with two CPUs count? Says so. */
+static bool print_near(void)
 {
-	double shared = table_value(SECTION_MACHINE,
-				    "add to a word shared by all threads",
-				    "2 CPUs");
-	size_t i;
+	const struct figure *shared =
+		table_find(SECTION_MACHINE,
+			   "add to a word shared by all threads", "2 CPUs");
+	bool near;
 
+	if (!shared || figure_is_doubtful(shared)) {
+		(void)printf("What a word shared by 2 CPUs costs is unknown%s: "
+			     "rows with 2 CPUs do not count.\n",
+			     shared ? " (disturbed)" : "");
+		return false;
+	}
+	near = shared->median < NEAR_NS;
+	(void)printf("A word shared by 2 CPUs costs %.1f ns: rows with 2 CPUs "
+		     "%s.\n", shared->median,
+		     near ? "count" : "do not count");
+	return near;
+}
+
+void goals_print(bool (*is_asked)(const char *group))
+{
 	(void)printf("Goals in nanoseconds are for a CAS of %.1f ns; here it "
 		     "takes %.2f, so they are\ntimes %.2f. Others do not "
 		     "scale.\n", GOAL_CAS_NS, cas_scale() * GOAL_CAS_NS,
 		     cas_scale());
-	if (shared > 0)
-		(void)printf("A word shared by 2 CPUs costs %.1f ns: rows with "
-			     "2 CPUs %s.\n", shared,
-			     shared < NEAR_NS ? "count" : "do not count");
-	(void)printf("\n%-55s%11s%11s%11s\n", "", "goal", "here", "measured");
-	for (i = 0; i < ARRAY_COUNT(goals); i++)
-		print_goal(&goals[i], shared > 0 && shared < NEAR_NS);
-	(void)printf("\n");
+	print_goals(print_near(), is_asked);
 	print_ahead();
 	print_same();
 }

@@ -14,6 +14,7 @@
 /* A day of five hundred frees and as many allocations a second. */
 #define ROUNDS		(500 * 86400u)
 #define ROUNDS_QUICK	(ROUNDS / 20)
+#define ROUNDS_SKETCH	(ROUNDS / 400)
 
 /* It comes in tides: of what is held one in so many goes, and is replaced. */
 #define TIDE		4
@@ -131,7 +132,8 @@ static void heap_ebb(struct heap *heap, uint64_t *state)
 
 static void heap_churn(struct heap *heap, const struct mix *mix)
 {
-	uint64_t rounds = bench_quick ? ROUNDS_QUICK : ROUNDS;
+	uint64_t rounds = bench_sketch ? ROUNDS_SKETCH :
+			  bench_quick ? ROUNDS_QUICK : ROUNDS;
 	uint64_t state = 1, done = 0;
 	unsigned tide;
 

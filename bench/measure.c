@@ -51,7 +51,7 @@ struct member {
 	pthread_t id;
 };
 
-bool bench_quick;
+bool bench_quick, bench_sketch;
 
 static uint64_t clock_ns(clockid_t clock)
 {
@@ -168,8 +168,11 @@ static void line_up(struct member *member)
 
 	member->lines += team->threads;
 	(void)uatomic_add_return(&team->ready, 1);
-	while (uatomic_read(&team->ready) < member->lines)
+	while (uatomic_read(&team->ready) < member->lines) {
+		if (bench_sketch)
+			(void)sched_yield();
 		caa_cpu_relax();
+	}
 }
 
 static void phase_time(struct member *member, unsigned number)
@@ -230,7 +233,7 @@ static void phase_account(struct team *team, unsigned number)
 		sum += team->timing[thread][number].cpu_ns;
 		off_core |= team->timing[thread][number].off_core;
 	}
-	if (off_core &&
+	if (off_core && !bench_sketch &&
 	    team->retaken[number] < team->samples * RETAKES_PER_SAMPLE)
 		team->retaken[number]++;
 	else
@@ -249,12 +252,18 @@ static bool all_taken(const struct team *team)
 	return true;
 }
 
+static double sample_ns(void)
+{
+	if (bench_sketch)
+		return SAMPLE_NS_SKETCH;
+	return bench_quick ? SAMPLE_NS_QUICK : SAMPLE_NS;
+}
+
 /* How many rounds of a phase that repeats fill a sample? */
 static void rounds_guess(struct team *team, unsigned number)
 {
 	double each = team->timing[0][number].cpu_ns;
-	double rounds = (bench_quick ? SAMPLE_NS_QUICK : SAMPLE_NS) /
-			(each > 0.1 ? each : 0.1);
+	double rounds = sample_ns() / (each > 0.1 ? each : 0.1);
 
 	if (!team->bench->phases[number].repeats)
 		return;
@@ -302,7 +311,10 @@ static void team_open(struct team *team)
 {
 	unsigned i;
 
-	team->passes_warm = PASSES_WARM;
+	if (bench_sketch)
+		team->samples = 1;
+	else
+		team->passes_warm = PASSES_WARM;
 	for (i = 0; i < team->bench->count; i++) {
 		team->rounds[i] = ROUNDS_FIRST;
 		if (team->bench->phases[i].repeats)

@@ -15,6 +15,12 @@
 /* Fewer samples and smaller loads. Set before anything is measured. */
 extern bool bench_quick;
 
+/*
+ * Besides quick: each row once, as it comes.  All rows are there then, and
+ * their figures say nothing.
+ */
+extern bool bench_sketch;
+
 /* A thread that measures, pinned to a CPU of its own. */
 struct worker {
 	unsigned thread;	/* below threads */
@@ -66,6 +72,7 @@ struct figure {
 /* How long a sample of a phase that repeats takes. */
 #define SAMPLE_NS		10000000.0
 #define SAMPLE_NS_QUICK		2000000.0
+#define SAMPLE_NS_SKETCH	50000.0
 
 /**
  * measure() - run a case until each row has @samples good samples.

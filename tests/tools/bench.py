@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""coldframe-bench measures an allocator that comes as a shared object, draws
-the chart, and refuses what is none. How fast anything is does not matter.
+"""coldframe-bench measures what every goal needs and an allocator that comes as
+a shared object, draws the chart, and refuses what is none. How fast anything is
+does not matter.
 
 usage: bench.py PROGRAM PLUG-IN
 """
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -24,11 +26,59 @@ ROWS = ['alloc+free pair, order 0 (4 KiB)', 'alloc+free pair, order 18 (1 GiB)',
         'uniform orders 0-9, 90 % full: free+alloc']
 
 
-def run(*arguments):
-    done_ = subprocess.run([BENCH, '--quick', '--only', 'plugin', *arguments],
+GOAL = re.compile(r'^(.*\S) +[<>]= +\S+ +\S+ +(\S+)  (\S.*)$', re.M)
+ENDS = ['reached', 'NOT REACHED', 'not measured', 'does not count']
+
+
+def start(*arguments):
+    done_ = subprocess.run([BENCH, *arguments],
                            check=False, text=True, stdin=subprocess.DEVNULL,
                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     return done_.returncode, done_.stdout, done_.stderr
+
+
+def run(*arguments):
+    return start('--sketch', '--only', 'plugin', *arguments)
+
+
+def goal_groups():
+    """The groups that goals need, but for what there is no program for."""
+    groups = ['compared', 'engine', 'sizes', 'hotplug', 'move', 'scarce',
+              'memory', 'fragments', 'giveback']
+    return groups + (['put-none', 'put-table'] if shutil.which('valgrind')
+                     else [])
+
+
+def check_goals():
+    """Each goal is measured, or cannot be with one CPU."""
+    only = [word for group in goal_groups() for word in ('--only', group)]
+    status, out, err = start('--sketch', *only)
+    ok(status == 0, 'a sketch of all that goals need', err)
+    goals = GOAL.findall(out)
+    ok(len(goals) > 35, 'goals are there', out)
+    one = len(os.sched_getaffinity(0)) == 1
+    missing = [name for name, _, end in goals
+               if end == 'not measured' and not (one and '2 CPUs' in name)]
+    ok(not missing, 'every goal is measured', '\n'.join(missing))
+    ends = [sum(end.startswith(name) for _, _, end in goals) for name in ENDS]
+    said = re.search(r'^goals: (\d+) reached, (\d+) not reached, (\d+) not '
+                     r'measured, (\d+) do not count$', out, re.M)
+    ok(said and ends == [int(number) for number in said.groups()],
+       'and counted', '%s\n%s' % (ends, said and said[0]))
+    ok(re.search(r'^The whole run took \d+ s\.$', out, re.M),
+       'how long it took', out)
+    return [name for name, _, _ in goals]
+
+
+def check_only(everything):
+    status, out, err = start('--sketch', '--only', 'put-table')
+    goals = GOAL.findall(out)
+    ok(status == 0 and len(goals) == 2 and
+       all(end == 'not measured' for _, _, end in goals),
+       'with one of two groups a goal is not measured', out + err)
+    ok(set(name for name, _, _ in goals) <= set(everything) or
+       not shutil.which('valgrind'),
+       'and of groups nobody asked for nothing is said', out)
 
 
 def check_rows(chart):
@@ -56,7 +106,7 @@ def check_refusals():
     ok(status == 1 and 'nonexistent.so' in err, 'no such file', err)
     status, _, err = run('--plugin', BENCH)
     ok(status == 1, 'a program is no plug-in', err)
-    status, _, err = run('--nonsense')
+    status, _, err = start('--nonsense')
     ok(status == 2 and 'usage' in err, 'wrong usage', err)
     status, _, err = run('--only', 'nonsense')
     ok(status == 2 and 'groups' in err, 'no such group', err)
@@ -67,4 +117,5 @@ with tempfile.TemporaryDirectory(prefix='coldframe-') as folder:
     check_rows(path)
     check_chart(path)
 check_refusals()
+check_only(check_goals())
 done()
