@@ -445,24 +445,41 @@ static int restore_device(struct restore *restore, uint32_t number,
 	return 0;
 }
 
+/*
+ * Are there such frames, and out of use?  Of a driver that has gone somebody
+ * may have taken them back without a word to the host.
+ */
+static bool can_be_given(struct machine *machine, bool driven, cf_pfn first,
+			 cf_pfn last)
+{
+	struct cf_span span;
+	bool can = true;
+
+	cf_walk_begin(machine->map);
+	while (can && cf_walk_next(machine->map, &first, last, &span))
+		can = span.kind == CF_SPAN_BLOCK_OFFLINE ||
+		      (span.kind == CF_SPAN_RUN &&
+		       (span.type == CF_TYPE_OFFLINE ||
+			span.type == CF_TYPE_RETIRED)) ||
+		      (!driven && span.kind != CF_SPAN_ABSENT);
+	cf_walk_end(machine->map);
+	return can;
+}
+
 static int restore_frames(struct restore *restore,
 			  const struct fact_range *range)
 {
 	struct machine *machine = restore->machine;
-	struct host_device *host = machine->object[range->number].device->host;
-	struct cf_block_info info;
-	cf_pfn at;
+	struct device *device = machine->object[range->number].device;
+	struct host_device *host = device->host;
 
 	if (host->mem)
 		return model_mem_give(host->mem, range->first * CF_FRAME_BYTES,
 				      (range->last - range->first) *
 				      CF_FRAME_BYTES) ? 0 : -1;
-	/* What it has are frames of this map, and out of use. */
-	for (at = range->first; at < range->last; at = info.last)
-		if (cf_block_info(machine->map, at, &info))
-			return -1;
 	if (range->last - range->first >
-	    NOTES_MAX - notes_of(machine, NOUN_BALLOON))
+	    NOTES_MAX - notes_of(machine, NOUN_BALLOON) ||
+	    !can_be_given(machine, device->loaded, range->first, range->last))
 		return -1;
 	return model_balloon_give(host->balloon, range->first, range->last) ?
 	       0 : -1;

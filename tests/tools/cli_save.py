@@ -670,6 +670,17 @@ def test_notes():
     data = read('m')
     ok(run('restore', '-q', path('m')).returncode == 0,
        'a balloon that is not too large')
+    refused('a frame of a balloon that is in use', patched(
+        data, GIVEN, lambda body: put(
+            body, 12, '<Q', struct.unpack_from('<Q', body, 12)[0] + 1)),
+            'was given no frames')
+    done = save('machine memory 128M span 256M\nvirtio-balloon b\n'
+                'owner heir\nballoon b 2M\nunload b force\n'
+                'offline-adopt block 0 chunk 0 owner heir\n'
+                'offline-free block 0 chunk 0 owner heir\n')
+    again = run('restore', '-j', path('m'))
+    ok(done.returncode == 0 and not same(done, again), 'frames that a driver'
+       ' left to others', repr(done.stdout[-300:]) + same(done, again))
     refused('one that is', patched(data, GIVEN, lambda body: put(
         body[:20], 4, '<QQ', 0, (1 << 26) + 1)), 'was given no frames')
 
