@@ -69,6 +69,8 @@ int group_engine(void)
 		engine_warm();
 		run_each(&ops_empty, threads);
 		run_each(&ops_many, threads);
+		run(&ops_balloon, threads);
+		engine_drain();
 		run(&ops_refs_own, threads);
 		if (threads > 1)
 			run(&ops_refs_shared, threads);

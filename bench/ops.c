@@ -5,6 +5,9 @@
 
 #define BATCH_MAX	512u
 
+/* Of one frame: 128 MiB, which is more than caches hold. */
+#define BALLOON_RUNS	32768u
+
 /* More are not taken at a time than a run can have references. */
 #define REFS_A_SAMPLE	((uint64_t)CF_REFS_MAX / 2 / THREADS_MAX)
 
@@ -281,6 +284,50 @@ static uint64_t op_many(struct worker *worker)
 	return worker->rounds * batch;
 }
 
+/* A balloon: inflated by calls for many runs, deflated by a call for each. */
+static cf_pfn balloons[THREADS_MAX][BALLOON_RUNS];
+
+/* So many runs of an order are in it: up to 2 GiB of all threads' 8. */
+static uint64_t balloon_runs(const struct worker *worker)
+{
+	uint64_t runs = BALLOON_RUNS;
+
+	return worker->argument < CF_CHUNK_ORDER ? runs : BATCH_MAX / 2;
+}
+
+static uint64_t op_inflate(struct worker *worker)
+{
+	cf_pfn *pfns = balloons[worker->thread];
+	uint64_t runs = balloon_runs(worker), i, batch;
+	size_t done;
+	int err;
+
+	for (i = 0; i < runs; i += batch) {
+		batch = runs - i < BATCH_MAX ? runs - i : BATCH_MAX;
+		err = cf_offline_alloc_bulk(engine.map, engine.owner,
+					    worker->argument, 0, batch,
+					    pfns + i, &done);
+		if (err)
+			engine_die("balloon", err);
+	}
+	return runs;
+}
+
+static uint64_t op_deflate(struct worker *worker)
+{
+	const cf_pfn *pfns = balloons[worker->thread];
+	uint64_t runs = balloon_runs(worker), i;
+	int err;
+
+	for (i = 0; i < runs; i++) {
+		err = cf_offline_free(engine.map, engine.owner, pfns[i],
+				      worker->argument);
+		if (err)
+			engine_die("balloon, free", err);
+	}
+	return runs;
+}
+
 static uint64_t op_fail(struct worker *worker)
 {
 	uint64_t left;
@@ -346,6 +393,13 @@ static const struct phase rows_many[] = {
 	{ "512 at once: alloc+free, each", op_many, 512, true },
 };
 
+static const struct phase rows_balloon[] = {
+	{ "balloon: 4 KiB offline, 512 at once, each", op_inflate, 0, false },
+	{ "balloon: 4 KiB free, one by one", op_deflate, 0, false },
+	{ "balloon: 2 MiB offline, 256 at once, each", op_inflate, 9, false },
+	{ "balloon: 2 MiB free, one by one", op_deflate, 9, false },
+};
+
 #define TABLE(rows) { (rows), ARRAY_COUNT(rows) }
 
 const struct op_table ops_empty = TABLE(rows_empty);
@@ -353,4 +407,5 @@ const struct op_table ops_last = TABLE(rows_last);
 const struct op_table ops_failing = TABLE(rows_failing);
 const struct op_table ops_refs_own = TABLE(rows_refs_own);
 const struct op_table ops_refs_shared = TABLE(rows_refs_shared);
+const struct op_table ops_balloon = TABLE(rows_balloon);
 const struct op_table ops_many = TABLE(rows_many);

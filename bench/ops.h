@@ -20,6 +20,9 @@ extern const struct op_table ops_failing;	/* everything */
 /* Four phases that belong together: each thread's own frame, one for all. */
 extern const struct op_table ops_refs_own, ops_refs_shared;
 
+/* Phases in turn: a balloon of single frames, then one of runs of 2 MiB. */
+extern const struct op_table ops_balloon;
+
 /* The calls for many runs, where the argument is how many. */
 extern const struct op_table ops_many;
 
