@@ -126,6 +126,20 @@ void engine_drain(void)
 		engine_die("drain", err);
 }
 
+bool engine_run_fits(unsigned order)
+{
+	struct cf_zone_stat stat;
+	unsigned i;
+	int err = cf_zone_stat(engine.map, 0, CF_ZONE_NORMAL, &stat);
+
+	if (err)
+		engine_die("zone", err);
+	for (i = order; i <= CF_MAX_ORDER; i++)
+		if (stat.runs[i] > 0)
+			return true;
+	return false;
+}
+
 void engine_enter(struct worker *worker)
 {
 	(void)worker;

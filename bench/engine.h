@@ -55,6 +55,9 @@ void engine_destroy(void);
 /* Empty all caches. */
 void engine_drain(void);
 
+/* After a refusal: is a free run there that fits, in zone NORMAL? */
+bool engine_run_fits(unsigned order);
+
 /* A thread of a case becomes a context, and gives that up again. */
 void engine_enter(struct worker *worker);
 void engine_leave(struct worker *worker);

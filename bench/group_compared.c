@@ -20,21 +20,7 @@ static void reset(void)
 	engine_drain();
 }
 
-/* After a refusal: was there a run that fits? */
-static bool free_run_fits(unsigned order)
-{
-	struct cf_zone_stat stat;
-	unsigned i;
-
-	if (cf_zone_stat(engine.map, 0, CF_ZONE_NORMAL, &stat))
-		return false;
-	for (i = order; i <= CF_MAX_ORDER; i++)
-		if (stat.runs[i] > 0)
-			return true;
-	return false;
-}
-
-static bool (*const run_fits)(unsigned order) = free_run_fits;
+static bool (*const run_fits)(unsigned order) = engine_run_fits;
 
 #include "bench/loops.inc"
 

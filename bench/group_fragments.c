@@ -49,6 +49,8 @@ struct heap {
 	uint8_t *orders;
 	uint64_t count, used;		/* used: frames, also in name */
 	uint64_t refused, refused_frames;
+	bool (*run_fits)(unsigned order);	/* NULL: it cannot tell */
+	uint64_t in_vain;		/* refused though a run fits */
 };
 
 static struct buddy buddy;
@@ -94,6 +96,8 @@ static void heap_take(struct heap *heap, unsigned order)
 		return;
 	heap->runs[at] = REFUSED;
 	heap->refused++;
+	if (heap->run_fits)
+		heap->in_vain += heap->run_fits(order);
 	heap->refused_frames += (uint64_t)1 << order;
 }
 
@@ -160,7 +164,8 @@ static void print(const struct mix *mix, const char *column, uint64_t value)
 
 static void measure_engine(const struct mix *mix)
 {
-	struct heap heap = { .alloc = engine_alloc, .free = engine_free };
+	struct heap heap = { .alloc = engine_alloc, .free = engine_free,
+			     .run_fits = engine_run_fits };
 	struct cf_zone_stat stat;
 
 	engine_create(FRAMES, ENGINE_HUGE_META);
@@ -171,6 +176,7 @@ static void measure_engine(const struct mix *mix)
 		engine_die("zone", 0);
 	print(mix, COLUMN_COLDFRAME, stat.chunks_free);
 	print(mix, "refused", heap.refused);
+	print(mix, "in vain", heap.in_vain);
 	print(mix, "ideal", (FRAMES - heap.used + heap.refused_frames) /
 				    CF_CHUNK_FRAMES);
 	heap_close(&heap);
