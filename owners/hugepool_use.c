@@ -136,36 +136,87 @@ static int take_surplus(struct hugepool *pool, enum hugepool_size size,
 	return err == -CF_EGONE ? -CF_ENOMEM : err;
 }
 
-/* Reserve, if so many are free and not promised. */
+/* Surplus runs that one call has taken, and that are in its hands. */
+struct surplus {
+	uint32_t first;		/* list of records, by next */
+	uint32_t count;
+};
+
+/* Off the list, or NULL.  Caller holds the lock. */
+static struct record *next_surplus(struct hugepool *pool,
+				   struct surplus *surplus)
+{
+	struct record *record;
+
+	if (!surplus->count)
+		return NULL;
+	record = &pool->record[surplus->first];
+	surplus->first = record->next;
+	surplus->count--;
+	return record;
+}
+
+/* Reserve, if with @surplus so many are free and not promised. */
 static bool reserve_free(struct hugepool *pool, enum hugepool_size size,
-			 uint32_t count)
+			 uint32_t count, struct surplus *surplus)
 {
 	unsigned long state = enter(pool);
-	uint32_t free = hugepool_free_of(pool, size);
+	uint32_t free = hugepool_free_of(pool, size) + surplus->count;
 	bool fits = free >= pool->reserved[size] &&
 		    free - pool->reserved[size] >= count;
+	struct record *record;
 
-	if (fits)
+	if (fits) {
 		pool->reserved[size] += count;
+		while ((record = next_surplus(pool, surplus)))
+			hugepool_push(pool, record);
+	}
 	leave(pool, state);
 	return fits;
+}
+
+/* They go, but for what has become persistent meanwhile. */
+static void give_surplus(struct hugepool *pool, struct surplus *surplus)
+{
+	struct record *record;
+	struct stock *stock;
+	unsigned long state;
+
+	while (surplus->count) {
+		state = enter(pool);
+		record = next_surplus(pool, surplus);
+		stock = stock_of(pool, record->node, record->size);
+		if (stock->surplus) {
+			stock->surplus--;
+		} else {
+			hugepool_push(pool, record);
+			record = NULL;
+		}
+		leave(pool, state);
+		if (record)
+			hugepool_give_up(pool, record);
+	}
 }
 
 int hugepool_reserve(struct hugepool *pool, enum hugepool_size size,
 		     uint32_t count)
 {
+	struct surplus surplus = { .count = 0 };
 	struct record *record;
 	int err = 0;
 
 	if (!size_is(size))
 		return -CF_EINVAL;
-	while (!err && !reserve_free(pool, size, count)) {
+	while (!err && !reserve_free(pool, size, count, &surplus)) {
 		err = take_surplus(pool, size, CF_NODE_ANY, 0, &record);
-		if (!err)
-			hugepool_put_back(pool, record);
+		if (err)
+			continue;
+		record->next = surplus.first;
+		surplus.first = hugepool_number_of(pool, record);
+		surplus.count++;
 	}
 	if (err)
-		hugepool_trim(pool, size);
+		give_surplus(pool, &surplus);
 	return err;
 }
 

@@ -817,6 +817,54 @@ static void describes_under_the_lock(void)
 	finish();
 }
 
+static void check_node(uint32_t node, uint32_t total, uint32_t free,
+		       uint32_t surplus)
+{
+	struct hugepool_stat stat;
+
+	CHECK_EQ(hugepool_stat(pool, HUGEPOOL_2M, node, &stat), 0);
+	CHECK_EQ(stat.total, total);
+	CHECK_EQ(stat.free, free);
+	CHECK_EQ(stat.surplus, surplus);
+}
+
+/* A reservation that is refused leaves each node's runs where they are. */
+static void refused_reservation(void)
+{
+	struct cf_request request = kernel(9);
+	cf_pfn used, held[8];
+	unsigned count = 0;
+
+	if (!begin_with((struct machine_config){ .blocks = 2, .nodes = 2,
+						 .cpus = 2 },
+			(struct hugepool_config){ .runs = 8 }))
+		return;
+	/* Node 0: one is free and promised, one in use, and surplus. */
+	CHECK_EQ(resize(2), 2);
+	used = take(0);
+	CHECK_EQ(hugepool_reserve(pool, HUGEPOOL_2M, 1), 0);
+	CHECK_EQ(resize(1), 1);
+	check_node(0, 2, 1, 1);
+	/* Memory is on node 1 only, and for one of two more. */
+	request.flags = CF_ALLOC_THISNODE;
+	while (count < 8 && !cf_alloc(m.map, request, &held[count]))
+		count++;
+	hugepool_set_surplus(pool, HUGEPOOL_2M, 2);
+	CHECK_EQ(hugepool_reserve(pool, HUGEPOOL_2M, 2), -CF_ENOMEM);
+	check_node(0, 2, 1, 1);
+	check_node(1, 0, 0, 0);
+	CHECK_EQ(stat_of(HUGEPOOL_2M).reserved, 1);
+	/* One can be had, there. */
+	CHECK_EQ(hugepool_reserve(pool, HUGEPOOL_2M, 1), 0);
+	check_node(0, 2, 1, 1);
+	check_node(1, 1, 1, 1);
+	CHECK(good());
+	CHECK_EQ(hugepool_unreserve(pool, HUGEPOOL_2M, 2), 0);
+	cf_put(m.map, used);
+	put_all(held, count);
+	finish();
+}
+
 int main(void)
 {
 	tap_run("runs are kept, frozen, and handed out again", keeps_runs);
@@ -845,5 +893,6 @@ int main(void)
 	tap_run("shrinking beside a demotion", demotes_meanwhile);
 	tap_run("a report while the lock is held", describes_under_the_lock);
 	tap_run("configurations that cannot be right", refuses_bad_configs);
+	tap_run("a reservation that is refused", refused_reservation);
 	return tap_done();
 }

@@ -417,10 +417,8 @@ static void call_reserve(void)
 		 size == HUGEPOOL_1G)
 		codes = OK | E(CF_ENOMEM) | E(CF_ELIMIT);
 	if (!play_told("reserve", hugepool_reserve(w.pool, size, many), codes,
-		       " %u of size %u", many, size)) {
-		trim(size);
+		       " %u of size %u", many, size))
 		return;
-	}
 	w.reserved[size] += many;
 	learn(size);
 	REQUIRE_EQ(sum_of(size).total, sum.total + more);
