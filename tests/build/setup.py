@@ -61,7 +61,7 @@ def check_missing():
 def check_kernel():
     good, said = tap.run(['scripts/kernel', 'some-suite'], env={'PATH': WORK})
     tap.ok(not good and 'no apt-get' in said, 'no kernel without apt', said)
-    for words in ([], ['a', 'b'], ['../a'], ['a b'], ['']):
+    for words in ([], ['a', 'b'], ['a', '6', '7'], ['../a'], ['a b'], ['']):
         good, said = tap.run(['scripts/kernel'] + words, env={'PATH': WORK})
         tap.ok(not good and 'usage' in said, 'no suite: %s' % words, said)
 
