@@ -33,14 +33,17 @@ static const struct cf_owner_ops no_ops;
 static const struct cf_owner_ops freeing_ops = { .release = release_free };
 static const struct cf_owner_ops keeping_ops = { .release = release_keep };
 
-void engine_create(cf_pfn frames, enum engine_pages pages)
+static void create(cf_pfn frames, enum engine_pages pages, bool no_caches)
 {
 	const struct cf_host_config memory = {
 		.last = frames,
 		.huge = pages == ENGINE_HUGE,
 		.huge_meta = pages != ENGINE_SMALL,
 	};
-	const struct cf_map_config config = { .cpus = threads_usable() };
+	const struct cf_map_config config = {
+		.cpus = threads_usable(),
+		.no_caches = no_caches,
+	};
 	const struct cf_block_config blocks = { .meta = CF_META_PORT };
 	int err;
 
@@ -53,6 +56,16 @@ void engine_create(cf_pfn frames, enum engine_pages pages)
 	err = cf_block_add(engine.map, 0, frames, &blocks);
 	if (err)
 		engine_die("add blocks", err);
+}
+
+void engine_create(cf_pfn frames, enum engine_pages pages)
+{
+	create(frames, pages, false);
+}
+
+void engine_create_uncached(cf_pfn frames, enum engine_pages pages)
+{
+	create(frames, pages, true);
 }
 
 static void owner_add(const char *name, const struct cf_owner_ops *ops,

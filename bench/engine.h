@@ -41,6 +41,10 @@ enum engine_pages {
 
 /* A map with blocks [0, frames), offline. Dies when that is not possible. */
 void engine_create(cf_pfn frames, enum engine_pages pages);
+
+/* The same without caches of CPUs: each call goes to a block. */
+void engine_create_uncached(cf_pfn frames, enum engine_pages pages);
+
 void engine_online(enum cf_zone_kind kind);
 
 /*

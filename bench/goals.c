@@ -72,7 +72,7 @@ struct finding {
 	      ENGINE("8 GiB of 4 KiB: " row), KIND_NS, ns)
 #define AT(...)		{ __VA_ARGS__ }
 #define REFUSED(full)							\
-	PLAIN("compared", "orders 0-9, " full ": refused though a run fits", \
+	PLAIN("compared", "orders 0-9, " full ": refused in vain", \
 	      AT(SECTION_REFUSALS, "coldframe: uniform orders 0-9, " full, \
 		 "in vain"), KIND_MOST, 0)
 #define SIZE(row, size, ns)						\
@@ -126,7 +126,7 @@ static const struct goal goals[] = {
 	  false },
 	REFUSED("90 % full"), REFUSED("98 % full"),
 	REFUSED("98 % full, 2 CPUs"),
-	PLAIN("fragments", "after a day: refused though a run fits",
+	PLAIN("fragments", "after a day: refused in vain",
 	      AT(SECTION_FRAGMENTS, "4 KiB and 64 KiB-2 MiB by turns",
 		 "in vain"), KIND_MOST, 0),
 	PUT("instr.", 2), PUT("loads", 0),

@@ -368,6 +368,10 @@ static const struct phase rows_last[] = {
 	{ "the last free 2 MiB: alloc+free", op_pair, 9, true },
 };
 
+static const struct phase rows_last_stock[] = {
+	{ "the last free 2 MiB, from a CPU's stock", op_pair, 9, true },
+};
+
 static const struct phase rows_failing[] = {
 	{ "failing alloc of 4 KiB", op_fail, 0, true },
 	{ "failing alloc of 2 MiB", op_fail, 9, true },
@@ -404,6 +408,7 @@ static const struct phase rows_balloon[] = {
 
 const struct op_table ops_empty = TABLE(rows_empty);
 const struct op_table ops_last = TABLE(rows_last);
+const struct op_table ops_last_stock = TABLE(rows_last_stock);
 const struct op_table ops_failing = TABLE(rows_failing);
 const struct op_table ops_refs_own = TABLE(rows_refs_own);
 const struct op_table ops_refs_shared = TABLE(rows_refs_shared);

@@ -15,6 +15,7 @@ struct op_table {
 
 extern const struct op_table ops_empty;		/* nothing is allocated */
 extern const struct op_table ops_last;		/* but for 2 MiB, everything */
+extern const struct op_table ops_last_stock;	/* the same, with caches */
 extern const struct op_table ops_failing;	/* everything */
 
 /* Four phases that belong together: each thread's own frame, one for all. */
