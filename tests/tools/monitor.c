@@ -203,7 +203,7 @@ static void ask(struct qemu *qemu, const char *words, const char *answer)
 		tap_print("# %s: %s", words, line);
 }
 
-/* Cancelled is not what QEMU says yes to, but what it is afterwards. */
+/* Begun or cancelled is not what QEMU says yes to, but what is afterwards. */
 static void migrations(void)
 {
 	static const struct turn turns[] = {
@@ -211,6 +211,8 @@ static void migrations(void)
 		SAYS("query-migrate", "{}"),
 		SAYS("migrate-set-parameters", "{}"),
 		SAYS("\"migrate\"", "{}"),
+		SAYS("query-migrate", "{\"status\":\"setup\"}"),
+		SAYS("query-migrate", "{\"status\":\"active\"}"),
 		/* It goes on: it is there already, and none for hints. */
 		SAYS("query-migrate", "{\"status\":\"active\"}"),
 		SAYS("query-migrate", "{\"status\":\"setup\"}"),
@@ -234,6 +236,13 @@ static void migrations(void)
 		  0 },
 		SAYS("migrate_cancel", "{}"),
 		SAYS("query-migrate", "{\"status\":\"failed\"}"),
+		SAYS("query-migrate", "{}"),
+		SAYS("migrate-set-parameters", "{}"),
+		SAYS("\"migrate\"", "{}"),
+		{ "query-migrate", "{\"error\":{\"desc\":\"no\"},\"id\":%d}\n",
+		  0 },
+		SAYS("migrate_cancel", "{}"),
+		SAYS("query-migrate", "{\"status\":\"cancelled\"}"),
 	};
 	struct qemu qemu = { .pid = 0 };
 
@@ -247,6 +256,7 @@ static void migrations(void)
 	ask(&qemu, "migrating 0 0", "0\n");
 	ask(&qemu, "hint 0 1", "0\n");
 	ask(&qemu, "hint 0 1", "8\n");
+	ask(&qemu, "migrating 0 1", "8\n");
 	close_monitor(&qemu.monitor);
 }
 
