@@ -80,6 +80,10 @@ struct finding {
 	      ns)
 #define HOTPLUG(what, row, ns)						\
 	PLAIN("hotplug", what, AT(SECTION_HOTPLUG, row, "1 CPU"), KIND_NS, ns)
+#define SYSTEM(size)							\
+	PLAIN("hotplug", size " offline and to the system, % of a bare loop", \
+	      AT(SECTION_HOTPLUG, size ": offline, memory to the system", \
+		 "% of bare"), KIND_LEAST, 95)
 #define MEMORY(what, size, column, most)				\
 	PLAIN("memory", what, AT(SECTION_MEMORY, size, column), KIND_MOST, most)
 #define WALK(what, row, column, least)					\
@@ -138,6 +142,7 @@ static const struct goal goals[] = {
 	PLAIN("giveback", "the port: memory to the system, % of a bare loop",
 	      AT(SECTION_SYSTEM, "port, % of the fastest bare loop",
 		 "each 2 MiB"), KIND_LEAST, 95),
+	SYSTEM("2 MiB"), SYSTEM("128 MiB"),
 	MOVE("block of 4 KiB folios: offline", "4 KiB"),
 	MOVE("block of 2 MiB folios: offline", "2 MiB"),
 	MEMORY("metadata, bytes a frame, split, at 8 GiB", "8 GiB",

@@ -89,13 +89,6 @@ static void dontneed(cf_pfn first, cf_pfn last)
 		engine_die("MADV_DONTNEED", -CF_EPORT);
 }
 
-static uint64_t loop_populate_all(struct worker *worker)
-{
-	(void)worker;
-	populate(0, FRAMES);
-	return 0;
-}
-
 static uint64_t loop_subblocks_give(struct worker *worker)
 {
 	cf_pfn at;
@@ -180,21 +173,132 @@ static uint64_t loop_bare_take(struct worker *worker)
 	return FRAMES / size;
 }
 
-static const struct phase phases_system[] = {
-	{ .body = loop_populate_all },
-	{ "2 MiB: offline, memory to the system", loop_subblocks_give, 0,
-	  false },
-	{ "2 MiB: memory from the system, free", loop_subblocks_take, 0,
-	  false },
-	{ "bare loop: 2 MiB to the system", loop_bare_give, 9, false },
-	{ "bare loop: 2 MiB from the system", loop_bare_take, 9, false },
-	{ "128 MiB: offline, memory to the system", loop_blocks_give, 0,
-	  false },
-	{ "128 MiB: memory from the system, online", loop_blocks_take, 0,
-	  false },
-	{ "bare loop: 128 MiB to the system", loop_bare_give, 15, false },
-	{ "bare loop: 128 MiB from the system", loop_bare_take, 15, false },
+/*
+ * Memory goes to the system and comes back: a round trip, which begins and
+ * ends with all of it there.  Trips are made in another order each round, so
+ * that neither a drift nor what ran before favours one of them.
+ */
+#define TRIP_SAMPLES		21u
+#define TRIP_SAMPLES_QUICK	3u
+
+/* The samples of one way. */
+struct series {
+	double values[TRIP_SAMPLES];
+	unsigned taken, retaken;
 };
+
+static struct trip {
+	const char *give_row, *take_row;
+	uint64_t (*give)(struct worker *worker);
+	uint64_t (*take)(struct worker *worker);
+	unsigned order;			/* of the bare loops */
+	unsigned bare;			/* trip it is held against, or itself */
+	struct series given, taken;
+} trips[] = {
+	{ "bare loop: 2 MiB to the system", "bare loop: 2 MiB from the system",
+	  loop_bare_give, loop_bare_take, 9, 0, { { 0 }, 0, 0 },
+	  { { 0 }, 0, 0 } },
+	{ "2 MiB: offline, memory to the system",
+	  "2 MiB: memory from the system, free", loop_subblocks_give,
+	  loop_subblocks_take, 9, 0, { { 0 }, 0, 0 }, { { 0 }, 0, 0 } },
+	{ "bare loop: 128 MiB to the system",
+	  "bare loop: 128 MiB from the system", loop_bare_give,
+	  loop_bare_take, 15, 2, { { 0 }, 0, 0 }, { { 0 }, 0, 0 } },
+	{ "128 MiB: offline, memory to the system",
+	  "128 MiB: memory from the system, online", loop_blocks_give,
+	  loop_blocks_take, 15, 2, { { 0 }, 0, 0 }, { { 0 }, 0, 0 } },
+};
+
+#define TRIPS	ARRAY_COUNT(trips)
+
+static unsigned trip_samples(void)
+{
+	if (bench_sketch)
+		return 1;
+	return bench_quick ? TRIP_SAMPLES_QUICK : TRIP_SAMPLES;
+}
+
+/* A sample of one way; @series NULL: it is not counted. */
+static void way(uint64_t (*body)(struct worker *worker), unsigned order,
+		struct series *series)
+{
+	struct worker worker = { .threads = 1, .argument = order };
+	uint64_t wall = clock_wall_ns(), cpu = clock_cpu_ns();
+	uint64_t count = body(&worker);
+
+	cpu = clock_cpu_ns() - cpu;
+	wall = clock_wall_ns() - wall;
+	if (!series || series->taken == trip_samples())
+		return;
+	if (wall > cpu && (wall - cpu) * 100 > wall * OFF_CORE_PERCENT &&
+	    !bench_sketch &&
+	    series->retaken < trip_samples() * RETAKES_PER_SAMPLE)
+		series->retaken++;
+	else
+		series->values[series->taken++] = (double)cpu / (double)count;
+}
+
+/* Every trip once. False: all have their samples. */
+static bool round_trips(uint64_t round)
+{
+	uint64_t order[TRIPS];
+	bool some = false;
+	struct trip *trip;
+	unsigned i;
+
+	for (i = 0; i < TRIPS; i++)
+		order[i] = i;
+	shuffle(order, TRIPS, round);
+	for (i = 0; i < TRIPS; i++) {
+		trip = &trips[order[i]];
+		/* The first round warms up. */
+		way(trip->give, trip->order, round ? &trip->given : NULL);
+		way(trip->take, trip->order, round ? &trip->taken : NULL);
+		some |= trip->given.taken < trip_samples() ||
+			trip->taken.taken < trip_samples();
+	}
+	return some;
+}
+
+static struct figure series_figure(struct series *series)
+{
+	struct figure figure = figure_of(series->values, series->taken);
+
+	figure.retaken = series->retaken;
+	return figure;
+}
+
+static void way_print(const char *row, struct series *series,
+		      struct series *bare)
+{
+	struct figure figure = series_figure(series);
+	struct figure than = series_figure(bare);
+
+	cell_print(SECTION_HOTPLUG, row, "1 CPU", &figure);
+	if (bare != series)
+		ratio_print(SECTION_HOTPLUG, row, "% of bare",
+			    than.median / figure.median * 100, &figure, &than);
+}
+
+static void rows_system(void)
+{
+	struct worker worker = { .threads = 1 };
+	uint64_t round = 0;
+	unsigned i;
+
+	pin(0);
+	engine_enter(&worker);
+	populate(0, FRAMES);
+	while (round_trips(round))
+		round++;
+	for (i = 0; i < TRIPS; i++) {
+		way_print(trips[i].give_row, &trips[i].given,
+			  &trips[trips[i].bare].given);
+		way_print(trips[i].take_row, &trips[i].taken,
+			  &trips[trips[i].bare].taken);
+	}
+	engine_leave(&worker);
+}
 
 static void run(const struct phase *phases, unsigned count, unsigned threads,
 		unsigned samples)
@@ -223,8 +327,7 @@ int group_hotplug(void)
 	}
 	engine_create(FRAMES, ENGINE_HUGE);
 	engine_online(CF_ZONE_NORMAL);
-	run(phases_system, ARRAY_COUNT(phases_system), 1,
-	    bench_quick ? 2 : 9);
+	rows_system();
 	engine_destroy();
 	return 0;
 }

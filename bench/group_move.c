@@ -229,9 +229,10 @@ static void rows_moves(void)
 			   &figures[MOVED]);
 		cell_print(SECTION_MOVE, moves[i].row, "memcpy",
 			   &figures[COPIED]);
-		value_print(SECTION_MOVE, moves[i].row, "% memcpy",
+		ratio_print(SECTION_MOVE, moves[i].row, "% memcpy",
 			    figures[COPIED].median / figures[MOVED].median *
-				    100);
+				    100,
+			    &figures[COPIED], &figures[MOVED]);
 	}
 }
 

@@ -372,6 +372,16 @@ void value_print(const char *section, const char *row, const char *column,
 	cell_print(section, row, column, &figure);
 }
 
+void ratio_print(const char *section, const char *row, const char *column,
+		 double value, const struct figure *a, const struct figure *b)
+{
+	struct figure figure = figure_of(&value, 1);
+
+	if (figure_is_doubtful(a) || figure_is_doubtful(b))
+		figure.retaken = RETAKES_PER_SAMPLE;
+	cell_print(section, row, column, &figure);
+}
+
 /* Threads are the column, or part of the row's name where there are more. */
 static void row_print(const struct bench_case *bench, unsigned threads,
 		      const char *name, const struct figure *figure)

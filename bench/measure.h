@@ -103,6 +103,10 @@ void cell_print(const char *section, const char *row, const char *column,
 void value_print(const char *section, const char *row, const char *column,
 		 double value);
 
+/* The same, made of two figures: disturbed where one of them is. */
+void ratio_print(const char *section, const char *row, const char *column,
+		 double value, const struct figure *a, const struct figure *b);
+
 /* measure(), and print every named phase. */
 void measure_print(const struct bench_case *bench, unsigned threads,
 		   unsigned samples);
