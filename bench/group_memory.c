@@ -11,6 +11,8 @@
 #define WALK_SPANS	64
 #define SPLIT_FRAMES	FRAMES_8GIB
 
+#define RUN_ORDER_MAX	4u
+
 #define SAMPLES_SIZE	5u
 
 /* What is measured of a map's life, the columns. */
@@ -155,6 +157,53 @@ static void rows_looks(const char *column, cf_pfn last, cf_pfn export_last)
 	row_rate("export of counts", column, pass_counts, export_last);
 }
 
+/*
+ * Every other frame, at random, gets one to three more references, or gives
+ * them back: no word says much of the next one.
+ */
+static void mix_words(const cf_pfn *pfns, uint64_t count, bool get)
+{
+	uint64_t state = 1, number, i, left;
+	int err;
+
+	for (i = 0; i < count; i++) {
+		number = random_next(&state) >> 20;
+		left = number & 1 ? 1 + (number >> 1) % 3 : 0;
+		for (; left > 0; left--) {
+			if (!get) {
+				cf_put(engine.map, pfns[i]);
+				continue;
+			}
+			err = cf_get(engine.map, pfns[i]);
+			if (err)
+				engine_die("get", err);
+		}
+	}
+}
+
+/* Runs of 4 KiB to 64 KiB as they come, of one owner or of none. */
+static void rows_runs(cf_pfn *pfns)
+{
+	struct cf_request request = { .type = CF_TYPE_KERNEL };
+	uint64_t state = 1, number, count = 0;
+
+	engine_create(SPLIT_FRAMES, ENGINE_SMALL);
+	engine_online(CF_ZONE_NORMAL);
+	do {
+		number = random_next(&state) >> 20;
+		request.order = (uint8_t)(number % (RUN_ORDER_MAX + 1));
+		request.type = number >> 8 & 1 ? CF_TYPE_FOLIO :
+						 CF_TYPE_KERNEL;
+		request.owner = (uint16_t)(number >> 8 & 1 ? engine.freeing :
+							     CF_OWNER_NONE);
+	} while (!cf_alloc(engine.map, request, &pfns[count]) && ++count);
+	rows_looks("random runs", SPLIT_FRAMES, SPLIT_FRAMES);
+	while (count > 0)
+		cf_put(engine.map, pfns[--count]);
+	engine_drain();
+	engine_destroy();
+}
+
 /* Every frame of 8 GiB is a run of its own; then every other one. */
 static void rows_split(void)
 {
@@ -170,6 +219,9 @@ static void rows_split(void)
 	value_print(SECTION_MEMORY, "8 GiB", "split, B",
 		    grown(before) / (double)SPLIT_FRAMES);
 	rows_looks("split", SPLIT_FRAMES, SPLIT_FRAMES);
+	mix_words(pfns, count, true);
+	rows_looks("split, mixed", SPLIT_FRAMES, SPLIT_FRAMES);
+	mix_words(pfns, count, false);
 	for (i = 0; i < count; i++)
 		if (pfns[i] % 2 == 0)
 			cf_put(engine.map, pfns[i]);
@@ -180,6 +232,7 @@ static void rows_split(void)
 			cf_put(engine.map, pfns[i]);
 	engine_drain();
 	engine_destroy();
+	rows_runs(pfns);
 	room_close(pfns, bytes);
 }
 
