@@ -154,7 +154,8 @@ static const struct goal goals[] = {
 	MEMORY("64 TiB: create a map and add its blocks, ms", "64 TiB",
 	       "create, ms", 64 * 20),
 	WALK("walk of cold memory", "walk", "cold", 1),
-	WALK("walk of split memory, words alike", "walk, many at once", "split", 0.3),
+	WALK("walk of split memory, words alike", "walk, many at once",
+	     "split", 0.3),
 	WALK("export of cold memory", "export of flags", "cold", 1),
 	WALK("export of split memory", "export of flags", "split", 0.3),
 };
