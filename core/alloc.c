@@ -232,7 +232,7 @@ unsigned cfi_take(struct cf_map *map, const struct cfi_taking *taking,
 			cfi_divert_end(map);
 			may_drain = false;
 		} else if (taking->order > map->block_shift ||
-			   cfi_moves_begun(map) == before) {
+			   cfi_moves_begun(map) == before + taking->on_trial) {
 			/* Runs of several blocks are moves themselves. */
 			break;
 		}

@@ -54,22 +54,24 @@ bool cfi_caches_stocked(struct cf_map *map)
 	return false;
 }
 
-/* Frames that one context may keep in runs of up to @order. */
+/* Frames that one context may keep in runs from order 1 up to @order. */
 static uint64_t stock_frames(const struct cf_map *map, unsigned order)
 {
 	unsigned small = order < map->block_shift ? order : map->block_shift;
-	/* Smaller orders double it; below 2 MiB there is more of each. */
-	uint64_t frames = (uint64_t)cfi_stack_most(small) << (small + 1);
+	uint64_t frames = 0;
+	unsigned each;
 
+	for (each = 1; each <= small; each++)
+		frames += (uint64_t)cfi_stack_most(each) << each;
 	/* Of those above a block's order there is one. */
 	return order > small ? frames + ((uint64_t)1 << order) : frames;
 }
 
 /*
  * How large runs of a zone contexts may keep, whose number of blocks has
- * changed: so that all that all of them can keep is at most an eighth of it,
- * and with one run of several blocks for each at most a third.  Caller holds
- * map->hotplug.
+ * changed: so that all that all of them can keep beside single frames is at
+ * most an eighth of it, and with one run of several blocks for each at most a
+ * third.  Caller holds map->hotplug.
  */
 void cfi_set_stock_order(const struct cf_map *map, struct cfi_zone *zone)
 {
@@ -183,7 +185,8 @@ static cf_pfn pop_run(struct cf_map *map, struct cfi_cpu *cpu,
 
 	*ret_searched = false;
 	if (pfn != CF_PFN_NONE || order >= CF_CHUNK_ORDER ||
-	    !cfi_may_stock(zone, order))
+	    !cfi_may_stock(zone, order) ||
+	    !cfi_above_marks(zone, (uint64_t)STACK_RUNS << order))
 		return pfn;
 	*ret_searched = true;
 	/* Relaxed: as in cfi_cache_pop(). */

@@ -245,6 +245,8 @@ struct cfi_taking {		/* what cfi_take() looks for */
 	uint16_t flags;		/* enum cf_alloc_flag */
 	bool this_zone;		/* no other kind of zone */
 	unsigned most;		/* how many; with a type: 1 */
+	bool on_trial;		/* the caller has begun a move: he may have to
+				   give them back */
 };
 unsigned cfi_take(struct cf_map *map, const struct cfi_taking *taking,
 		  cf_pfn *ret_runs);

@@ -92,8 +92,9 @@ static unsigned mark_runs(struct cf_map *map, const cf_pfn *runs,
 }
 
 /*
- * Take some of what is wanted; says how many it got.  The caller is in the
- * owner's read section.
+ * Take some of what is wanted; says how many it got.  What is found before it
+ * is known whose it is was free all the time to everybody else.  The caller is
+ * in the owner's read section.
  */
 static int take_some(struct cf_map *map, uint64_t word, size_t most,
 		     cf_pfn *ret_pfns, unsigned *ret_done)
@@ -103,14 +104,22 @@ static int take_some(struct cf_map *map, uint64_t word, size_t most,
 		.node = CF_NODE_ANY,
 		.zone = word_flags(word) ? CF_ZONE_MOVABLE : CF_ZONE_NORMAL,
 		.most = most < TAKEN_MOST ? (unsigned)most : TAKEN_MOST,
+		.on_trial = word_has(word, CF_FLAG_SKIPPABLE),
 	};
-	unsigned taken = cfi_take(map, &taking, ret_pfns);
+	unsigned marked = 0;
+	unsigned taken;
 
-	*ret_done = 0;
+	if (taking.on_trial)
+		cfi_moves_begin(&map->moves);
+	taken = cfi_take(map, &taking, ret_pfns);
+	if (taken > 0)
+		marked = mark_runs(map, ret_pfns, taken, word);
+	if (taking.on_trial)
+		cfi_moves_end(&map->moves);
+	*ret_done = marked;
 	if (taken == 0)
 		return -CF_ENOMEM;
-	*ret_done = mark_runs(map, ret_pfns, taken, word);
-	return *ret_done == taken ? 0 : -CF_EREFUSED;
+	return marked == taken ? 0 : -CF_EREFUSED;
 }
 
 int cf_offline_alloc_bulk(struct cf_map *map, uint32_t owner, unsigned order,

@@ -106,7 +106,8 @@ void cf_port_protect(void *machine, cf_pfn first, cf_pfn last, bool usable);
 
 enum cf_signal {
 	CF_SIGNAL_CHUNK_EMPTY,	/* @pfn: a chunk some operation waits for is
-				 * empty */
+				 * empty; if a drain emptied several, one of
+				 * them, so whoever waits looks again */
 	CF_SIGNAL_LOW,		/* @pfn: zone number that fell below its low
 				 * watermark */
 	CF_SIGNAL_DEVICE_IDLE,	/* @pfn: a run of device memory that is being

@@ -19,6 +19,7 @@ static struct {
 	bool got[EXPLORE_THREADS_MAX];
 	uint64_t moved[EXPLORE_THREADS_MAX];
 	bool refused[EXPLORE_THREADS_MAX];
+	uint32_t owner;
 	cf_pfn pfn;
 	cf_pfn got_pfn[EXPLORE_THREADS_MAX];
 	int err[EXPLORE_THREADS_MAX];
@@ -649,7 +650,7 @@ static void take_chunk(void)
 	w->got[1] = cf_alloc(ground_map, request, &w->got_pfn[1]) == 0;
 }
 
-static void chunk_taken(void)
+static void is_taken(void)
 {
 	REQUIRE(w->got[1]);
 	ground_verify();
@@ -661,7 +662,48 @@ static const struct explore_program alloc_against_span = {
 		"a block in vain",
 	.setup = set_up_span,
 	.thread = { take_two_blocks, take_chunk },
-	.end = chunk_taken,
+	.end = is_taken,
+	.quick = true,
+};
+
+/* ---- runs found for an owner whose block it is not ---- */
+
+static const struct cf_owner_ops no_ops;
+
+static void set_up_refusal(void)
+{
+	ground_init((struct ground_config) { .blocks = 1, .online = 1 });
+	w = explore_memory(sizeof(*w));
+	explore_take_tries = 2;
+	leave_free(0, 2);
+	MUST(cf_owner_register(ground_map, "owner", &no_ops, NULL, &w->owner));
+}
+
+static void take_skippable(void)
+{
+	size_t done;
+	cf_pfn pfn[2];
+	int err;
+
+	err = cf_offline_alloc_bulk(ground_map, w->owner, 0, CF_FLAG_SKIPPABLE,
+				    2, pfn, &done);
+	REQUIRE(err == -CF_EREFUSED && done == 0);
+}
+
+static void take_frame(void)
+{
+	struct cf_request request = { .type = CF_TYPE_KERNEL };
+
+	w->got[1] = cf_alloc(ground_map, request, &w->got_pfn[1]) == 0;
+}
+
+static const struct explore_program alloc_against_refusal = {
+	.name = "alloc-against-refusal",
+	.worry = "an allocation does not fail because frames are taken for an "
+		"owner who may not have them",
+	.setup = set_up_refusal,
+	.thread = { take_skippable, take_frame },
+	.end = is_taken,
 	.quick = true,
 };
 
@@ -742,6 +784,7 @@ const struct explore_program *const explore_caches[] = {
 	&alloc_against_clear,
 	&alloc_against_leaving,
 	&alloc_against_span,
+	&alloc_against_refusal,
 	&alloc_against_breaks,
 	NULL
 };

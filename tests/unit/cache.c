@@ -122,10 +122,50 @@ static unsigned kept(unsigned order, unsigned count)
 	return (unsigned)((after.cached - before.cached) >> order);
 }
 
+/* Put as many runs of every order as may stay in stock, and one more. */
+static void fill_stock(unsigned most)
+{
+	unsigned order, count, i;
+
+	for (order = 0; order <= most; order++) {
+		count = order == 0 ? STOCK + 1 :
+			order > m.map->block_shift ? 2 : 5;
+		for (i = 0; i < count; i++)
+			frame[i] = alloc(kernel(order));
+		while (i > 0)
+			cf_put(m.map, frame[--i]);
+	}
+}
+
+/* All that all contexts may keep beside single frames is a share. */
+static void a_share(void)
+{
+	static const struct machine_config configs[] = {
+		{ .blocks = 1, .block_order = 15, .cpus = 1 },
+		{ .blocks = 3, .block_order = 12, .cpus = 2 },
+		{ .blocks = 16, .block_order = 10, .cpus = 3 },
+		{ .blocks = 64, .block_order = 10, .cpus = 1 },
+	};
+	uint64_t cached, share;
+	unsigned most, i;
+
+	for (i = 0; i < sizeof(configs) / sizeof(configs[0]); i++) {
+		if (!CHECK(machine_make(configs[i])))
+			return;
+		most = (unsigned)cfi_load_relaxed(&m.map->zone[0].stock_order);
+		share = most > m.map->block_shift ? 3 : 8;
+		fill_stock(most);
+		cached = stat_now().cached - STOCK;
+		CHECK(cached > 0 && cached * m.map->config.cpus <=
+		      m.last / share);
+		CHECK(machine_end());
+	}
+}
+
 /* The runs freed last of each order, up to what the machine bears. */
 static void runs_in_stock(void)
 {
-	struct machine_config config = { .blocks = 16, .block_order = 12 };
+	struct machine_config config = { .blocks = 32, .block_order = 12 };
 	struct cf_stat stat;
 	unsigned most;
 	cf_pfn other;
@@ -133,7 +173,7 @@ static void runs_in_stock(void)
 	if (!CHECK(machine_make(config)))
 		return;
 	most = (unsigned)cfi_load_relaxed(&m.map->zone[0].stock_order);
-	/* Both contexts' runs of twice the order: an eighth of 65536 frames. */
+	/* An eighth of 131072 frames for two contexts; 12 would be 11256. */
 	CHECK_EQ(m.map->config.cpus, 2);
 	CHECK_EQ(most, 11);
 	CHECK_EQ(kept(3, 8), 4);
@@ -592,6 +632,7 @@ int main(void)
 	tap_run("last in, first out; lowest first", last_in_first_out);
 	tap_run("two magazines are the most", stock_is_bounded);
 	tap_run("of higher orders the runs freed last", runs_in_stock);
+	tap_run("runs in stock are a share of the zone", a_share);
 	tap_run("runs below 2 MiB are taken several at once",
 		runs_by_the_stack);
 	tap_run("the own stock is looked through first", runs_out_of_stock);

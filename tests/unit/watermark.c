@@ -52,6 +52,32 @@ static void reserve(void)
 	CHECK(machine_end());
 }
 
+/* Nor are runs taken ahead from what the marks keep. */
+static void runs_with_caches(void)
+{
+	unsigned order;
+	cf_pfn pfn;
+
+	for (order = 1; order <= CF_CHUNK_ORDER; order++) {
+		uint64_t frames = (uint64_t)1 << order;
+		uint64_t min = 2048 - 2 * frames;
+
+		if (!begin(false))
+			return;
+		CHECK_EQ(set_marks(min, min + frames, 2048), 0);
+		pfn = alloc(kernel(order));
+		CHECK(stat_now().free >= min);
+		CHECK_EQ(m.signals[CF_SIGNAL_LOW], 0);
+		CHECK_EQ(cf_alloc(m.map, kernel(order), frame), 0);
+		CHECK_EQ(m.signals[CF_SIGNAL_LOW], 1);
+		CHECK_EQ(stat_now().free, min);
+		FAILS(CF_ENOMEM, cf_alloc(m.map, kernel(order), frame + 1));
+		cf_put(m.map, pfn);
+		cf_put(m.map, frame[0]);
+		CHECK(machine_end());
+	}
+}
+
 /* Stock counts for nobody: refills stop where requests do. */
 static void reserve_with_caches(void)
 {
@@ -223,6 +249,7 @@ static void refuses(void)
 
 int main(void)
 {
+	tap_run("runs are not taken ahead below the marks", runs_with_caches);
 	tap_run("below min only RESERVE succeeds", reserve);
 	tap_run("the same with caches", reserve_with_caches);
 	tap_run("a fall below low is told once", signals_once);
