@@ -212,7 +212,7 @@ static int group_measure(const struct group *group)
 		(void)snprintf(path, sizeof(path), "%s/%s", own_folder,
 			       group->program);
 		child.arguments[0] = path;
-		child.arguments[1] = bench_quick ? "--quick" : NULL;
+		child.arguments[1] = child_option();
 		child.arguments[2] = NULL;
 	}
 	status = child_measure(&child);

@@ -199,14 +199,17 @@ static void touch(unsigned char *start, size_t bytes)
 		((volatile unsigned char *)start)[offset] = 1;
 }
 
-/* The time of one pass, in ns for 2 MiB; below 0: off the core, retake. */
+/* The time of one pass, in ns for 2 MiB; below 0: so much, off the core. */
 static double pass_time(uint64_t wall, uint64_t cpu, size_t bytes)
 {
+	double time;
+
 	wall = clock_wall_ns() - wall;
 	cpu = clock_cpu_ns() - cpu;
+	time = (double)cpu * (double)PIECE / (double)bytes;
 	if (wall > cpu && (wall - cpu) * 100 > wall * OFF_CORE_PERCENT)
-		return -1;
-	return (double)cpu * (double)PIECE / (double)bytes;
+		return -time;
+	return time;
 }
 
 /*
@@ -215,6 +218,7 @@ static double pass_time(uint64_t wall, uint64_t cpu, size_t bytes)
  */
 struct series {
 	double values[SAMPLES_MAX];
+	double disturbed[SAMPLES_MAX];	/* for when there are no others */
 	unsigned taken, retaken;
 	bool impossible, kept;
 };
@@ -222,24 +226,35 @@ struct series {
 static void series_add(struct series *series, double time)
 {
 	if (time < 0)
-		series->retaken++;
+		series->disturbed[series->retaken++] = -time;
 	else
 		series->values[series->taken++] = time;
 }
 
-/* Returns the median; below 0: it is not possible here. */
-static double series_print(struct series *series, const char *name)
+static struct figure series_figure(struct series *series)
 {
-	struct figure figure = figure_of(series->values, series->taken);
+	struct figure figure;
+
+	if (series->taken == 0) {
+		figure = figure_of(series->disturbed, series->retaken);
+		figure.retaken = figure.samples * RETAKES_PER_SAMPLE;
+		return figure;
+	}
+	figure = figure_of(series->values, series->taken);
+	figure.retaken = series->retaken;
+	return figure;
+}
+
+static void series_print(const struct series *series, const char *name,
+			 const struct figure *figure)
+{
 	char full[128];
 
 	if (series->impossible)
-		return -1;
-	figure.retaken = series->retaken;
+		return;
 	(void)snprintf(full, sizeof(full), "%s%s", name,
 		       series->kept ? " (kept)" : "");
-	cell_print(SECTION_SYSTEM, full, COLUMN, &figure);
-	return figure.median;
+	cell_print(SECTION_SYSTEM, full, COLUMN, figure);
 }
 
 /* Touch the range, give it back, see whether the process shrank. */
@@ -305,32 +320,38 @@ static struct series given[WAYS], taken[AGAINS];
 /* What the port adds to the fastest loop of system calls. */
 static void print_all(void)
 {
-	double median, fastest = -1, port = -1;
+	struct figure figure, fastest = { 0 }, port = { 0 };
 	size_t i;
 
 	for (i = 0; i < WAYS; i++) {
-		median = series_print(&given[i], ways[i].name);
-		if (ways[i].step != BLOCK || median < 0)
+		figure = series_figure(&given[i]);
+		series_print(&given[i], ways[i].name, &figure);
+		if (ways[i].step != BLOCK || given[i].impossible)
 			continue;
 		if (ways[i].backing == BACKING_PORT)
-			port = median;
-		else if (!given[i].kept && (fastest < 0 || median < fastest))
-			fastest = median;
+			port = figure;
+		else if (!given[i].kept && (fastest.samples == 0 ||
+					    figure.median < fastest.median))
+			fastest = figure;
 	}
-	for (i = 0; i < AGAINS; i++)
-		(void)series_print(&taken[i], agains[i].name);
-	if (fastest > 0 && port > 0)
-		value_print(SECTION_SYSTEM,
+	for (i = 0; i < AGAINS; i++) {
+		figure = series_figure(&taken[i]);
+		series_print(&taken[i], agains[i].name, &figure);
+	}
+	if (fastest.samples > 0 && port.samples > 0)
+		ratio_print(SECTION_SYSTEM,
 			    "port, % of the fastest bare loop", COLUMN,
-			    fastest / port * 100);
+			    fastest.median / port.median * 100, &fastest,
+			    &port);
 }
 
 int main(int argc, char **argv)
 {
-	bool quick = argc > 1 && strcmp(argv[1], "--quick") == 0;
+	bool sketch = argc > 1 && strcmp(argv[1], "--sketch") == 0;
+	bool quick = sketch || (argc > 1 && strcmp(argv[1], "--quick") == 0);
 	size_t bytes = (quick ? 128 : 256) * MIB;
-	unsigned round, rounds = quick ? 3 : 15;
-	unsigned all = quick ? 11 : 45;
+	unsigned round, rounds = sketch ? 1 : quick ? 3 : 15;
+	unsigned all = sketch ? 1 : quick ? 11 : 45;
 	uint64_t order[WAYS];
 	size_t i;
 

@@ -283,7 +283,7 @@ static void way_print(const char *row, struct series *series,
 static void rows_system(void)
 {
 	struct worker worker = { .threads = 1 };
-	uint64_t round = 0;
+	uint64_t round = bench_sketch;
 	unsigned i;
 
 	pin(0);

@@ -63,7 +63,8 @@ static void live_once(cf_pfn frames, double values[LIFE_COUNT][SAMPLES_SIZE],
 static void row_size(const char *size, cf_pfn frames)
 {
 	double values[LIFE_COUNT][SAMPLES_SIZE];
-	unsigned count = frames > FRAMES_1TIB ? 1 : SAMPLES_SIZE;
+	unsigned count = bench_sketch || frames > FRAMES_1TIB ? 1 :
+								SAMPLES_SIZE;
 	struct figure figure;
 	unsigned i;
 
@@ -85,12 +86,13 @@ static double rate(cf_pfn frames, uint64_t begin)
 static void row_rate(const char *row, const char *column,
 		     void (*pass)(cf_pfn last), cf_pfn last)
 {
-	unsigned i, passes = bench_quick ? 3 : 9;
+	unsigned i, passes = bench_sketch ? 1 : bench_quick ? 3 : 9;
 	double rates[SAMPLES_MAX];
 	struct figure figure;
 	uint64_t begin;
 
-	pass(last);
+	if (!bench_sketch)
+		pass(last);
 	for (i = 0; i < passes; i++) {
 		begin = clock_cpu_ns();
 		pass(last);

@@ -222,7 +222,8 @@ static int print_counts(const char *output)
 int main(int argc, char **argv)
 {
 	char output[] = "/tmp/coldframe-bench-XXXXXX";
-	bool quick = argc == 2 && !strcmp(argv[1], "--quick");
+	bool quick = argc == 2 && (!strcmp(argv[1], "--quick") ||
+				   !strcmp(argv[1], "--sketch"));
 	int file, status;
 	size_t i;
 
