@@ -128,7 +128,7 @@ static void pairs(void)
 
 	if (!CHECK(machine_make((struct machine_config){ .blocks = 128 })))
 		return;
-	if (m.map->config.fenced || locked(nothing) < 0) {
+	if (cf_host_fenced() || locked(nothing) < 0) {
 		tap_skip_this("no membarrier(2), or no ptrace(2)");
 		(void)machine_end();
 		return;
