@@ -178,7 +178,7 @@ static uint64_t loop_bare_take(struct worker *worker)
  * ends with all of it there.  Trips are made in another order each round, so
  * that neither a drift nor what ran before favours one of them.
  */
-#define TRIP_SAMPLES		21u
+#define TRIP_SAMPLES		41u
 #define TRIP_SAMPLES_QUICK	3u
 
 /* The samples of one way. */
