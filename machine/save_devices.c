@@ -445,27 +445,6 @@ static int restore_device(struct restore *restore, uint32_t number,
 	return 0;
 }
 
-/*
- * Are there such frames, and out of use?  Of a driver that has gone somebody
- * may have taken them back without a word to the host.
- */
-static bool can_be_given(struct machine *machine, bool driven, cf_pfn first,
-			 cf_pfn last)
-{
-	struct cf_span span;
-	bool can = true;
-
-	cf_walk_begin(machine->map);
-	while (can && cf_walk_next(machine->map, &first, last, &span))
-		can = span.kind == CF_SPAN_BLOCK_OFFLINE ||
-		      (span.kind == CF_SPAN_RUN &&
-		       (span.type == CF_TYPE_OFFLINE ||
-			span.type == CF_TYPE_RETIRED)) ||
-		      (!driven && span.kind != CF_SPAN_ABSENT);
-	cf_walk_end(machine->map);
-	return can;
-}
-
 static int restore_frames(struct restore *restore,
 			  const struct fact_range *range)
 {
@@ -477,9 +456,12 @@ static int restore_frames(struct restore *restore,
 		return model_mem_give(host->mem, range->first * CF_FRAME_BYTES,
 				      (range->last - range->first) *
 				      CF_FRAME_BYTES) ? 0 : -1;
+	/*
+	 * Drivers that went may have left it frames that are in use again,
+	 * or are not there any more: finish() looks at what this one knows.
+	 */
 	if (range->last - range->first >
-	    NOTES_MAX - notes_of(machine, NOUN_BALLOON) ||
-	    !can_be_given(machine, device->loaded, range->first, range->last))
+	    NOTES_MAX - notes_of(machine, NOUN_BALLOON))
 		return -1;
 	return model_balloon_give(host->balloon, range->first, range->last) ?
 	       0 : -1;
@@ -564,6 +546,24 @@ static void give_conduct(struct host_device *host, struct later *later)
 	model_unlock(model);
 }
 
+/* What the driver says is in the balloon, the host has. */
+static int balloon_adopt(struct device *device, const struct later *later,
+			 uint64_t now_ms)
+{
+	struct cf_balloon *balloon = &device->balloon;
+	int err = cf_balloon_adopt(balloon, &later->balloon, now_ms);
+	cf_pfn cursor = 0;
+	struct cf_span span;
+
+	if (err || !device->opened || later->balloon.broken)
+		return err;
+	while (cf_balloon_save_next(balloon, &cursor, &span))
+		if (!model_balloon_has(device->host->balloon, span.first,
+				       span.last))
+			return -CF_EINVAL;
+	return 0;
+}
+
 static int finish(struct restore *restore, uint32_t number)
 {
 	struct device *device = restore->machine->object[number].device;
@@ -578,8 +578,7 @@ static int finish(struct restore *restore, uint32_t number)
 	if (!err && device->noun == NOUN_MEM)
 		err = cf_vmem_adopt(&device->vmem, &later->vmem, now_ms);
 	else if (!err)
-		err = cf_balloon_adopt(&device->balloon, &later->balloon,
-				       now_ms);
+		err = balloon_adopt(device, later, now_ms);
 	device->opened = later->opened;
 	device->told = later->told;
 	device->report_began_ns = now_ns();

@@ -65,14 +65,22 @@ void cf_balloon_save(struct cf_balloon *opaque,
 	cf_unlock(&balloon->lock, state);
 }
 
-static uint64_t count_held(struct balloon *balloon)
+bool cf_balloon_save_next(struct cf_balloon *balloon, cf_pfn *cursor,
+			  struct cf_span *ret_span)
 {
 	unsigned spans = ~0u;
+
+	return balloon_find(balloon_of(balloon), FRAME_HELD, cursor, &spans,
+			    ret_span);
+}
+
+static uint64_t count_held(struct cf_balloon *balloon)
+{
 	uint64_t held = 0;
 	struct cf_span span;
 	cf_pfn cursor = 0;
 
-	while (balloon_find(balloon, FRAME_HELD, &cursor, &spans, &span))
+	while (cf_balloon_save_next(balloon, &cursor, &span))
 		held += span.last - span.first;
 	return held;
 }
@@ -84,7 +92,7 @@ int cf_balloon_adopt(struct cf_balloon *opaque,
 	unsigned long state;
 
 	if (balloon->open && !saved->broken &&
-	    count_held(balloon) != saved->held)
+	    count_held(opaque) != saved->held)
 		return -CF_EINVAL;
 	/* One that runs has agreed on its own. */
 	if (!balloon->open)

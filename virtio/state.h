@@ -108,6 +108,15 @@ void cf_balloon_save(struct cf_balloon *balloon,
 		     struct cf_balloon_saved *ret_saved);
 
 /**
+ * cf_balloon_save_next() - the next frames that the host has of this driver.
+ * @cursor: where to begin; one past them afterwards
+ * Context: of a driver that is open.
+ * Return:  false: there are none.
+ */
+bool cf_balloon_save_next(struct cf_balloon *balloon, cf_pfn *cursor,
+			  struct cf_span *ret_span);
+
+/**
  * cf_balloon_adopt() - go on from where another driver was.
  * @now_ms: as cf_balloon_work() will be told
  *

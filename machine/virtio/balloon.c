@@ -268,6 +268,18 @@ bool model_balloon_give(struct model_balloon *balloon, uint64_t first,
 	return fits;
 }
 
+bool model_balloon_has(struct model_balloon *balloon, uint64_t first,
+		       uint64_t last)
+{
+	bool has;
+
+	model_lock(&balloon->model);
+	has = last <= balloon->frames &&
+	      !memchr(balloon->held + first, 0, (size_t)(last - first));
+	model_unlock(&balloon->model);
+	return has;
+}
+
 void model_balloon_target(struct model_balloon *balloon, uint32_t frames)
 {
 	model_lock(&balloon->model);

@@ -282,6 +282,9 @@ void model_balloon_destroy(struct model_balloon *balloon);
  */
 bool model_balloon_give(struct model_balloon *balloon, uint64_t first,
 			uint64_t last);
+/** model_balloon_has() - are all of [@first, @last) in the balloon? */
+bool model_balloon_has(struct model_balloon *balloon, uint64_t first,
+		       uint64_t last);
 /** model_balloon_target() - frames the host wants. */
 void model_balloon_target(struct model_balloon *balloon, uint32_t frames);
 uint32_t model_balloon_actual(struct model_balloon *balloon);

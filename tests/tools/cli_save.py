@@ -670,19 +670,66 @@ def test_notes():
     data = read('m')
     ok(run('restore', '-q', path('m')).returncode == 0,
        'a balloon that is not too large')
-    refused('a frame of a balloon that is in use', patched(
+    refused('a driver has a frame in a balloon that the host has not', patched(
         data, GIVEN, lambda body: put(
-            body, 12, '<Q', struct.unpack_from('<Q', body, 12)[0] + 1)),
-            'was given no frames')
-    done = save('machine memory 128M span 256M\nvirtio-balloon b\n'
-                'owner heir\nballoon b 2M\nunload b force\n'
-                'offline-adopt block 0 chunk 0 owner heir\n'
-                'offline-free block 0 chunk 0 owner heir\n')
-    again = run('restore', '-j', path('m'))
-    ok(done.returncode == 0 and not same(done, again), 'frames that a driver'
-       ' left to others', repr(done.stdout[-300:]) + same(done, again))
+            body, 12, '<Q', struct.unpack_from('<Q', body, 12)[0] - 1)),
+            'not what the map says')
+    refused('or another one instead', patched(
+        data, GIVEN, lambda body: put(body, 4, '<QQ', *(
+            pfn + 1 for pfn in struct.unpack_from('<QQ', body, 4)))),
+            'not what the map says')
     refused('one that is', patched(data, GIVEN, lambda body: put(
         body[:20], 4, '<QQ', 0, (1 << 26) + 1)), 'was given no frames')
+
+
+LEFT = '''machine memory 64M span 256M block 16M
+virtio-balloon b
+owner heir
+add block 6
+online block 6
+balloon b 78M
+unload b force
+'''
+
+# What becomes of frames that a driver left in the balloon.
+HEIRS = {
+    'free again': '''offline-adopt block 0 owner heir
+offline-free block 0 owner heir
+''',
+    'free again, with another driver': '''reload b
+offline-adopt block 0 owner heir
+offline-free block 0 owner heir
+''',
+    'in use again, and some in the balloon of another driver': '''reload b
+offline-adopt block 0 owner heir
+offline-free block 0 owner heir
+alloc data 4M
+balloon b 4M
+''',
+    'gone with their block': '''offline-adopt block 6 chunks 0-6 owner heir
+offline-free block 6 chunks 0-6 owner heir
+offline block 6
+remove block 6
+''',
+    'gone with their block, with another driver': '''\
+offline-adopt block 6 chunks 0-6 owner heir
+offline-free block 6 chunks 0-6 owner heir
+offline block 6
+remove block 6
+reload b
+''',
+}
+
+
+def test_left():
+    """A host keeps frames whose driver has gone, whatever becomes of them."""
+    for word, steps in HEIRS.items():
+        done = save(LEFT + steps)
+        again = run('restore', '-j', path('m'), '-', stdin=b'verify\n')
+        wrong = same(done, again)
+        ok(done.returncode == 0 and again.returncode == 0 and not wrong,
+           'frames a driver left, %s: the same report' % word,
+           repr(done.stdout[-300:] + again.stderr) + wrong)
 
 
 UNHEARD = '''machine memory 128M span 1G
@@ -1091,6 +1138,7 @@ def main():
     test_devices()
     test_unheard()
     test_notes()
+    test_left()
     test_owners()
     test_spoiled()
     test_device_memory()

@@ -177,6 +177,9 @@ static void balloon_adopts(void)
 	struct scene_config config = { .bus = BUS_PCI };
 	struct cf_balloon_saved saved;
 	struct cf_balloon_status status;
+	struct cf_span span;
+	uint64_t held = 0;
+	cf_pfn cursor = 0;
 
 	if (!CHECK(scene_make(config)) || !CHECK(scene_balloon()))
 		return;
@@ -190,6 +193,12 @@ static void balloon_adopts(void)
 	cf_balloon_save(&s.balloon, &saved);
 	CHECK_EQ(saved.held, 1024);
 	CHECK(!model_balloon_give(s.bal, 7, 7));
+	while (cf_balloon_save_next(&s.balloon, &cursor, &span)) {
+		CHECK(model_balloon_has(s.bal, span.first, span.last));
+		CHECK(!model_balloon_give(s.bal, span.last - 1, span.last));
+		held += span.last - span.first;
+	}
+	CHECK_EQ(held, 1024);
 	saved.held = 1023;
 	CHECK_EQ(cf_balloon_adopt(&s.balloon, &saved, s.now), -CF_EINVAL);
 	saved.held = 1024;
