@@ -118,6 +118,11 @@ void hugepool_set_surplus(struct hugepool *pool, enum hugepool_size size,
  * Reserved runs are free and only hugepool_alloc() with HUGEPOOL_RESERVED
  * takes them. Pair with hugepool_unreserve() for what was not used.
  *
+ * All the surplus it needs is claimed at once, so of several callers that the
+ * limit or config.runs has no room for together the first is not refused
+ * because of the others. Where memory is short each may have got part of it,
+ * and they may all be refused: again, or one at a time.
+ *
  * Context: any that may allocate.
  * Return:  0, or with nothing changed:
  *          -CF_EINVAL  no such size

@@ -104,88 +104,149 @@ void hugepool_set_surplus(struct hugepool *pool, enum hugepool_size size,
 	leave(pool, state);
 }
 
+/* Records without a run, before @chain; false: there are too few. */
+static bool take_spares(struct hugepool *pool, uint32_t count, uint32_t *chain)
+{
+	struct record *record;
+
+	if (pool->spares < count)
+		return false;
+	while (count-- > 0) {
+		record = hugepool_take_spare(pool);
+		record->next = *chain;
+		*chain = hugepool_number_of(pool, record);
+	}
+	return true;
+}
+
+/* Off a list that is not empty. */
+static struct record *take_first(struct hugepool *pool, uint32_t *chain)
+{
+	struct record *record = &pool->record[*chain];
+
+	*chain = record->next;
+	return record;
+}
+
+/* What one call has of surplus: runs, and room for more under the limit. */
+struct surplus {
+	uint32_t first;		/* list of runs' records, by next */
+	uint32_t count;
+	uint32_t room_first;	/* the same of records without a run */
+	uint32_t room;
+};
+
+#define NO_SURPLUS { .first = NO_RECORD, .room_first = NO_RECORD }
+
+/* Room for so many more, all of it or none.  Caller holds the lock. */
+static int claim_room(struct hugepool *pool, enum hugepool_size size,
+		      uint64_t count, struct surplus *surplus)
+{
+	uint64_t there = hugepool_surplus_of(pool, size) + pool->coming[size];
+
+	if (there + count > pool->surplus_limit[size])
+		return -CF_ENOMEM;
+	if (!take_spares(pool, (uint32_t)count, &surplus->room_first))
+		return -CF_ELIMIT;
+	pool->coming[size] += (uint32_t)count;
+	surplus->room += (uint32_t)count;
+	return 0;
+}
+
+/* Room that was not used.  Caller holds the lock. */
+static void give_room(struct hugepool *pool, enum hugepool_size size,
+		      struct surplus *surplus)
+{
+	uint32_t *first = &surplus->room_first;
+
+	pool->coming[size] -= surplus->room;
+	for (; surplus->room; surplus->room--)
+		hugepool_give_spare(pool, take_first(pool, first));
+}
+
+/* A run where there was room for one. */
+static int fill_room(struct hugepool *pool, enum hugepool_size size,
+		     uint32_t node, uint16_t flags, struct surplus *surplus)
+{
+	struct record *record;
+	cf_pfn pfn;
+	int err = hugepool_take_run(pool, size, node, flags, &pfn);
+
+	if (err)
+		return err == -CF_EGONE ? -CF_ENOMEM : err;
+	record = take_first(pool, &surplus->room_first);
+	surplus->room--;
+	hugepool_settle(pool, record, pfn, size, true);
+	record->next = surplus->first;
+	surplus->first = hugepool_number_of(pool, record);
+	surplus->count++;
+	return 0;
+}
+
 /* A surplus run, in the caller's hands. */
 static int take_surplus(struct hugepool *pool, enum hugepool_size size,
 			uint32_t node, uint16_t flags,
 			struct record **ret_record)
 {
-	struct record *record = NULL;
+	struct surplus surplus = NO_SURPLUS;
 	unsigned long state = enter(pool);
-	int err = -CF_ENOMEM;
-	cf_pfn pfn;
+	int err = claim_room(pool, size, 1, &surplus);
 
-	if (hugepool_surplus_of(pool, size) + pool->coming[size] <
-	    pool->surplus_limit[size]) {
-		record = hugepool_take_spare(pool);
-		err = record ? 0 : -CF_ELIMIT;
-		pool->coming[size] += !err;
-	}
 	leave(pool, state);
 	if (err)
 		return err;
-	err = hugepool_take_run(pool, size, node, flags, &pfn);
+	err = fill_room(pool, size, node, flags, &surplus);
 	if (!err) {
-		hugepool_settle(pool, record, pfn, size, true);
-		*ret_record = record;
+		*ret_record = take_first(pool, &surplus.first);
 		return 0;
 	}
 	state = enter(pool);
-	pool->coming[size]--;
-	hugepool_give_spare(pool, record);
+	give_room(pool, size, &surplus);
 	leave(pool, state);
-	return err == -CF_EGONE ? -CF_ENOMEM : err;
+	return err;
 }
 
-/* Surplus runs that one call has taken, and that are in its hands. */
-struct surplus {
-	uint32_t first;		/* list of records, by next */
-	uint32_t count;
-};
-
-/* Off the list, or NULL.  Caller holds the lock. */
-static struct record *next_surplus(struct hugepool *pool,
-				   struct surplus *surplus)
-{
-	struct record *record;
-
-	if (!surplus->count)
-		return NULL;
-	record = &pool->record[surplus->first];
-	surplus->first = record->next;
-	surplus->count--;
-	return record;
-}
-
-/* Reserve, if with @surplus so many are free and not promised. */
-static bool reserve_free(struct hugepool *pool, enum hugepool_size size,
-			 uint32_t count, struct surplus *surplus)
+/*
+ * Reserve, if with @surplus so many are free and not promised; or have room
+ * for all that are missing.  By halves two callers would refuse each other.
+ */
+static int reserve_free(struct hugepool *pool, enum hugepool_size size,
+			uint32_t count, struct surplus *surplus,
+			bool *ret_done)
 {
 	unsigned long state = enter(pool);
-	uint32_t free = hugepool_free_of(pool, size) + surplus->count;
-	bool fits = free >= pool->reserved[size] &&
-		    free - pool->reserved[size] >= count;
-	struct record *record;
+	uint64_t free = (uint64_t)hugepool_free_of(pool, size) + surplus->count;
+	uint64_t wanted = (uint64_t)pool->reserved[size] + count;
+	int err = 0;
 
-	if (fits) {
+	*ret_done = free >= wanted;
+	if (*ret_done) {
 		pool->reserved[size] += count;
-		while ((record = next_surplus(pool, surplus)))
-			hugepool_push(pool, record);
+		for (; surplus->count; surplus->count--)
+			hugepool_push(pool, take_first(pool, &surplus->first));
+		give_room(pool, size, surplus);
+	} else if (free + surplus->room < wanted) {
+		err = claim_room(pool, size, wanted - free - surplus->room,
+				 surplus);
 	}
 	leave(pool, state);
-	return fits;
+	return err;
 }
 
 /* They go, but for what has become persistent meanwhile. */
-static void give_surplus(struct hugepool *pool, struct surplus *surplus)
+static void give_surplus(struct hugepool *pool, enum hugepool_size size,
+			 struct surplus *surplus)
 {
+	unsigned long state = enter(pool);
 	struct record *record;
 	struct stock *stock;
-	unsigned long state;
 
-	while (surplus->count) {
+	give_room(pool, size, surplus);
+	leave(pool, state);
+	for (; surplus->count; surplus->count--) {
 		state = enter(pool);
-		record = next_surplus(pool, surplus);
-		stock = stock_of(pool, record->node, record->size);
+		record = take_first(pool, &surplus->first);
+		stock = stock_of(pool, record->node, size);
 		if (stock->surplus) {
 			stock->surplus--;
 		} else {
@@ -201,22 +262,19 @@ static void give_surplus(struct hugepool *pool, struct surplus *surplus)
 int hugepool_reserve(struct hugepool *pool, enum hugepool_size size,
 		     uint32_t count)
 {
-	struct surplus surplus = { .count = 0 };
-	struct record *record;
-	int err = 0;
+	struct surplus surplus = NO_SURPLUS;
+	bool done = false;
+	int err;
 
 	if (!size_is(size))
 		return -CF_EINVAL;
-	while (!err && !reserve_free(pool, size, count, &surplus)) {
-		err = take_surplus(pool, size, CF_NODE_ANY, 0, &record);
-		if (err)
-			continue;
-		record->next = surplus.first;
-		surplus.first = hugepool_number_of(pool, record);
-		surplus.count++;
-	}
+	do {
+		err = reserve_free(pool, size, count, &surplus, &done);
+		if (!err && !done)
+			err = fill_room(pool, size, CF_NODE_ANY, 0, &surplus);
+	} while (!err && !done);
 	if (err)
-		give_surplus(pool, &surplus);
+		give_surplus(pool, size, &surplus);
 	return err;
 }
 
@@ -440,24 +498,6 @@ int hugepool_alloc(struct hugepool *pool, enum hugepool_size size,
 }
 
 /* ---- demotion ---- */
-
-/* Records for all parts but the first, chained by next; false: too few. */
-static bool take_spares(struct hugepool *pool, uint32_t count,
-			uint32_t *ret_chain)
-{
-	uint32_t chain = NO_RECORD;
-	struct record *record;
-
-	if (pool->spares < count)
-		return false;
-	while (count-- > 0) {
-		record = hugepool_take_spare(pool);
-		record->next = chain;
-		chain = hugepool_number_of(pool, record);
-	}
-	*ret_chain = chain;
-	return true;
-}
 
 /* The record of the whole becomes that of the first part. */
 static void settle_parts(struct hugepool *pool, struct record *record,

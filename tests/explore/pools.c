@@ -172,6 +172,50 @@ static const struct explore_program reserve_against_alloc = {
 	.quick = true,
 };
 
+/* Two that reserve all the surplus there may be. */
+static void set_up_surplus(void)
+{
+	const struct hugepool_config config = { .runs = 2 };
+	void *storage;
+
+	set_up();
+	storage = explore_memory(hugepool_bytes(ground_map, &config));
+	explore_name(storage, hugepool_bytes(ground_map, &config), "pool", -1);
+	MUST(hugepool_create(ground_map, &config, storage, &w->pool));
+	hugepool_set_surplus(w->pool, HUGEPOOL_2M, 2);
+	/* The side table has its leaf from here on. */
+	MUST(hugepool_alloc(w->pool, HUGEPOOL_2M, 0, 0, &w->pfn));
+	cf_put(ground_map, w->pfn);
+}
+
+static void reserve_all(void)
+{
+	w->err[explore_self()] = hugepool_reserve(w->pool, HUGEPOOL_2M, 2);
+}
+
+static void end_one_has_all(void)
+{
+	struct hugepool_finding finding;
+	struct hugepool_stat stat;
+
+	REQUIRE(!w->err[0] != !w->err[1]);
+	REQUIRE(w->err[0] + w->err[1] == -CF_ENOMEM);
+	MUST(hugepool_stat(w->pool, HUGEPOOL_2M, 0, &stat));
+	REQUIRE(stat.reserved == 2 && stat.surplus == 2 && stat.total == 2);
+	REQUIRE(hugepool_verify(w->pool, &finding));
+	ground_verify();
+}
+
+static const struct explore_program reserve_against_reserve = {
+	.name = "pool-reserve-against-reserve",
+	.worry = "of two that reserve all the surplus there may be one gets "
+		 "it: they do not refuse each other (hugetlb reservations)",
+	.setup = set_up_surplus,
+	.thread = { reserve_all, reserve_all },
+	.end = end_one_has_all,
+	.quick = true,
+};
+
 /* ---- the last put, and the next user ---- */
 
 static void put_run(void)
@@ -451,7 +495,7 @@ static const struct explore_program cancel_against_start = {
 
 const struct explore_program *const explore_pools[] = {
 	&dissolve_against_alloc, &promise_against_alloc,
-	&reserve_against_alloc, &put_against_alloc,
+	&reserve_against_alloc, &reserve_against_reserve, &put_against_alloc,
 	&convert_against_speculation, &convert_against_get,
 	&convert_against_dump,
 	&cancel_against_put,
