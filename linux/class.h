@@ -20,7 +20,7 @@ enum lx_class {
 	LX_CLASS_MEMMAP,	/* descriptors, at the start of a block */
 	LX_CLASS_NEVER_ONLINED,	/* offline, and never exposed since added */
 	LX_CLASS_OFFLINE,	/* offline, nothing says that it can move */
-	LX_CLASS_MLOCKED,	/* movable, but often pinned too */
+	LX_CLASS_MLOCKED,	/* locked, perhaps pinned, or secret */
 	LX_CLASS_HELD,		/* of a program, and nobody has it mapped */
 	LX_CLASS_GIGANTIC,	/* in a huge page of more than 4 MiB */
 	LX_CLASS_ZSMALLOC,	/* untyped but for a bit that zsmalloc sets */

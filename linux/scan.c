@@ -212,6 +212,16 @@ static enum lx_class class_of(struct lx_scan *scan, uint64_t word)
 	return scan->seen[i].class;
 }
 
+/*
+ * Secret memory (memfd_secret) is MLOCKED, too, and never moves. A program's
+ * file that is locked looks the same.
+ */
+static bool is_locked_by_program(uint64_t word)
+{
+	return word & LX_KPF(MLOCKED) &&
+	       word & (LX_CF(ANON) | LX_CF(SWAPBACKED));
+}
+
 /* Frames [scan->pfn, @last) have a word that says something, so not 0. */
 static void count_alike(struct lx_scan *scan, struct lx_piece *piece,
 			uint64_t word, uint64_t last)
@@ -236,7 +246,7 @@ static void count_alike(struct lx_scan *scan, struct lx_piece *piece,
 	}
 	if (word & LX_CF(COMPOUND_TAIL))
 		class = tail_class(scan, class);
-	else if (class == LX_CLASS_MLOCKED && !(word & LX_KPF(MLOCKED)))
+	else if (class == LX_CLASS_MLOCKED && !is_locked_by_program(word))
 		piece->unevictable += last - pfn;
 	scan->head = class;
 	if (class == LX_CLASS_HUGETLB && word & LX_CF(COMPOUND_TAIL)) {

@@ -20,7 +20,8 @@ struct lx_piece {
 	uint32_t chunks_spoiled;	/* something blocks or is doubtful */
 	uint64_t lonely;		/* untyped, and their chunk has no other
 					   frame of the kernel */
-	uint64_t unevictable;		/* mlocked, and no program locked it */
+	uint64_t unevictable;		/* mlocked, and perhaps no program's
+					   locking but secret or of ramfs */
 	uint64_t unknown;		/* bits without a name that were seen */
 	bool mute;			/* every word was 0 */
 };

@@ -78,7 +78,7 @@ static const struct reason_text {
 	[LX_REASON_UNTYPED] = { LX_VERDICT_DOUBTFUL, LX_POSSIBLE, "untyped",
 		"memory without a type, or free and cached by a CPU" },
 	[LX_REASON_MLOCKED] = { LX_VERDICT_DOUBTFUL, LX_POSSIBLE, "mlocked",
-		"locked memory, which is often pinned, or of ramfs" },
+		"locked and perhaps pinned, or secret, or of ramfs" },
 	[LX_REASON_HELD] = { LX_VERDICT_DOUBTFUL, LX_LIKELY, "held",
 		"of a program and mapped nowhere, so something holds it" },
 	[LX_REASON_GIGANTIC] = { LX_VERDICT_DOUBTFUL, LX_LIKELY, "gigantic",
@@ -478,7 +478,8 @@ static void judge_pins(const struct lx_judge *judge,
 
 /*
  * Locked memory moves unless it is pinned, which nothing is for long in zone
- * Movable; what no program locked is of ramfs or secret, and stays.
+ * Movable. What is not MLOCKED, or neither ANON nor SWAPBACKED, is of ramfs or
+ * secret, and stays, or of a file that a program locked: nothing tells.
  */
 static void judge_locked(const struct lx_judge *judge,
 			 const struct lx_block *block,

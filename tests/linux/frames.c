@@ -669,13 +669,16 @@ static void locked_frames(void)
 {
 	static const uint64_t locked = BIT(33) | 0x5828;
 	static const uint64_t ramfs = BIT(18) | 0x38;
+	static const uint64_t secret = 0x200040838;	/* memfd_secret */
 
 	write_host();
 	check_word(locked, LX_VERDICT_DOUBTFUL, LX_REASON_MLOCKED);
 	write_text("proc/vmstat", "nr_foll_pin_acquired 5\n"
 		   "nr_foll_pin_released 5\n");
 	check_word(locked, LX_VERDICT_CANDIDATE, LX_REASON_LOCKED);
+	check_word(BIT(33) | 0x4838, LX_VERDICT_CANDIDATE, LX_REASON_LOCKED);
 	check_word(ramfs, LX_VERDICT_DOUBTFUL, LX_REASON_MLOCKED);
+	check_word(secret, LX_VERDICT_DOUBTFUL, LX_REASON_MLOCKED);
 	write_text("proc/vmstat", "nr_foll_pin_acquired 5\n"
 		   "nr_foll_pin_released 4\n");
 	check_word(locked, LX_VERDICT_DOUBTFUL, LX_REASON_MLOCKED);
