@@ -599,6 +599,7 @@ static int seize(struct guestmem *memory, struct page *page,
 	case PAGE_PRIVATE:
 		break;
 	case PAGE_MOVING:
+	case PAGE_HELD:
 		err = -CF_EAGAIN;
 		break;
 	default:

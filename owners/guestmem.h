@@ -120,7 +120,8 @@ int guestmem_populate(struct guestmem *memory, uint64_t first, uint64_t last)
  *          -CF_EINVAL  empty, or beyond the guest's pages
  *          -CF_EBUSY   it is being converted, or has a holder with a name
  *          -CF_EPORT   the firmware refused
- *          -CF_EAGAIN  it is being moved
+ *          -CF_EAGAIN  it is being moved, also by the firmware, or another
+ *                      call has it in hand
  */
 int guestmem_discard(struct guestmem *memory, uint64_t first, uint64_t last)
 	CF_MUST_CHECK;
@@ -172,7 +173,8 @@ struct guestmem_conversion {
  *          -CF_EINVAL  empty or beyond the guest's pages; it is going already
  *          -CF_EGONE   a page is absent
  *          -CF_EBUSY   a page is being converted by another
- *          -CF_EAGAIN  a page is being moved
+ *          -CF_EAGAIN  a page is being moved, also by the firmware, or
+ *                      another call has it in hand
  *          -CF_EREFUSED a page is private
  */
 int guestmem_convert_start(struct guestmem *memory,
@@ -208,7 +210,8 @@ int guestmem_convert_step(struct guestmem_conversion *conversion,
  * Context: calls the firmware with no lock held.
  * Return:  0, or call again:
  *          -CF_EINVAL  it is not going
- *          -CF_EAGAIN  a last put is just on its way to the release hook
+ *          -CF_EAGAIN  a last put is just on its way to the release hook,
+ *                      or the firmware is moving a page
  *          -CF_EPORT   the firmware refused
  */
 int guestmem_convert_cancel(struct guestmem_conversion *conversion)
@@ -250,7 +253,8 @@ size_t guestmem_holders(struct guestmem *memory, uint64_t first, uint64_t last,
  *          -CF_EINVAL  empty or beyond the guest's pages
  *          -CF_EGONE   it is absent
  *          -CF_EBUSY   it is being converted
- *          -CF_EAGAIN  the firmware is just moving it, or it is given up
+ *          -CF_EAGAIN  the firmware is just moving it, or another call has it
+ *                      in hand
  *          -CF_EPORT   the firmware refused
  */
 int guestmem_share(struct guestmem *memory, uint64_t first, uint64_t last,

@@ -24,6 +24,7 @@ static int unfit(enum page_state state)
 	case PAGE_PRIVATE:
 		return -CF_EREFUSED;
 	case PAGE_MOVING:
+	case PAGE_HELD:
 		return -CF_EAGAIN;
 	default:
 		return -CF_EBUSY;
@@ -176,12 +177,30 @@ int guestmem_convert_step(struct guestmem_conversion *conversion,
 /* ---- cancel ---- */
 
 /*
- * Our reference back, while there are others; or the last put gives it, which
- * is on its way then.
+ * A page's state and frame as cancelling finds them: in our hands, or wanted
+ * back, from here on, unless somebody else has it in his.
  */
-static int recall(struct guestmem *memory, struct page *page)
+static enum page_state take_back(struct guestmem *memory, struct page *page,
+				 cf_pfn *ret_pfn)
 {
-	cf_pfn pfn = page->pfn;
+	unsigned long state = gm_lock(memory);
+	enum page_state found = (enum page_state)page->state;
+
+	*ret_pfn = page->pfn;
+	if (found == PAGE_CONVERTING)
+		page->state = PAGE_RECALLED;
+	else if (found == PAGE_FROZEN || found == PAGE_PRIVATE)
+		page->state = PAGE_HELD;
+	gm_unlock(memory, state);
+	return found;
+}
+
+/*
+ * Our reference back, while there are others; or the last put gives it, which
+ * is on its way then.  After that the page may move at once.
+ */
+static int recall(struct guestmem *memory, struct page *page, cf_pfn pfn)
+{
 	bool ours;
 
 	if (cf_try_get(memory->map, pfn))
@@ -211,16 +230,24 @@ static int open_page(struct guestmem *memory, struct page *page)
 
 static int reopen(struct guestmem *memory, struct page *page)
 {
-	if (guestmem_move_state(memory, page, PAGE_CONVERTING, PAGE_RECALLED) ||
-	    state_of(memory, page) == PAGE_RECALLED)
-		return recall(memory, page);
-	if (guestmem_move_state(memory, page, PAGE_PRIVATE, PAGE_HELD))
+	cf_pfn pfn;
+
+	switch (take_back(memory, page, &pfn)) {
+	case PAGE_CONVERTING:
+	case PAGE_RECALLED:
+		return recall(memory, page, pfn);
+	case PAGE_PRIVATE:
 		return open_page(memory, page);
-	if (guestmem_move_state(memory, page, PAGE_FROZEN, PAGE_HELD)) {
-		cf_unfreeze(memory->map, page->pfn, 1);
+	case PAGE_FROZEN:
+		cf_unfreeze(memory->map, pfn, 1);
 		guestmem_set_state(memory, page, PAGE_SHARED);
+		return 0;
+	case PAGE_SHARED:
+	case PAGE_MOVING:
+		return 0;
+	default:
+		return -CF_EAGAIN;
 	}
-	return state_of(memory, page) == PAGE_HELD ? -CF_EAGAIN : 0;
 }
 
 int guestmem_convert_cancel(struct guestmem_conversion *conversion)
@@ -251,34 +278,34 @@ int guestmem_convert_cancel(struct guestmem_conversion *conversion)
 
 /* ---- share ---- */
 
-/* Into our hands, if it is private and no conversion's. */
-static bool take_private(struct guestmem *memory, struct page *page)
-{
-	unsigned long state = gm_lock(memory);
-	bool ours = page->state == PAGE_PRIVATE && !page->of;
-
-	if (ours)
-		page->state = PAGE_HELD;
-	gm_unlock(memory, state);
-	return ours;
-}
-
 /* What stands in the way of sharing a page; 0 also if it is shared. */
-static int share_page(struct guestmem *memory, struct page *page)
+static int unshareable(const struct page *page)
 {
-	if (take_private(memory, page))
-		return open_page(memory, page);
-	switch (state_of(memory, page)) {
+	switch ((enum page_state)page->state) {
 	case PAGE_SHARED:
 	case PAGE_MOVING:
 		return 0;
 	case PAGE_ABSENT:
 		return -CF_EGONE;
+	case PAGE_PRIVATE:
+		return page->of ? -CF_EBUSY : 0;
 	case PAGE_HELD:
-		return -CF_EAGAIN;
+		return page->of ? -CF_EBUSY : -CF_EAGAIN;
 	default:
 		return -CF_EBUSY;
 	}
+}
+
+static int share_page(struct guestmem *memory, struct page *page)
+{
+	unsigned long state = gm_lock(memory);
+	int err = unshareable(page);
+	bool ours = !err && page->state == PAGE_PRIVATE;
+
+	if (ours)
+		page->state = PAGE_HELD;
+	gm_unlock(memory, state);
+	return ours ? open_page(memory, page) : err;
 }
 
 int guestmem_share(struct guestmem *memory, uint64_t first, uint64_t last,

@@ -441,6 +441,15 @@ static int open_or_not(void *context, cf_pfn pfn, unsigned order)
 	return w->refuse_open && --w->refuse_open == 0;
 }
 
+static int copy_page(void *context, cf_pfn source, cf_pfn target,
+		     unsigned order)
+{
+	(void)context;
+	(void)order;
+	*ground_contents(target) = *ground_contents(source);
+	return 0;
+}
+
 /* The first page is private; the second was refused. */
 static void set_up_half_way(void)
 {
@@ -493,12 +502,101 @@ static const struct explore_program cancel_against_start = {
 	.quick = true,
 };
 
+/* ---- while the firmware moves a private page ---- */
+
+static const struct guestmem_firmware movers = {
+	.make_private = close_or_not, .make_shared = open_or_not,
+	.move = copy_page,
+};
+
+/* The first page is private, and its conversion goes on. */
+static void set_up_private_half(void)
+{
+	make_guest(2, &movers);
+	w->refuse_close = 2;
+	MUST(guestmem_convert_start(w->guest, &w->conversion, 0, 2));
+	REQUIRE(guestmem_convert_step(&w->conversion, NULL) == -CF_EPORT);
+}
+
+static void cancel_once(void)
+{
+	w->err[0] = guestmem_convert_cancel(&w->conversion);
+}
+
+static void end_moved(void)
+{
+	struct cf_snapshot run;
+	cf_pfn pfn;
+
+	REQUIRE(w->err[0] == 0 || w->err[0] == -CF_EAGAIN);
+	REQUIRE(w->conversion.going == (w->err[0] != 0));
+	if (w->err[0])
+		MUST(guestmem_convert_cancel(&w->conversion));
+	REQUIRE(guestmem_look(w->guest, 0, &pfn) == GUESTMEM_SHARED);
+	REQUIRE(w->err[1] || pfn != w->pfn);
+	MUST(cf_snapshot(ground_map, pfn, &run));
+	REQUIRE(run.refs == 1 && *ground_contents(pfn) == 1);
+	REQUIRE(guestmem_verify(w->guest, &pfn));
+	ground_verify();
+}
+
+static const struct explore_program cancel_against_dissolve = {
+	.name = "guest-cancel-against-dissolve",
+	.worry = "a conversion is cancelled when all its pages are shared, "
+		 "also if the firmware was just moving one (guest_memfd, 2024)",
+	.setup = set_up_private_half,
+	.thread = { cancel_once, want_frame },
+	.end = end_moved,
+	.quick = true,
+};
+
+static void set_up_private(void)
+{
+	make_guest(1, &movers);
+	MUST(guestmem_convert_start(w->guest, &w->conversion, 0, 1));
+	MUST(guestmem_convert_step(&w->conversion, NULL));
+}
+
+static void share(void)
+{
+	uint64_t done;
+
+	w->err[0] = guestmem_share(w->guest, 0, 1, &done);
+	REQUIRE(done == !w->err[0]);
+}
+
+static void end_shared(void)
+{
+	uint64_t done;
+	cf_pfn pfn;
+
+	REQUIRE(w->err[0] == 0 || w->err[0] == -CF_EAGAIN);
+	REQUIRE(guestmem_look(w->guest, 0, &pfn) ==
+		(w->err[0] ? GUESTMEM_PRIVATE : GUESTMEM_SHARED));
+	REQUIRE(w->err[1] || pfn != w->pfn);
+	REQUIRE(*ground_contents(pfn) == 1);
+	MUST(guestmem_share(w->guest, 0, 1, &done));
+	REQUIRE(guestmem_verify(w->guest, &pfn));
+	ground_verify();
+}
+
+static const struct explore_program share_against_dissolve = {
+	.name = "guest-share-against-dissolve",
+	.worry = "a page that the firmware is just moving is asked for again, "
+		 "or shared where it is by then (guest_memfd, 2024)",
+	.setup = set_up_private,
+	.thread = { share, want_frame },
+	.end = end_shared,
+	.quick = true,
+};
+
 const struct explore_program *const explore_pools[] = {
 	&dissolve_against_alloc, &promise_against_alloc,
 	&reserve_against_alloc, &reserve_against_reserve, &put_against_alloc,
 	&convert_against_speculation, &convert_against_get,
 	&convert_against_dump,
 	&cancel_against_put,
-	&cancel_against_start,
+	&cancel_against_start, &cancel_against_dissolve,
+	&share_against_dissolve,
 	NULL
 };

@@ -21,6 +21,7 @@ static struct cf_report report;
 static struct {
 	unsigned closed, opened, moved;
 	unsigned refuse_close, refuse_open, refuse_move;
+	void (*meanwhile)(void);	/* others do, while a page is moved */
 } firmware;
 
 static unsigned char *contents(cf_pfn pfn)
@@ -63,6 +64,8 @@ static int move_page(void *context, cf_pfn source, cf_pfn target,
 	if (refuses(&firmware.refuse_move))
 		return -1;
 	firmware.moved++;
+	if (firmware.meanwhile)
+		firmware.meanwhile();
 	/* As a firmware would, by ways of its own. */
 	(void)protect(source, order, PROT_READ | PROT_WRITE);
 	memcpy(contents(target), contents(source), CF_FRAME_BYTES << order);
@@ -465,6 +468,65 @@ static void moves_private_by_firmware(void)
 	finish();
 }
 
+/* The page is in the firmware's hands, and was of no conversion. */
+static void all_come_again(void)
+{
+	struct guestmem_conversion other = { .going = false };
+	uint64_t done;
+	cf_pfn pfn;
+
+	firmware.meanwhile = NULL;
+	IS(0, CONVERTING);
+	CHECK_EQ(guestmem_get(guest, 0, "vmm", &pfn), -CF_EAGAIN);
+	CHECK_EQ(guestmem_convert_start(guest, &other, 0, 1), -CF_EAGAIN);
+	CHECK_EQ(guestmem_discard(guest, 0, 1), -CF_EAGAIN);
+	CHECK_EQ(guestmem_share(guest, 0, 1, &done), -CF_EAGAIN);
+	CHECK_EQ(done, 0);
+}
+
+/* The same of a conversion, whose second page the firmware refused. */
+static void conversion_comes_again(void)
+{
+	uint64_t done;
+
+	firmware.meanwhile = NULL;
+	CHECK_EQ(guestmem_share(guest, 0, 1, &done), -CF_EBUSY);
+	CHECK_EQ(guestmem_discard(guest, 0, 1), -CF_EBUSY);
+	CHECK_EQ(guestmem_convert_cancel(&conversion), -CF_EAGAIN);
+	CHECK(conversion.going);
+	IS(0, CONVERTING);
+	IS(1, SHARED);
+}
+
+static void moves_meanwhile(void)
+{
+	uint64_t done;
+
+	if (!begin_with((struct guestmem_config){ .firmware = &moving }, 2, 0))
+		return;
+	CHECK_EQ(guestmem_populate(guest, 0, 2), 0);
+	close_all(0, 1);
+	firmware.meanwhile = all_come_again;
+	CHECK_EQ(cf_block_offline(m.map, 0, m.block, 4, &report), 0);
+	CHECK(!firmware.meanwhile);
+	IS(0, PRIVATE);
+	CHECK_EQ(cf_block_online(m.map, 0, m.block, CF_ZONE_NORMAL, NULL), 0);
+	CHECK_EQ(guestmem_share(guest, 0, 1, &done), 0);
+	firmware.refuse_close = 2;
+	if (!start(0, 2))
+		return;
+	CHECK_EQ(guestmem_convert_step(&conversion, NULL), -CF_EPORT);
+	firmware.meanwhile = conversion_comes_again;
+	CHECK_EQ(cf_block_offline(m.map, m.block, m.last, 4, &report), 0);
+	CHECK(!firmware.meanwhile);
+	IS(0, PRIVATE);
+	CHECK_EQ(guestmem_convert_cancel(&conversion), 0);
+	IS(0, SHARED);
+	CHECK_EQ(cf_block_online(m.map, m.block, m.last, CF_ZONE_NORMAL, NULL),
+		 0);
+	finish();
+}
+
 static void while_blocks_go(void)
 {
 	struct cf_offline operation = { { 0 } };
@@ -651,6 +713,7 @@ int main(void)
 	tap_run("private pages are not touched", keeps_private_pages);
 	tap_run("private pages move by the firmware",
 		moves_private_by_firmware);
+	tap_run("and meanwhile all come again", moves_meanwhile);
 	tap_run("while a block goes", while_blocks_go);
 	tap_run("pages are given up", gives_up_pages);
 	tap_run("wrong puts lose nothing", forgives_strangers);
