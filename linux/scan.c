@@ -344,6 +344,8 @@ void lx_piece_add(struct lx_piece *sum, const struct lx_piece *piece)
 	sum->chunks_free += piece->chunks_free;
 	sum->chunks_movable += piece->chunks_movable;
 	sum->chunks_spoiled += piece->chunks_spoiled;
+	for (class = 1; class < 4; class++)
+		sum->chunks_only[class] += piece->chunks_only[class];
 	sum->lonely += piece->lonely;
 	sum->unevictable += piece->unevictable;
 	sum->unknown |= piece->unknown;
@@ -365,18 +367,30 @@ static uint64_t lonely_frames(const struct lx_host *host,
 	       !lx_piece_role(chunk, LX_ROLE_BLOCKS) ? untyped : 0;
 }
 
+/* Something is in the way, unless the verdict says that it moves. */
+static void spoil(struct lx_piece *chunk, uint64_t frames)
+{
+	uint64_t mlocked = chunk->count[LX_CLASS_MLOCKED];
+	uint64_t untyped = chunk->count[LX_CLASS_UNTYPED];
+
+	chunk->chunks_spoiled = 1;
+	if (frames == mlocked + untyped)
+		chunk->chunks_only[!!mlocked + 2 * !!untyped] = 1;
+}
+
 void lx_chunk_judge(const struct lx_host *host, struct lx_piece *chunk)
 {
 	uint64_t free = lx_piece_role(chunk, LX_ROLE_FREE);
+	uint64_t blocks = lx_piece_role(chunk, LX_ROLE_BLOCKS);
+	uint64_t doubt = lx_piece_role(chunk, LX_ROLE_DOUBT);
 
 	chunk->lonely = lonely_frames(host, chunk);
 	if (chunk->count[LX_CLASS_ABSENT] == chunk->frames)
 		return;
 	if (free == chunk->frames)
 		chunk->chunks_free = 1;
-	else if (lx_piece_role(chunk, LX_ROLE_BLOCKS) ||
-		 lx_piece_role(chunk, LX_ROLE_DOUBT))
-		chunk->chunks_spoiled = 1;
+	else if (blocks || doubt)
+		spoil(chunk, blocks + doubt);
 	else
 		chunk->chunks_movable = 1;
 }

@@ -18,6 +18,8 @@ struct lx_piece {
 	uint32_t chunks_free;		/* all free */
 	uint32_t chunks_movable;	/* nothing blocks or is doubtful */
 	uint32_t chunks_spoiled;	/* something blocks or is doubtful */
+	uint32_t chunks_only[4];	/* of these, by nothing but [1] mlocked,
+					   [2] untyped, [3] both */
 	uint64_t lonely;		/* untyped, and their chunk has no other
 					   frame of the kernel */
 	uint64_t unevictable;		/* mlocked, and perhaps no program's

@@ -607,6 +607,43 @@ bool lx_judge_give_back(struct lx_judge *judge)
 	return used;
 }
 
+static bool has_reason(const struct lx_judgement *judgement,
+		       enum lx_reason_code code)
+{
+	size_t i = 0;
+
+	while (i < judgement->count && judgement->reason[i].code != code)
+		i++;
+	return i < judgement->count;
+}
+
+bool lx_judged_moves(const struct lx_judgement *judgement,
+		     enum lx_class class)
+{
+	if (class == LX_CLASS_MLOCKED)
+		return has_reason(judgement, LX_REASON_LOCKED);
+	if (class == LX_CLASS_UNTYPED)
+		return has_reason(judgement, LX_REASON_CACHED);
+	return lx_class_role(class) == LX_ROLE_MOVES;
+}
+
+uint32_t lx_judged_spoiled(const struct lx_judgement *judgement,
+			   const struct lx_piece *piece)
+{
+	unsigned int moves = 0, only;
+	uint32_t spoiled = piece->chunks_spoiled;
+
+	if (lx_judged_moves(judgement, LX_CLASS_MLOCKED))
+		moves |= 1;
+	if (lx_judged_moves(judgement, LX_CLASS_UNTYPED))
+		moves |= 2;
+	for (only = 1; only < 4; only++) {
+		if (!(only & ~moves))
+			spoiled -= piece->chunks_only[only];
+	}
+	return spoiled;
+}
+
 const char *lx_verdict_name(enum lx_verdict verdict)
 {
 	return verdict_names[verdict];

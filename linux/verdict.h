@@ -133,6 +133,17 @@ void lx_judge_block(struct lx_judge *judge, const struct lx_block *block,
  */
 bool lx_judge_give_back(struct lx_judge *judge);
 
+/* Are frames of a class in nobody's way in a block of that verdict? */
+bool lx_judged_moves(const struct lx_judgement *judgement,
+		     enum lx_class class);
+
+/*
+ * lx_judged_spoiled() - chunks with something in the way.
+ * @piece: of the block, or a part of it
+ */
+uint32_t lx_judged_spoiled(const struct lx_judgement *judgement,
+			   const struct lx_piece *piece);
+
 const char *lx_verdict_name(enum lx_verdict verdict);
 const char *lx_confidence_name(enum lx_confidence confidence);
 const char *lx_reason_name(enum lx_reason_code code);

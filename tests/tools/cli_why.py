@@ -11,7 +11,7 @@ from cli import fails, ok, run
 from hosts import BLOCK, FILE, FREE, MLOCKED, SLAB, block, host
 
 PRESENT = 1 << 63
-UNKNOWN, HELD = 1 << 27, 0x5028
+UNKNOWN, HELD, LOCKED = 1 << 27, 0x5028, 1 << 33 | 0x5828
 
 
 def as_json(root, *options):
@@ -218,6 +218,43 @@ def test_spoilers():
     ok(len(spoilers('--spoilers', '1-2')[1]) == 2, 'of some blocks')
 
 
+def test_what_moves():
+    """What the verdict says moves, no other line calls in the way."""
+    root = host([block((SLAB, 5)), block((LOCKED, 1024)), block((SLAB, 600)),
+                 block((0, 9), (FILE, 1)), block((LOCKED, 3), (SLAB, 1))])
+    root.write('proc/vmstat', 'nr_foll_pin_acquired 4\n'
+               'nr_foll_pin_released 4\n')
+    rows = [line.split(' ') for line in run(
+        'why', '-s', root.path, '-r', '-n', '--spoilers',
+        '-b')[1].splitlines()]
+    ok([row[:4] for row in rows] == [
+        ['3', 'candidate', '0', '0'], ['1', 'candidate', '0', '0'],
+        ['4', 'blocked', '1', '1'], ['0', 'blocked', '5', '1'],
+        ['2', 'blocked', '600', '2']] and rows[1][6] == str(1024 * 4096),
+       'a candidate is cheaper than what never goes', repr(rows))
+    out = run('why', '-s', root.path, '1')[1]
+    ok('\n0 of 4 chunks have frames in the way; 4 MiB can be moved, 4 MiB ' in out
+       and 'candidate' in out and 'doubt ' not in out,
+       'locked memory that moves is not in the way', out)
+    out = run('why', '-s', root.path, '3')[1]
+    ok('\n0 of 4 chunks have frames in the way; 40 KiB can' in out and
+       'doubt' not in out, 'nor is what CPUs cache', out)
+    out = run('why', '-s', root.path, '4')[1]
+    ok('\n1 of 4 chunks have frames in the way; 12 KiB can' in out,
+       'but what is beside it', out)
+    found = as_json(root, '1')['answers'][0]
+    ok([(one['class'], one['role']) for one in found['classes']] ==
+       [('mlocked', 'moves')], '--json says so', json.dumps(found['classes']))
+    out = run('why', '-s', root.path, '0-4')[1]
+    ok('\n4 of 20 chunks have frames in the way; 4.05 MiB can' in out,
+       'of several blocks, by the verdict on each', out)
+    root.write('proc/vmstat', 'nr_foll_pin_acquired 5\n'
+               'nr_foll_pin_released 4\n')
+    out = run('why', '-s', root.path, '1')[1]
+    ok('\n2 of 4 chunks have frames in the way; 0 KiB can' in out and
+       'doubt' in out, 'it is where something is pinned', out)
+
+
 def test_holders():
     """What a program has open, and what of its memory is pinned."""
     root = host([block(), block((FILE, 9))])
@@ -339,8 +376,8 @@ def test_usage():
 
 
 for test in (test_block, test_names, test_whose_by_class, test_cut_chunks,
-             test_cut_file, test_range_and_frame, test_spoilers, test_holders,
-             test_captured, test_kernel_owners,
+             test_cut_file, test_range_and_frame, test_spoilers, test_what_moves,
+             test_holders, test_captured, test_kernel_owners,
              test_without_words, test_usage):
     test()
 cli.done()

@@ -118,12 +118,29 @@ static int scan_block(struct survey *survey, struct answer *answer,
 	return ret;
 }
 
+/* What the verdict on a block says of the part that was asked about. */
+static void count_moves(struct answer *answer, const struct lx_piece *before,
+			const struct lx_judgement *judgement)
+{
+	const struct lx_piece *piece = &answer->piece;
+	unsigned int class;
+
+	for (class = 0; class < LX_CLASS_COUNT; class++) {
+		if (lx_judged_moves(judgement, (enum lx_class)class))
+			answer->moves[class] += piece->count[class] -
+						before->count[class];
+	}
+	answer->spoiled += lx_judged_spoiled(judgement, piece) -
+			   lx_judged_spoiled(judgement, before);
+}
+
 /* A block and the part of it that was asked about. */
 static int look_at(struct survey *survey, struct answer *answer,
 		   const struct lx_block *block)
 {
 	uint64_t frames = survey->host.blocks.frames;
 	struct lx_piece whole = { .first = block->id * frames };
+	struct lx_piece before = answer->piece;
 	struct lx_judgement judgement;
 	int ret = 0;
 
@@ -136,6 +153,7 @@ static int look_at(struct survey *survey, struct answer *answer,
 	ret = survey_judge(survey, block, &whole, &judgement);
 	if (ret)
 		return ret;
+	count_moves(answer, &before, &judgement);
 	answer->verdicts[judgement.verdict]++;
 	if (!answer->blocks++) {
 		answer->block = block;

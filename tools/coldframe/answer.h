@@ -17,6 +17,8 @@ struct answer {
 	struct lx_range range;
 	struct lx_piece piece;		/* of the range */
 	uint64_t chunks[LX_CLASS_COUNT];
+	uint64_t moves[LX_CLASS_COUNT];	/* frames, by each block's verdict */
+	uint32_t spoiled;		/* chunks, by the same */
 	uint64_t verdicts[LX_VERDICT_COUNT];
 	uint64_t blocks;
 	const struct lx_block *block;	/* the first */

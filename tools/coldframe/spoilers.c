@@ -90,8 +90,7 @@ static struct spoiled summarise(const struct surveyed *found)
 	const struct lx_piece *piece = &found->piece;
 	struct spoiled spoiled = {
 		.id = found->block->id,
-		.chunks = piece->chunks_spoiled,
-		.movable = (uint32_t)lx_piece_role(piece, LX_ROLE_MOVES),
+		.chunks = lx_judged_spoiled(&found->judgement, piece),
 		.verdict = (uint8_t)found->judgement.verdict,
 	};
 	uint64_t most = 0;
@@ -100,6 +99,10 @@ static struct spoiled summarise(const struct surveyed *found)
 	for (i = 0; i < LX_CLASS_COUNT; i++) {
 		enum lx_role role = lx_class_role((enum lx_class)i);
 
+		if (lx_judged_moves(&found->judgement, (enum lx_class)i)) {
+			spoiled.movable += (uint32_t)piece->count[i];
+			continue;
+		}
 		if (role != LX_ROLE_BLOCKS && role != LX_ROLE_DOUBT)
 			continue;
 		spoiled.frames += (uint32_t)piece->count[i];

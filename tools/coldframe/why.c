@@ -57,6 +57,14 @@ static const char help[] =
 "                      so much; without =SIZE all\n"
 TABLE_HELP SELECT_HELP COMMON_HELP;
 
+/* What the verdict says moves is in nobody's way, whatever its class. */
+static enum lx_role role_of(const struct answer *answer, enum lx_class class)
+{
+	return answer->moves[class] &&
+	       answer->moves[class] == answer->piece.count[class] ?
+	       LX_ROLE_MOVES : lx_class_role(class);
+}
+
 static const char *print_owner(const struct row *row, bool confidence,
 			       char buffer[512])
 {
@@ -96,7 +104,7 @@ static const char *print_cell(const void *context, unsigned int column,
 
 	switch (column) {
 	case COL_ROLE:
-		return lx_role_name(lx_class_role(row->class));
+		return lx_role_name(role_of(row->answer, row->class));
 	case COL_CLASS:
 		return lx_class_name(row->class);
 	case COL_OWNER:
@@ -113,7 +121,7 @@ static const char *print_cell(const void *context, unsigned int column,
 static const char *color_cell(const void *context, unsigned int column)
 {
 	const struct row *row = context;
-	enum lx_role role = lx_class_role(row->class);
+	enum lx_role role = role_of(row->answer, row->class);
 
 	if (column != COL_ROLE)
 		return NULL;
@@ -135,7 +143,7 @@ static bool is_shown(const struct options *options,
 }
 
 /* How high a role ranks. */
-static unsigned int rank_of(enum lx_class class)
+static unsigned int rank_of(const struct answer *answer, enum lx_class class)
 {
 	static const unsigned char rank[LX_ROLE_COUNT] = {
 		[LX_ROLE_BLOCKS] = 6, [LX_ROLE_DOUBT] = 5,
@@ -144,7 +152,7 @@ static unsigned int rank_of(enum lx_class class)
 		[LX_ROLE_ABSENT] = 0,
 	};
 
-	return rank[lx_class_role(class)];
+	return rank[role_of(answer, class)];
 }
 
 /* The classes to show, what blocks first, then by how many frames. */
@@ -158,15 +166,16 @@ static size_t rank_classes(const struct options *options,
 
 	for (class = 0; class < LX_CLASS_COUNT; class++) {
 		enum lx_class new = (enum lx_class)class;
+		unsigned int own = rank_of(answer, new);
 
 		if (!is_shown(options, answer, new))
 			continue;
 		for (at = count++; at; at--) {
 			enum lx_class above = ranked[at - 1];
+			unsigned int rank = rank_of(answer, above);
 
-			if (rank_of(above) > rank_of(new) ||
-			    (rank_of(above) == rank_of(new) &&
-			     frames[above] >= frames[new]))
+			if (rank > own || (rank == own &&
+					   frames[above] >= frames[new]))
 				break;
 			ranked[at] = above;
 		}
@@ -300,14 +309,18 @@ static void print_tail(const struct options *options,
 	const struct lx_piece *piece = &answer->piece;
 	uint64_t chunks = piece->chunks_free + piece->chunks_movable +
 			  piece->chunks_spoiled;
+	uint64_t movable = 0;
+	unsigned int class;
 	char free[24], moves[24];
+
+	for (class = 0; class < LX_CLASS_COUNT; class++)
+		movable += answer->moves[class];
 
 	if (!answer_is_frame(answer))
 		printf("\n%" PRIu32 " of %" PRIu64 " chunks have frames in the "
 		       "way; %s can be moved, %s is free.\n",
-		       piece->chunks_spoiled, chunks,
-		       common_bytes(lx_piece_role(piece, LX_ROLE_MOVES) <<
-				    CF_FRAME_SHIFT, moves),
+		       answer->spoiled, chunks,
+		       common_bytes(movable << CF_FRAME_SHIFT, moves),
 		       common_bytes(lx_piece_role(piece, LX_ROLE_FREE) <<
 				    CF_FRAME_SHIFT, free));
 	if (options->owners && answer_is_frame(answer))
@@ -408,7 +421,7 @@ static json_t *json_class(const struct row *row)
 	hints_of(&answer->hints, row->host, row->class, &answer->piece, &hint);
 	object = json_pack("{s:s, s:s, s:I, s:I, s:s, s:s, s:s*}",
 		"class", lx_class_name(row->class),
-		"role", lx_role_name(lx_class_role(row->class)),
+		"role", lx_role_name(role_of(answer, row->class)),
 		"frames", (json_int_t)answer->piece.count[row->class],
 		"chunks", (json_int_t)answer->chunks[row->class],
 		"rule", lx_class_rule(row->class),
