@@ -2,14 +2,15 @@
 
 /*
  * A bitmap over all frames there may ever be: what a driver knows of the
- * memory that is its own.  Two levels, so that 64 TiB of which nothing is
- * known cost 4 MiB.  A leaf all of which is set costs nothing either.
+ * memory that is its own, or a host of its balloon.  Two levels, so that
+ * 64 TiB of which nothing is known cost 4 MiB.  A leaf all of which is set
+ * costs nothing either.
  */
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "internal.h"
+#include "machine/bits.h"
 
 #define LEAF_FRAMES	((cf_pfn)1 << CF_BLOCK_ORDER_MAX)
 #define LEAF_WORDS	(LEAF_FRAMES / 64)

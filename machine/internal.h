@@ -7,6 +7,7 @@
 #include <coldframe/coldframe.h>
 #include <pthread.h>
 
+#include "bits.h"
 #include "host.h"
 #include "machine.h"
 #include "port/host/host.h"
@@ -141,31 +142,6 @@ int driver_online(void *context, cf_pfn first, cf_pfn last);
 int driver_move(struct owner *owner, cf_pfn source, cf_pfn target,
 		unsigned order);
 bool driver_has(struct owner *owner, cf_pfn pfn);
-
-/* ---- bitmaps of frames (bits.c) ---- */
-
-struct bits *bits_new(cf_pfn last);
-void bits_free(struct bits *bits);
-void bits_set(struct bits *bits, cf_pfn first, cf_pfn last, bool value);
-bool bits_get(const struct bits *bits, cf_pfn pfn);
-uint64_t bits_count(const struct bits *bits);
-/* Memory of it that depends on what is set. */
-uint64_t bits_bytes(const struct bits *bits);
-
-/* How many of [first, last) are set. */
-uint64_t bits_within(const struct bits *bits, cf_pfn first, cf_pfn last);
-
-/* Frames [first, last). */
-struct stretch {
-	cf_pfn first, last;
-};
-
-/* The first one of @value from @stretch->last on, up to @last; or none. */
-bool bits_next(const struct bits *bits, bool value, cf_pfn last,
-	       struct stretch *stretch);
-
-/* One past the highest frame that was ever set. */
-cf_pfn bits_end(const struct bits *bits);
 
 /* ---- CPUs (cpu.c) ---- */
 

@@ -16,7 +16,7 @@
 #include "save_objects.h"
 #include "virtio/state.h"
 
-/* A byte a device block, and a byte a frame: for all devices together. */
+/* Bytes: one a device block, a bit a frame; for all devices together. */
 #define NOTES_MAX	((uint64_t)1 << 26)
 
 /* What a device is told when all else is done. */
@@ -207,7 +207,7 @@ static void code_known(struct code *code, struct cf_vmem_known *known)
 	code_bool(code, &known->want_online);
 }
 
-/* What the models of devices note of blocks of theirs, or of frames. */
+/* Memory in which models of devices note blocks of theirs, or frames. */
 static uint64_t notes_of(struct machine *machine, enum noun noun)
 {
 	const struct host_device *host;
@@ -220,7 +220,7 @@ static uint64_t notes_of(struct machine *machine, enum noun noun)
 		if (noun == NOUN_MEM && host->mem)
 			notes += host->mem->region / host->mem->block;
 		else if (noun == NOUN_BALLOON && host->balloon)
-			notes += host->balloon->ballooned;
+			notes += bits_bytes(host->balloon->held);
 		model_unlock(host->model);
 	}
 	return notes;
@@ -235,7 +235,8 @@ static const char *refusal(struct machine *machine, uint32_t number)
 	if (notes_of(machine, device->noun) > NOTES_MAX)
 		return device->noun == NOUN_MEM ?
 		       "has more blocks than a file keeps" :
-		       "has more frames in its balloon than a file keeps";
+		       "has frames in its balloon in more places than a file"
+		       " keeps";
 	if (device->noun == NOUN_MEM && cf_vmem_is_busy(&device->vmem))
 		return "has not finished with its device: let it settle first";
 	if (device->noun == NOUN_BALLOON &&
@@ -319,6 +320,18 @@ static void save_given(struct saving *saving, struct fact_range range,
 	}
 }
 
+static void save_ballooned(struct saving *saving, struct fact_range range,
+			   const struct bits *held)
+{
+	struct stretch in = { 0, 0 };
+
+	while (bits_next(held, true, bits_end(held), &in)) {
+		range.first = in.first;
+		range.last = in.last;
+		saving_range(saving, SAVE_GIVEN, &range);
+	}
+}
+
 static void save_host(struct saving *saving, uint32_t number)
 {
 	struct host_device *host =
@@ -332,8 +345,7 @@ static void save_host(struct saving *saving, uint32_t number)
 			   host->mem->region / host->mem->block,
 			   host->mem->block >> CF_FRAME_SHIFT);
 	} else {
-		save_given(saving, range, host->balloon->held,
-			   host->balloon->frames, 1);
+		save_ballooned(saving, range, host->balloon->held);
 	}
 	model_unlock(host->model);
 }
@@ -460,11 +472,8 @@ static int restore_frames(struct restore *restore,
 	 * Drivers that went may have left it frames that are in use again,
 	 * or are not there any more: finish() looks at what this one knows.
 	 */
-	if (range->last - range->first >
-	    NOTES_MAX - notes_of(machine, NOUN_BALLOON))
-		return -1;
-	return model_balloon_give(host->balloon, range->first, range->last) ?
-	       0 : -1;
+	return model_balloon_give(host->balloon, range->first, range->last) &&
+	       notes_of(machine, NOUN_BALLOON) <= NOTES_MAX ? 0 : -1;
 }
 
 /* Open a driver on the device; it is told nothing yet. */

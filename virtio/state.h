@@ -13,6 +13,8 @@
  * on.  Nothing is unplugged or deflated for it.
  */
 
+#include <coldframe/walk.h>
+
 #include "virtio/balloon.h"
 #include "virtio/mem.h"
 

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "machine/bits.h"
 #include "machine/virtio/model.h"
 
 #define QUEUE_INFLATE	0
@@ -53,13 +54,13 @@ static bool take_frame(struct model_balloon *balloon, uint32_t pfn, bool in)
 		model_violation(&balloon->model, "a frame that is none");
 		return false;
 	}
-	if (balloon->held[pfn] == in)
+	if (bits_get(balloon->held, pfn) == in)
 		model_violation(&balloon->model, in ?
 				"a frame the host has already" :
 				"a frame the host does not have");
 	else
 		balloon->ballooned += in ? 1 : (uint64_t)-1;
-	balloon->held[pfn] = in;
+	bits_set(balloon->held, pfn, (cf_pfn)pfn + 1, in);
 	return true;
 }
 
@@ -233,7 +234,7 @@ struct model_balloon *model_balloon_create(struct cf_host_memory *memory,
 	model_init(&balloon->model, &balloon_kind, memory, features |
 		   CF_VIRTIO_F_INDIRECT | CF_VIRTIO_F_EVENT_IDX);
 	balloon->frames = memory->config.last;
-	balloon->held = calloc(balloon->frames, 1);
+	balloon->held = bits_new(balloon->frames);
 	balloon->hint_stopped = true;
 	number_queues(balloon, features);
 	if (!balloon->held) {
@@ -248,7 +249,7 @@ void model_balloon_destroy(struct model_balloon *balloon)
 	if (!balloon)
 		return;
 	pthread_mutex_destroy(&balloon->model.lock);
-	free(balloon->held);
+	bits_free(balloon->held);
 	free(balloon);
 }
 
@@ -256,12 +257,12 @@ bool model_balloon_give(struct model_balloon *balloon, uint64_t first,
 			uint64_t last)
 {
 	bool fits = first < last && last <= balloon->frames;
+	struct stretch in = { 0, first };
 
 	model_lock(&balloon->model);
-	fits = fits && !memchr(balloon->held + first, 1,
-			       (size_t)(last - first));
+	fits = fits && !bits_next(balloon->held, true, last, &in);
 	if (fits) {
-		memset(balloon->held + first, 1, (size_t)(last - first));
+		bits_set(balloon->held, first, last, true);
 		balloon->ballooned += last - first;
 	}
 	model_unlock(&balloon->model);
@@ -271,11 +272,12 @@ bool model_balloon_give(struct model_balloon *balloon, uint64_t first,
 bool model_balloon_has(struct model_balloon *balloon, uint64_t first,
 		       uint64_t last)
 {
+	struct stretch out = { 0, first };
 	bool has;
 
 	model_lock(&balloon->model);
 	has = last <= balloon->frames &&
-	      !memchr(balloon->held + first, 0, (size_t)(last - first));
+	      !bits_next(balloon->held, false, last, &out);
 	model_unlock(&balloon->model);
 	return has;
 }

@@ -252,7 +252,7 @@ void model_mem_forget(struct model_mem *mem);
 
 struct model_balloon {
 	struct model model;
-	uint8_t *held;			/* a byte a frame below @frames */
+	struct bits *held;		/* frames, below @frames */
 	uint64_t frames;
 	uint64_t ballooned;		/* frames the driver gave */
 	uint64_t reported;		/* frames, in all */

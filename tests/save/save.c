@@ -14,6 +14,7 @@
 
 #include "../tap.h"
 #include "dump/write.h"
+#include "machine/bits.h"
 #include "machine/host_internal.h"
 #include "machine/restore.h"
 #include "tools/coldframe/save_source.h"
@@ -455,8 +456,10 @@ static void test_notes(void)
 	char why[SAVE_WHY_BYTES] = "";
 	struct model_balloon *balloon;
 	struct model_mem *mem;
+	struct bits *held, *places = bits_new(most * 16);
 	struct world world;
 	uint64_t was;
+	cf_pfn at;
 
 	make(&world, "machine memory 64M span 256M block 16M\n"
 		     "virtio-mem vm0 block 6\n"
@@ -464,13 +467,18 @@ static void test_notes(void)
 	mem = world.machine->host_device[0]->mem;
 	balloon = world.machine->host_device[1]->balloon;
 	CHECK(!machine_save_refused(world.machine, why));
-	was = balloon->ballooned;
-	balloon->ballooned = most;
+	held = balloon->held;
+	balloon->held = places;
+	for (at = 0; at < most / 4096; at++)
+		bits_set(places, at << 15, (at << 15) + 1, true);
 	CHECK(!machine_save_refused(world.machine, why));
-	balloon->ballooned = most + 1;
+	bits_set(places, at << 15, (at + 2) << 15, true);
+	CHECK(!machine_save_refused(world.machine, why));
+	bits_set(places, (at + 2) << 15, ((at + 2) << 15) + 1, true);
 	CHECK(machine_save_refused(world.machine, why));
-	CHECK(strstr(why, "b has more frames in its balloon"));
-	balloon->ballooned = was;
+	CHECK(strstr(why, "b has frames in its balloon in more places"));
+	balloon->held = held;
+	bits_free(places);
 	was = mem->region;
 	mem->region = (most + 1) * mem->block;
 	CHECK(machine_save_refused(world.machine, why));

@@ -678,8 +678,40 @@ def test_notes():
         data, GIVEN, lambda body: put(body, 4, '<QQ', *(
             pfn + 1 for pfn in struct.unpack_from('<QQ', body, 4)))),
             'not what the map says')
-    refused('one that is', patched(data, GIVEN, lambda body: put(
-        body[:20], 4, '<QQ', 0, (1 << 26) + 1)), 'was given no frames')
+
+
+def far_apart(count, step):
+    """Records of single frames that the host has."""
+    return lambda body: b''.join(body[:4] + struct.pack(
+        '<QQ', at * step + 7, at * step + 8) for at in range(count))
+
+
+def test_far_apart():
+    """A balloon is noted by 128 MiB, in 4 KiB each, 64 MiB in all."""
+    save('machine memory 128M span 8T block 128M\nvirtio-balloon b\n'
+         'balloon b 1M\nunload b force\n', '-l', '0')
+    data = read('m')
+    few = peak(data)[0]
+    much, status, said = peak(patched(data, GIVEN, far_apart(50000, 4096)))
+    ok(status == 0 and much < few + 96, 'frames of a balloon far apart take'
+       ' little', repr((few, much, said)))
+    refused('in more places than a file keeps', patched(
+        data, GIVEN, far_apart((1 << 14) + 1, 1 << 15)),
+            'was given no frames')
+    most = write('most', patched(data, GIVEN, far_apart(1 << 14, 1 << 15)))
+    ok(run('restore', '-q', most).returncode == 0, 'in as many as it keeps')
+    ok(run('restore', '-q', most, '-', stdin=b'save\n').returncode == 0,
+       'and they are saved again')
+    done = run('restore', '-q', write('high', patched(
+        data, GIVEN, far_apart((1 << 14) + 1, (1 << 15) - 1))), '-',
+        stdin=b'save\n')
+    ok(done.returncode == 0, 'it is places that count, not frames',
+       repr(done.stdout + done.stderr))
+    done = run('restore', '-q', write('beside', patched(
+        data, GIVEN, lambda body: far_apart((1 << 14) + 1, 1 << 15)(body)[
+            20:])), '-', stdin=b'reload b\nballoon b 1M\nsave\n')
+    ok(done.returncode == 1 and b'in more places' in done.stdout,
+       'one more: the machine is not saved', repr(done.stdout + done.stderr))
 
 
 LEFT = '''machine memory 64M span 256M block 16M
@@ -1138,6 +1170,7 @@ def main():
     test_devices()
     test_unheard()
     test_notes()
+    test_far_apart()
     test_left()
     test_owners()
     test_spoiled()

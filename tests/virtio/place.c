@@ -92,7 +92,8 @@ static void balloons_elsewhere(void)
 		if (span.kind != CF_SPAN_RUN || span.type != CF_TYPE_OFFLINE)
 			continue;
 		for (first = span.first; first < span.last; first++)
-			wrong += !s.bal->held[other_block(NULL, first)];
+			wrong += !bits_get(s.bal->held,
+					   other_block(NULL, first));
 	}
 	cf_walk_end(s.map);
 	CHECK_EQ(wrong, 0);

@@ -490,7 +490,7 @@ bool scene_balloon_check(void)
 	cf_walk_begin(s.map);
 	while (ok && cf_walk_next(s.map, &at, last, &span))
 		for (pfn = span.first; pfn < span.last && ok; pfn++)
-			ok = !s.bal->held[pfn] ||
+			ok = !bits_get(s.bal->held, pfn) ||
 			     (span.kind == CF_SPAN_RUN &&
 			      span.type == CF_TYPE_OFFLINE);
 	cf_walk_end(s.map);

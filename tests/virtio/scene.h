@@ -17,6 +17,7 @@
 
 #include <coldframe/coldframe.h>
 
+#include "machine/bits.h"
 #include "machine/virtio/model.h"
 #include "port/host/host.h"
 #include "tests/tap.h"
