@@ -74,6 +74,8 @@ int daxfile_create(struct cf_map *map, const struct daxfile_config *config,
  * daxfile_destroy() - remove the range and unregister.
  * @report: NULL, or what is still mapped, and by how many
  *
+ * Also of a range that others have removed to the end.
+ *
  * Context: takes CF_RANK_HOTPLUG, waits for read sections.
  * Return:  0, or with everything as it was:
  *          -CF_EBUSY   a block is mapped, or the range's removal has been

@@ -81,7 +81,8 @@ int devmem_create(struct cf_map *map, const struct devmem_config *config,
  *
  * Pages that moved here go back to other memory as in devmem_evict(); runs of
  * devmem_alloc() have to come back by themselves: nothing says who points to
- * them, so neither eviction nor a touch moves them.
+ * them, so neither eviction nor a touch moves them. Also of a range that others
+ * have removed to the end.
  *
  * Context: takes CF_RANK_HOTPLUG, waits for read sections.
  * Return:  0, or with the range as it was, but for pages that went back:

@@ -185,11 +185,11 @@ int guestmem_convert_start(struct guestmem *memory,
  * guestmem_convert_step() - make them private, if nobody has a reference.
  * @report: NULL, or what is in the way: its frame, references and who
  *
- * Nothing is made private before all pages are without references.
+ * Nothing is made private before all pages are without references. Until it
+ * ends all pages are this conversion's: also of those that are private already
+ * nobody else shares, discards or converts any.
  *
  * Context: waits for readers of contents, calls the firmware, no lock held.
- * Until it ends all pages are this conversion's: also of those that are
- * private already nobody else shares, discards or converts any.
  *
  * Return:  0: all are private; or it goes on, step again or cancel:
  *          -CF_EINVAL  it is not going, or being cancelled

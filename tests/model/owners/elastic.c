@@ -364,10 +364,17 @@ static void call_shrink(void)
 		REQUIRE_EQ(resident_free(), 0);
 }
 
+/* Nothing is locked, and any block's worth of chunks has room elsewhere. */
+static bool can_go(void)
+{
+	return !stat_of().locked && !w.full_count &&
+	       whole_chunks() >= 2 * m.block / CF_CHUNK_FRAMES;
+}
+
 static void call_block(void)
 {
 	cf_pfn first = draw((uint32_t)(m.last / m.block)) * m.block;
-	uint32_t i;
+	uint32_t i, codes;
 	int err;
 
 	if (w.offline) {
@@ -377,9 +384,11 @@ static void call_block(void)
 				       (unsigned long long)w.gone);
 		return;
 	}
+	codes = can_go() ? OK :
+		OK | E(CF_EBUSY) | E(CF_EAGAIN) | E(CF_ENOMEM);
 	err = cf_block_offline(m.map, first, first + m.block, 4, NULL);
-	if (play_told("offline", err, OK | E(CF_EBUSY) | E(CF_EAGAIN) |
-		      E(CF_ENOMEM), " %#llx", (unsigned long long)first)) {
+	if (play_told("offline", err, codes, " %#llx",
+		      (unsigned long long)first)) {
 		w.offline = true;
 		w.gone = first;
 		for (i = 0; i < OBJECTS; i++)

@@ -305,6 +305,8 @@ static void end(void)
 	for (i = 0; i < USED_MAX; i++)
 		while (w.used[i].refs)
 			put_one(&w.used[i]);
+	/* To the end also of a machine of which most calls were left out. */
+	w.calls = 0;
 	compare();
 	REQUIRE_EQ(hugepool_destroy(w.pool, NULL), 0);
 	free(w.storage);
