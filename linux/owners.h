@@ -13,7 +13,7 @@ struct lx_owner {
 	uint64_t frames;		/* of those asked about */
 	uint64_t marked;		/* of these, with a mark */
 	uint64_t by_mark[LX_MARKS];	/* the same by mark; [0] is 0 */
-	uint64_t stretches;		/* of frames, see lx_pins_walk() */
+	uint64_t counted, stretches;	/* of frames, see lx_pins_walk() */
 	bool blind;			/* may pin frames that nothing tells */
 	char name[96];			/* of the program; path of the group */
 };

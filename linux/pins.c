@@ -3,6 +3,7 @@
 
 #include <coldframe/types.h>
 #include <inttypes.h>
+#include <search.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,7 @@
 
 #define BATCH		512
 #define BUFFER_MAX	(UINT64_C(1) << 36)	/* bytes of one buffer */
-#define HOLDERS_MAX	4096
+#define BUFFERS_MAX	65536		/* to remember, each as up to two */
 
 /* An entry of pagemap: the frame, if the page is in memory. */
 #define PRESENT		(UINT64_C(1) << 63)
@@ -34,18 +35,67 @@ struct walk {
 	void *context;
 	struct lx_owners *holders;
 	struct lx_error *err;
-	uint64_t pid, frames, stretches, asked;
+	uint64_t pid, frames, counted, stretches, asked;
 	unsigned int has;		/* a bit for each of means[] */
 	int pagemap, fds;		/* fds: the folder of descriptors */
-	bool in_buffers;
+	bool in_buffers, lost;
+	void *buffers;			/* seen so far: a tree */
+	size_t remembered;
 };
 
+/* Where a buffer is; pfn 0: whatever frames it has. */
+struct buffer {
+	uint64_t address, bytes, pfn;
+};
+
+static int compare_buffers(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct buffer));
+}
+
+/* Is a buffer seen for the first time? One too many explains no pins. */
+static bool is_new(struct walk *walk, const struct buffer *buffer)
+{
+	struct buffer *own, **found;
+
+	if (tfind(buffer, &walk->buffers, compare_buffers))
+		return false;
+	own = walk->remembered < BUFFERS_MAX ? malloc(sizeof(*own)) : NULL;
+	if (own) {
+		*own = *buffer;
+		found = tsearch(own, &walk->buffers, compare_buffers);
+		walk->remembered += !!found;
+		if (found)
+			return true;
+		free(own);
+	}
+	walk->lost = true;
+	return true;
+}
+
+static void take_frame(struct walk *walk, uint64_t pfn, uint64_t last,
+		       bool counts)
+{
+	walk->frames++;
+	walk->asked += walk->fn(walk->context, pfn);
+	if (!counts)
+		return;
+	walk->counted++;
+	walk->stretches += pfn != last + 1 || !(pfn % CF_CHUNK_FRAMES);
+}
+
+/*
+ * A ring that is open twice shows its buffers twice, by dup() in the same
+ * frames, and after fork() in copies. Its pins are there once.
+ */
 static void walk_buffer(struct walk *walk, uint64_t address, uint64_t bytes)
 {
+	struct buffer buffer = { address, bytes, 0 };
 	uint64_t page = address >> CF_FRAME_SHIFT, entry[BATCH];
 	uint64_t end = (address + bytes + CF_FRAME_BYTES - 1) >>
 		       CF_FRAME_SHIFT;
 	uint64_t last = 0, pfn;
+	bool counts = is_new(walk, &buffer);
 	ssize_t got, i;
 
 	for (; page < end; page += (uint64_t)got) {
@@ -61,10 +111,12 @@ static void walk_buffer(struct walk *walk, uint64_t address, uint64_t bytes)
 			pfn = entry[i] & PAGEMAP_PFN;
 			if (!(entry[i] & PRESENT) || !pfn)
 				continue;
-			walk->frames++;
-			walk->stretches += pfn != last + 1 ||
-					   !(pfn % CF_CHUNK_FRAMES);
-			walk->asked += walk->fn(walk->context, pfn);
+			if (!buffer.pfn) {
+				buffer.pfn = pfn;
+				if (!is_new(walk, &buffer))
+					return;
+			}
+			take_frame(walk, pfn, last, counts);
 			last = pfn;
 		}
 	}
@@ -158,10 +210,11 @@ static int visit(void *context, const char *name)
 	char folder[64];
 
 	if (!lx_number(name, 10, NULL, &walk->pid) ||
-	    holders->count == HOLDERS_MAX)
+	    holders->count == LX_HOLDERS_MAX)
 		return 0;
 	walk->has = 0;
-	walk->frames = walk->stretches = walk->asked = 0;
+	walk->frames = walk->counted = walk->stretches = walk->asked = 0;
+	walk->lost = false;
 	snprintf(folder, sizeof(folder), "proc/%" PRIu64 "/fd", walk->pid);
 	walk->fds = lx_open(walk->root, folder, true, &ignored);
 	if (walk->fds < 0)
@@ -171,14 +224,16 @@ static int visit(void *context, const char *name)
 	if (!walk->has)
 		return 0;
 	if (!holders->owner) {
-		holders->owner = calloc(HOLDERS_MAX, sizeof(struct lx_owner));
+		holders->owner = calloc(LX_HOLDERS_MAX,
+					sizeof(struct lx_owner));
 		if (!holders->owner)
 			return lx_fail(walk->err, LX_EREAD, "out of memory");
 	}
 	holders->owner[holders->count] = (struct lx_owner){
 		.id = walk->pid, .frames = walk->frames,
-		.marked = walk->asked, .stretches = walk->stretches,
-		.blind = walk->has & ~(1u << MEANS_RING),
+		.marked = walk->asked, .counted = walk->counted,
+		.stretches = walk->stretches,
+		.blind = walk->lost || walk->has & ~(1u << MEANS_RING),
 	};
 	name_holder(walk, &holders->owner[holders->count++]);
 	return 0;
@@ -197,6 +252,7 @@ int lx_pins_walk(const char *root, lx_pin_fn fn, void *context,
 		return lx_fail(err, LX_EMISSING, "%s: a capture knows of no "
 			       "processes", root);
 	ret = lx_names(root, "proc", visit, &walk, err);
+	tdestroy(walk.buffers, free);
 	if (ret)
 		lx_owners_free(holders);
 	return ret;

@@ -4,6 +4,9 @@
 
 #include "owners.h"
 
+/* More processes than that are not looked at. */
+#define LX_HOLDERS_MAX	1024
+
 /*
  * Called for each frame that is likely to be pinned. Does it count as one of
  * those asked about?
@@ -17,11 +20,15 @@ typedef bool (*lx_pin_fn)(void *context, uint64_t pfn);
  * By what they have open, see proc/PID/fd: io_uring, and devices of VFIO and
  * RDMA. Which frames they have pinned only io_uring tells, by the addresses of
  * its buffers in proc/PID/fdinfo: handed out are the frames that are there now,
- * which may be others than were pinned; one in two buffers comes twice.
+ * which may be others than were pinned; one in two buffers comes twice, but not
+ * those of a buffer at the same address, as long, and in the same frames.
  * A holder's name says what it has open; its frames are those handed out, and
- * marked are those that @fn said yes to. Its stretches are these frames, where
- * some in a row within 2 MiB of a buffer count as one: from 6.4 on a huge page
- * may be pinned as a whole. One that has more open than io_uring is blind.
+ * marked are those that @fn said yes to. Counted are its frames in buffers that
+ * no holder before has at that address and as long, for a ring that is open
+ * twice has pinned once. Its stretches are these frames, where some in a row
+ * within 2 MiB of a buffer count as one: from 6.4 on a huge page may be pinned
+ * as a whole. One that has more open than io_uring, or too many buffers, is
+ * blind. At most LX_HOLDERS_MAX.
  *
  * Return: 0, -LX_EMISSING, -LX_EDENIED, or -LX_EREAD.
  */

@@ -151,22 +151,26 @@ static bool count_pin(void *context, uint64_t pfn)
 
 /*
  * Pins that no buffer of io_uring explains: one a frame, or one a huge page,
- * which is as many as there are stretches. Fewer than these do not add up, for
- * frames that were pinned are there no more: then all count.
+ * which is as many as there are stretches. Unless one of the two fits, as few
+ * are explained as can be. Fewer than stretches do not add up, for frames that
+ * were pinned are there no more: then all count, as they do when not all
+ * processes were looked at.
  */
 static uint64_t unexplained(const struct lx_owners *holders, uint64_t pins)
 {
 	uint64_t frames = 0, stretches = 0;
 	size_t i;
 
+	if (holders->count == LX_HOLDERS_MAX)
+		return pins;
 	for (i = 0; i < holders->count; i++) {
 		if (holders->owner[i].blind)
 			return pins;
-		frames += holders->owner[i].frames;
+		frames += holders->owner[i].counted;
 		stretches += holders->owner[i].stretches;
 	}
-	if (pins >= frames)
-		return pins - frames;
+	if (pins == frames)
+		return 0;
 	return pins >= stretches ? pins - stretches : pins;
 }
 

@@ -3,6 +3,7 @@
  * Classes of frames, pieces of a scan and verdicts: words and files written
  * here, and what each rule makes of them.
  */
+#include "linux/pins.h"
 #include "linux/verdict.h"
 #include "tests/tap.h"
 
@@ -590,26 +591,35 @@ static void write_link(const char *name, const char *target)
 	CHECK(!symlink(target, path));
 }
 
-/* Process 7 has open what @target says, in descriptor 3. */
-static void write_holder(const char *target)
+/* A process has open what @target says, in descriptor 3, and 3 pages. */
+static void write_process(unsigned int pid, const char *target, uint64_t pfn)
 {
-	static const uint64_t present = BIT(63) | BLOCK_FRAMES;
-	static const uint64_t entry[] = { 0, 0, present + 7, present + 8,
-					  present + 9, 0 };
+	const uint64_t page = BIT(63) | pfn;
+	const uint64_t entry[] = { 0, 0, page, page + 1, page + 2, 0 };
 	char path[256];
-	FILE *file = create("proc/7/pagemap");
+	FILE *file;
 
+	snprintf(path, sizeof(path), "proc/%u/pagemap", pid);
+	file = create(path);
 	CHECK(file && fwrite(entry, sizeof(entry), 1, file) == 1);
 	if (file)
 		fclose(file);
-	write_text("proc/7/comm", "app\n");
-	write_text("proc/7/fdinfo/3", "pos:\t0\nUserFiles:\t0\n"
+	snprintf(path, sizeof(path), "proc/%u/comm", pid);
+	write_text(path, "app\n");
+	snprintf(path, sizeof(path), "proc/%u/fdinfo/3", pid);
+	write_text(path, "pos:\t0\nUserFiles:\t0\n"
 		   "    0: 0x4000/4096\nUserBufs:\t2\n"
 		   "    0: 0x2000/4097\n    1: (null)/0\nPollList:\n"
 		   "    2: 0x4000/4096\n");
-	snprintf(path, sizeof(path), "%s/proc/7/fd", root);
+	snprintf(path, sizeof(path), "%s/proc/%u/fd", root, pid);
 	(void)mkdir(path, 0755);
-	write_link("proc/7/fd/3", target);
+	snprintf(path, sizeof(path), "proc/%u/fd/3", pid);
+	write_link(path, target);
+}
+
+static void write_holder(const char *target)
+{
+	write_process(7, target, BLOCK_FRAMES + 7);
 }
 
 static void pinned_frames(void)
@@ -637,7 +647,8 @@ static void pinned_frames(void)
 	judgement = judge_word(0x2c);
 	CHECK_EQ(judgement.count, 2);
 	CHECK_EQ(judgement.reason[1].code, LX_REASON_PINS);
-	CHECK_EQ(judgement.reason[1].frames, 1);
+	/* Those of the buffer may be pinned as one. */
+	CHECK_EQ(judgement.reason[1].frames, 2);
 	/* Frames in a row that are pinned as one. */
 	write_text("proc/vmstat", "nr_foll_pin_acquired 4\n"
 		   "nr_foll_pin_released 3\n");
@@ -663,6 +674,71 @@ static void pinned_frames(void)
 	CHECK_EQ(judge_word(0x2c).reason[1].frames, 2);
 	write_link("proc/7/fd/4", "pipe:[8]");
 	write_holder("pipe:[7]");
+}
+
+/* A ring that two descriptors, or two processes, have pins once. */
+static void rings_open_twice(void)
+{
+	struct lx_judgement judgement;
+
+	write_host();
+	write_text("proc/vmstat", "nr_foll_pin_acquired 4\n"
+		   "nr_foll_pin_released 0\n");
+	write_holder("anon_inode:[io_uring]");
+	write_link("proc/7/fd/4", "anon_inode:[io_uring]");
+	write_text("proc/7/fdinfo/4", "UserBufs:\t1\n    0: 0x2000/4097\n");
+	judgement = judge_word(0x2c);
+	if (CHECK(judgement.count == 2)) {
+		CHECK_EQ(judgement.reason[0].code, LX_REASON_PINNED);
+		CHECK_EQ(judgement.reason[0].frames, 2);
+		CHECK_EQ(judgement.reason[1].code, LX_REASON_PINS);
+	}
+	write_link("proc/7/fd/4", "pipe:[8]");
+	/* What is pinned is copied when a process forks. */
+	write_process(8, "anon_inode:[io_uring]", BLOCK_FRAMES + 100);
+	judgement = judge_word(0x2c);
+	if (CHECK(judgement.count == 2)) {
+		CHECK_EQ(judgement.reason[0].frames, 4);
+		CHECK_EQ(judgement.reason[1].code, LX_REASON_PINS);
+	}
+	write_process(8, "pipe:[8]", 0);
+	write_text("proc/vmstat", "nr_foll_pin_acquired 2\n"
+		   "nr_foll_pin_released 0\n");
+	CHECK_EQ(judge_word(0x2c).count, 1);
+	write_holder("pipe:[7]");
+}
+
+static bool has_pins_reason(struct lx_judgement judgement)
+{
+	size_t i = 0;
+
+	while (i < judgement.count &&
+	       judgement.reason[i].code != LX_REASON_PINS)
+		i++;
+	return i < judgement.count && judgement.reason[i].frames == 2;
+}
+
+/* Whoever was not looked at may have pinned anything. */
+static void too_many_holders(void)
+{
+	char path[256], ring[256];
+	unsigned int pid;
+
+	snprintf(ring, sizeof(ring), "%s/proc/7/fd/3", root);
+	write_host();
+	write_text("proc/vmstat", "nr_foll_pin_acquired 2\n"
+		   "nr_foll_pin_released 0\n");
+	write_holder("anon_inode:[io_uring]");
+	CHECK_EQ(judge_word(0x2c).count, 1);
+	for (pid = 10; pid < 10 + LX_HOLDERS_MAX; pid++) {
+		snprintf(path, sizeof(path), "%s/proc/%u", root, pid);
+		CHECK(!mkdir(path, 0755));
+		strcat(path, "/fd");
+		CHECK(!mkdir(path, 0755));
+		strcat(path, "/3");
+		CHECK(!link(ring, path));
+	}
+	CHECK(has_pins_reason(judge_word(0x2c)));
 }
 
 static void locked_frames(void)
@@ -778,8 +854,10 @@ int main(void)
 	tap_run("a balloon is used up by its blocks", balloon_used_up);
 	tap_run("locked memory", locked_frames);
 	tap_run("frames in buffers of io_uring", pinned_frames);
+	tap_run("rings that are open twice", rings_open_twice);
 	tap_run("verdicts by where a block is", verdicts_by_place);
 	tap_run("verdicts by what sysfs says", verdicts_by_state);
 	tap_run("more words than a capture may have", too_many_words);
+	tap_run("more holders than are looked at", too_many_holders);
 	return tap_done();
 }
