@@ -439,7 +439,10 @@ static int take_caller(void *context, char *line)
 	    !lx_number(at + strspn(at, " "), 10, &at, &bytes) || *at != ' ' ||
 	    !lx_number(pages + 7, 10, &end, &caller.frames))
 		return 0;
-	length = (int)strcspn(++at, " +");
+	/* A line without a caller goes on with its pages. */
+	if (pages < ++at)
+		return 0;
+	length = (int)strcspn(at, " +");
 	module = strchr(at, ' ');
 	if (module && module[1] == '[')
 		module_length = (int)strcspn(module, "]") + 1;

@@ -306,7 +306,8 @@ def test_kernel_owners():
         'probe+0x1/0x2 [driver] pages=3 vmalloc N0=3',
         'probe+0x9/0x10 [driver] pages=2 vmalloc N0=2',
         'ioremap_it+0x1/0x2 phys=0x00000000000a0000 ioremap',
-        'x\x1b[31m+0x1/0x2 pages=1 vmalloc', 'pages=', ' pages=9',
+        'x\x1b[31m+0x1/0x2 pages=1 vmalloc', 'pages=', ' pages=9', 'pages=4000 vmalloc', 'pages=4000',
+        ' pages=4000 vmalloc N0=4000',
         'y+0x1/0x2 pages=18446744073709551616 vmalloc')) + 'pages=7\n\n')
     ok(owners()['page-table'] ==
        ('possible', 'page tables; most have large (8), small (7)'),
