@@ -361,6 +361,16 @@ static int restore_ballooned(struct restore *restore, struct code *code)
 	return restore_bits(restore, code, false);
 }
 
+/* Devices that are there already know by themselves. */
+static int restore_migrating(struct restore *restore, struct code *code)
+{
+	bool migrating = false;
+
+	fact_migrating(code, &migrating);
+	restore->machine->migrating |= migrating;
+	return 0;
+}
+
 static const restore_fn functions[SAVE_KIND_COUNT] = {
 	[SAVE_END] = restore_end,
 	[SAVE_OWNER] = restore_owner,
@@ -389,6 +399,7 @@ static const restore_fn functions[SAVE_KIND_COUNT] = {
 	[SAVE_GIVEN] = restore_given,
 	[SAVE_ADDED] = restore_added,
 	[SAVE_PART] = restore_part,
+	[SAVE_MIGRATING] = restore_migrating,
 };
 
 /* Kinds rise; what the map is made of is complete when the next ones begin. */

@@ -518,6 +518,15 @@ static void save_last(struct saving *saving)
 	fact_last(record(saving, SAVE_LAST), &last, &text);
 }
 
+/* Devices know it too; those that come later are to. */
+static void save_migrating(struct saving *saving)
+{
+	bool migrating = saving->machine->migrating;
+
+	if (migrating)
+		fact_migrating(record(saving, SAVE_MIGRATING), &migrating);
+}
+
 /* ---- contents ---- */
 
 /* Frames [first, first + count), read into @from. */
@@ -702,7 +711,8 @@ static void save_all(struct saving *saving)
 		save_runs, objects_save_given, objects_save_parts, save_sets,
 		save_kept, save_frames,
 		save_watchers, save_walkers, save_operations, save_marks,
-		save_zones, save_last, check_moment, save_contents, save_load,
+		save_zones, save_last, save_migrating, check_moment,
+		save_contents, save_load,
 	};
 	struct fact_machine fact;
 	size_t i;

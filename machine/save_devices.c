@@ -228,6 +228,19 @@ static uint64_t notes_of(struct machine *machine, enum noun noun)
 
 /* ---- saving ---- */
 
+/* What is hinted comes back when the round ends, which the host says. */
+static const char *balloon_refusal(struct machine *machine,
+				   struct cf_balloon *balloon)
+{
+	struct cf_balloon_status status;
+
+	cf_balloon_status(balloon, &status);
+	if (machine->migrating && (status.hinting || status.hinted))
+		return "gives hints to a migration: end it with"
+		       " \"migrating off\" first";
+	return "has frames on their way: let it settle first";
+}
+
 static const char *refusal(struct machine *machine, uint32_t number)
 {
 	struct device *device = machine->object[number].device;
@@ -241,7 +254,7 @@ static const char *refusal(struct machine *machine, uint32_t number)
 		return "has not finished with its device: let it settle first";
 	if (device->noun == NOUN_BALLOON &&
 	    cf_balloon_is_busy(&device->balloon))
-		return "has frames on their way: let it settle first";
+		return balloon_refusal(machine, &device->balloon);
 	return NULL;
 }
 

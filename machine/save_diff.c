@@ -121,6 +121,7 @@ static void pass(struct code *code, unsigned kind)
 		struct fact_end end;
 	} fact;
 	struct block_group group = { .next = NULL };
+	bool migrating;
 
 	(void)memset(&fact, 0, sizeof(fact));
 	switch (kind) {
@@ -151,6 +152,9 @@ static void pass(struct code *code, unsigned kind)
 		break;
 	case SAVE_ZONE:
 		fact_zone(code, &fact.zone);
+		break;
+	case SAVE_MIGRATING:
+		fact_migrating(code, &migrating);
 		break;
 	case SAVE_END:
 		fact_end(code, &fact.end);

@@ -144,6 +144,11 @@ void fact_range(struct code *code, struct fact_range *fact)
 	code_u64(code, &fact->last);
 }
 
+void fact_migrating(struct code *code, bool *migrating)
+{
+	code_bool(code, migrating);
+}
+
 void fact_bad(struct code *code, struct fact_bad *fact)
 {
 	code_u64(code, &fact->pfn);

@@ -126,6 +126,7 @@ void fact_name(struct code *code, struct fact_name *fact);
 void fact_owner(struct code *code, struct fact_owner *fact,
 		struct owner *owner);
 void fact_range(struct code *code, struct fact_range *fact);
+void fact_migrating(struct code *code, bool *migrating);
 void fact_bad(struct code *code, struct fact_bad *fact);
 void fact_block_group(struct code *code, struct block_group *group);
 void fact_block(struct code *code, struct fact_block *fact);

@@ -73,6 +73,7 @@ const char *save_kind_name(enum save_kind kind)
 		[SAVE_GIVEN] = "given",
 		[SAVE_ADDED] = "added",
 		[SAVE_PART] = "part",
+		[SAVE_MIGRATING] = "migrating",
 	};
 
 	return (unsigned)kind < SAVE_KIND_COUNT ? names[kind] : "unknown";
@@ -92,6 +93,8 @@ unsigned save_kind_rank(unsigned kind)
 		return 4 * SAVE_BLOCK_GROUP + 1;
 	case SAVE_PART:
 		return 4 * SAVE_RUN + 2;
+	case SAVE_MIGRATING:
+		return 4 * SAVE_LAST + 1;
 	default:
 		return kind < SAVE_KIND_COUNT ? 4 * kind :
 		       4 * SAVE_KIND_COUNT + 1;

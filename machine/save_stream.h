@@ -58,6 +58,7 @@ enum save_kind {
 	SAVE_GIVEN	= 26,	/* frames a host has plugged, or was given */
 	SAVE_ADDED	= 27,	/* blocks a driver added together */
 	SAVE_PART	= 28,	/* what such an object knows of its frames */
+	SAVE_MIGRATING	= 29,	/* the host copies the machine */
 	SAVE_KIND_COUNT
 };
 
