@@ -28,7 +28,8 @@ BLOCKS = 'sys/devices/system/memory'
 COMMANDS = [['blocks'], ['why', '--spoilers'], ['why', '0-9999999'],
             ['chunks'], ['offline-map'], ['account'],
             ['plan', '--shrink', '1G'], ['types'], ['map'],
-            ['capture', '/dev/null']]
+            ['capture', '/dev/null'],
+            ['capture', '--no-addresses', '/dev/null']]
 BATCH = 512 << 10
 LIMIT = 64 << 10                        # KiB
 BLOCK_BYTES = 2 << 30

@@ -10,6 +10,7 @@
 #define MEMORY		"sys/devices/system/memory"
 #define NODES		"sys/devices/system/node"
 #define BATCH_WORDS	65536		/* a multiple of a chunk */
+#define SHARES		32		/* different words to count in one */
 
 struct capture {
 	const char *command;
@@ -148,7 +149,8 @@ static int pack_files(struct capture *capture)
 
 static bool is_reported(uint64_t word)
 {
-	return lx_class_of(word) == LX_CLASS_REPORTED;
+	return word & LX_CF(BUDDY) && word & LX_CF(UPTODATE) &&
+	       lx_class_of(word) == LX_CLASS_REPORTED;
 }
 
 /* Reported frames come last: nothing behind them can be of their run. */
@@ -194,15 +196,67 @@ static bool is_all_free(const uint64_t *word, size_t count)
 	return true;
 }
 
-/* Does a tail say less than its head, see linux/scan.c? */
-static bool says_less(uint64_t word, enum lx_class head)
-{
-	enum lx_class class = lx_class_of(word);
+/* How many frames of a chunk have a word. */
+struct share {
+	uint64_t word;
+	size_t frames;
+};
 
+static int compare_shares(const void *a, const void *b)
+{
+	const struct share *left = a, *right = b;
+
+	return compare_words(&left->word, &right->word);
+}
+
+/* Count the words of a chunk. Returns how many differ; 0: too many do. */
+static size_t count_words(const uint64_t *word, size_t count,
+			  struct share share[SHARES])
+{
+	size_t i, k, used = 0, alike;
+
+	for (i = 0; i < count; i += alike) {
+		alike = lx_words_alike(&word[i], count - i);
+		for (k = 0; k < used && share[k].word != word[i]; k++)
+			;
+		if (k == SHARES)
+			return 0;
+		if (k == used)
+			share[used++] = (struct share){ word[i], 0 };
+		share[k].frames += alike;
+	}
+	return used;
+}
+
+/* A chunk has few different words: sorting these is quicker. */
+static void sort_words(uint64_t *word, size_t count)
+{
+	struct share share[SHARES];
+	size_t used = count_words(word, count, share), i;
+
+	if (!used) {
+		qsort(word, count, sizeof(*word), compare_words);
+		return;
+	}
+	qsort(share, used, sizeof(share[0]), compare_shares);
+	for (i = 0; i < used; i++) {
+		while (share[i].frames--)
+			*word++ = share[i].word;
+	}
+}
+
+/* Does a tail say less than its head, see linux/scan.c? */
+static bool says_less(uint64_t word, uint64_t head_word)
+{
+	enum lx_class class, head;
+
+	if (!(word & LX_CF(COMPOUND_TAIL)))
+		return false;
+	class = lx_class_of(word);
 	if (class == LX_CLASS_COUNT)
 		return true;
-	return word & LX_CF(COMPOUND_TAIL) &&
-	       (class == LX_CLASS_ANON || class == LX_CLASS_FILE) &&
+	head = lx_class_of(head_word);
+	return (class == LX_CLASS_ANON || class == LX_CLASS_FILE) &&
 	       (head == LX_CLASS_MLOCKED || head == LX_CLASS_HELD);
 }
 
@@ -213,7 +267,7 @@ static void spread_heads(struct capture *capture, size_t count)
 	size_t i;
 
 	for (i = 0; i < count; i++) {
-		if (!says_less(word[i], lx_class_of(capture->head))) {
+		if (!says_less(word[i], capture->head)) {
 			capture->head = word[i];
 			continue;
 		}
@@ -239,7 +293,7 @@ static void shuffle(struct capture *capture, size_t count, uint64_t pfn)
 		part = count - i < CF_CHUNK_FRAMES ? count - i :
 						     CF_CHUNK_FRAMES;
 		if (!is_all_free(&word[i], part))
-			qsort(&word[i], part, sizeof(*word), compare_words);
+			sort_words(&word[i], part);
 	}
 }
 
