@@ -98,6 +98,8 @@ static void check_owners(const char *root)
 	lx_owners_free(&owners);
 	(void)lx_owners_field(root, "VmLck:", &owners, &err);
 	lx_owners_free(&owners);
+	(void)lx_owners_field(root, "VmPTE:", &owners, &err);
+	lx_owners_free(&owners);
 	(void)lx_owners_vmalloc(root, &owners, &err);
 	lx_owners_free(&owners);
 	(void)lx_owners_slabs(root, &owners, &err);
