@@ -556,11 +556,12 @@ static bool is_at_rest(struct device *device)
 	return !status.waiting && !status.hinting;
 }
 
-/* Somebody waits for the memory. */
+/* Somebody waits for the memory, and so for a host that answers late. */
 static void wait_on_low(struct device *device)
 {
 	if (device->noun == NOUN_BALLOON && cf_balloon_low(&device->balloon))
-		(void)device_wait(device, is_at_rest, 0);
+		(void)device_wait(device, is_at_rest,
+				  host_patience_ns());
 }
 
 void devices_work_for(struct machine *machine, uint64_t ns)

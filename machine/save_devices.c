@@ -255,6 +255,9 @@ static const char *refusal(struct machine *machine, uint32_t number)
 	if (device->noun == NOUN_BALLOON &&
 	    cf_balloon_is_busy(&device->balloon))
 		return balloon_refusal(machine, &device->balloon);
+	if (device->noun == NOUN_BALLOON && device->loaded &&
+	    model_balloon_awaits(device->host->balloon))
+		return "has not begun to give hints: let it settle first";
 	return NULL;
 }
 

@@ -315,6 +315,18 @@ bool model_balloon_ask(struct model_balloon *balloon)
 	return has;
 }
 
+bool model_balloon_awaits(struct model_balloon *balloon)
+{
+	bool awaits;
+
+	model_lock(&balloon->model);
+	awaits = cf_wire_get32(balloon->model.config +
+			       CF_BALLOON_HINT_COMMAND) >=
+		 CF_BALLOON_HINT_FIRST;
+	model_unlock(&balloon->model);
+	return awaits;
+}
+
 void model_balloon_hint(struct model_balloon *balloon, uint32_t id)
 {
 	model_lock(&balloon->model);

@@ -292,5 +292,7 @@ uint32_t model_balloon_actual(struct model_balloon *balloon);
 bool model_balloon_ask(struct model_balloon *balloon);
 /** model_balloon_hint() - begin a round @id >= 2, or 0, or 1: done. */
 void model_balloon_hint(struct model_balloon *balloon, uint32_t id);
+/** model_balloon_awaits() - is it asked for a round that has not begun? */
+bool model_balloon_awaits(struct model_balloon *balloon);
 
 #endif

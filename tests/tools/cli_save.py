@@ -805,6 +805,10 @@ def test_migrating():
        b'b gives hints to a migration: end it' in done.stdout,
        'hints go on as long as that: it is said what to end',
        repr(done.stdout[-300:]))
+    done = save(hinting.replace('settle b\n', ''))
+    ok(done.returncode == 1 and not os.path.exists(path('m')) and
+       b'b has not begun to give hints: let it' in done.stdout,
+       'nor do hints get lost that have not begun', repr(done.stdout[-300:]))
     done = save(hinting + 'migrating off\nsettle b\n')
     ok(done.returncode == 0, 'and then it is saved', repr(done.stdout))
 
