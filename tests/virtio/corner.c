@@ -518,6 +518,7 @@ static void unnamed_frames(void)
 	};
 	struct cf_report report;
 	struct cf_next next;
+	uint64_t moved;
 
 	if (!CHECK(scene_make(config)))
 		return;
@@ -539,13 +540,13 @@ static void unnamed_frames(void)
 	/* Nor does one move to where it would have none. */
 	model_balloon_target(s.bal, 3000);
 	scene_balloon_work();
-	if (scene_balloon_status().held) {
-		unnamed = 0;
-		CHECK(cf_block_offline(s.map, s.block, 2 * s.block, 2,
-				       &report) == 0 ||
-		      report.reason != CF_REASON_NONE);
-		unnamed = 2 * s.block;
-	}
+	CHECK(scene_balloon_status().held > 0);
+	moved = scene_balloon_status().migrated;
+	unnamed = 0;
+	CHECK(cf_block_offline(s.map, s.block, 2 * s.block, 2, &report) != 0);
+	CHECK(report.reason != CF_REASON_NONE);
+	CHECK_EQ(scene_balloon_status().migrated, moved);
+	unnamed = 2 * s.block;
 	CHECK(scene_balloon_check());
 	CHECK(scene_end());
 }
