@@ -99,7 +99,7 @@ SAID = {
     'tables': HEAD + TABLE + 'most have occupy (8), init (1)\n'
               'WHY 28 doubt  untyped 3 12K 1 0x7 possible drivers\n',
     'lock': 'WHY 0 doubt  mlocked  38300 1M 64 0x9 proved   mapped by occupy '
-            '(9)\nWHY 3 doubt  mlocked  100 1M 64 0x9 proved mapped by occupy '
+            '(9)\nWHY 3 moves  mlocked  100 1M 64 0x9 proved mapped by occupy '
             '(9), a (1)\n',
     'fixed': 'WHY 29 block 29, 0x2-0x3, online: blocked (likely)\n'
              'WHY 29   pinned: where a program\n'

@@ -288,8 +288,9 @@ def wrong_counts(guest, output):
 
 
 # A row of coldframe why: role, class, frames, confidence, owner.
-ROW = (r'^WHY (\d+) +(blocks|doubt|owner) +([a-z-]+) +(\d+) +\S+ +\d+ '
+ROW = (r'^WHY (\d+) +(blocks|doubt|owner|moves) +([a-z-]+) +(\d+) +\S+ +\d+ '
        r'+0x\w+ +(\w+) +(.*)$')
+ROLES = ('blocks', 'doubt', 'owner', 'moves')
 TABLES = 192                            # MiB: a block has little else
 STRAY = 16                              # frames of others that are in its way
 
@@ -308,8 +309,8 @@ def wrong_reasons(guest, output):
     for number, *row in re.findall(ROW, output, re.M):
         rows.setdefault(number, []).append(row)
     for number, some in rows.items():
-        if some != sorted(some, key=lambda row: (
-                ('blocks', 'doubt', 'owner').index(row[0]), -int(row[2]))):
+        if some != sorted(some, key=lambda row: (ROLES.index(row[0]),
+                                                 -int(row[2]))):
             wrong.append('the reasons of block %s are not ranked' % number)
     if sizes.get('tables', 0) >= TABLES and not any(
             some[0][1] == 'page-table' and sum(
@@ -321,7 +322,7 @@ def wrong_reasons(guest, output):
     locked = [row for some in rows.values() for row in some
               if row[1] == 'mlocked']
     if sum(int(row[2]) for row in locked) != sizes.get('lock', 0) << 8 or any(
-            row[0] != 'doubt' or row[3] != 'proved' or
+            row[0] not in ('doubt', 'moves') or row[3] != 'proved' or
             not row[4].startswith('mapped by occupy (') for row in locked):
         wrong.append('why does not name who has locked memory')
     pinned = re.findall(r'^WHY (\d+) +(\d+) frames  occupy: io_uring \(\d+\)$',
