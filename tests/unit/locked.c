@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Locked instructions of the fast paths, one by one: a child goes through a
- * call step by step, and what it is about to execute is looked at.
+ * Locked instructions of the fast paths on x86-64, one by one: a child goes
+ * through a call step by step, and what it is about to execute is looked at.
  */
 #define _GNU_SOURCE
 #include <signal.h>
@@ -12,9 +12,6 @@
 #include <unistd.h>
 
 #include "tests/unit/machine.h"
-
-#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && \
-	!defined(__SANITIZE_THREAD__)
 
 #define STEPS_MOST	10000
 
@@ -167,14 +164,3 @@ int main(void)
 	tap_run("with a fence at each entry there are more", fenced);
 	return tap_done();
 }
-
-#else
-
-int main(void)
-{
-	tap_skip("a pair takes one locked instruction",
-		 "instructions of x86-64 as they are shipped only");
-	return tap_done();
-}
-
-#endif
